@@ -1,11 +1,11 @@
 //! Executors: what polls the tasks.
 
+use std::future::Future;
 use std::io;
 use std::num::NonZeroUsize;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::thread;
 
-use anyrt_core::Task;
 use smol::channel::{Receiver, Sender};
 
 /// An executor with threads of its own.
@@ -47,7 +47,7 @@ impl Executor {
     }
 
     /// Takes over a task, or drops it after the end.
-    pub(crate) fn spawn(&self, task: Task) {
+    pub(crate) fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
         let queue = self.queue.read().unwrap_or_else(PoisonError::into_inner);
         match &*queue {
             Some(queue) => queue.spawn(task).detach(),
@@ -82,4 +82,105 @@ impl Drop for Executor {
 
 fn poll_tasks(queue: &Queue, ended: &Receiver<()>) {
     let _ = smol::block_on(queue.run(ended.recv()));
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::pending;
+    use std::sync::mpsc::{TryRecvError, channel};
+
+    use super::*;
+
+    fn start(name: &str) -> io::Result<Executor> {
+        Executor::start(NonZeroUsize::MIN, name)
+    }
+
+    #[test]
+    fn a_task_runs_on_a_named_thread_with_nobody_in_block_on() -> io::Result<()> {
+        let executor = start("named")?;
+        let (tell, told) = channel();
+        executor.spawn(async move {
+            let _ = tell.send(thread::current().name().map(String::from));
+        });
+        assert_eq!(told.recv().ok().flatten().as_deref(), Some("named-worker-1"));
+        Ok(())
+    }
+
+    #[test]
+    fn a_task_is_not_polled_inside_the_call_that_spawns_it() -> io::Result<()> {
+        let executor = Arc::new(start("later")?);
+        let (tell, told) = channel();
+        let (inside, spawner) = (Arc::downgrade(&executor), tell.clone());
+        executor.spawn(async move {
+            // There is one thread, and it is busy here: the child cannot run before this one is done.
+            if let Some(executor) = inside.upgrade() {
+                executor.spawn(async move { tell.send("child").unwrap_or_default() });
+            }
+            let _ = spawner.send("spawner");
+        });
+        assert_eq!(told.iter().collect::<Vec<_>>(), ["spawner", "child"]);
+        Ok(())
+    }
+
+    #[test]
+    fn the_end_drops_what_waits() -> io::Result<()> {
+        let executor = start("waits")?;
+        let (tell, told) = channel();
+        executor.spawn(async move {
+            let _ = tell.send(());
+            pending::<()>().await;
+            drop(tell);
+        });
+        assert_eq!(told.recv(), Ok(()));
+        executor.end();
+        assert_eq!(told.try_recv(), Err(TryRecvError::Disconnected));
+        Ok(())
+    }
+
+    #[test]
+    fn what_is_spawned_after_the_end_is_dropped_in_the_call() -> io::Result<()> {
+        let executor = start("after")?;
+        executor.end();
+        let (tell, told) = channel::<()>();
+        executor.spawn(async move { drop(tell) });
+        assert_eq!(told.try_recv(), Err(TryRecvError::Disconnected));
+        Ok(())
+    }
+
+    #[test]
+    fn what_the_end_drops_may_spawn() -> io::Result<()> {
+        struct SpawnOnDrop(Arc<Executor>, std::sync::mpsc::Sender<()>);
+        impl Drop for SpawnOnDrop {
+            fn drop(&mut self) {
+                let tell = self.1.clone();
+                self.0.spawn(async move { drop(tell) });
+            }
+        }
+
+        let executor = Arc::new(start("spawns")?);
+        let (tell, told) = channel();
+        let (held, ready) = (SpawnOnDrop(executor.clone(), tell), channel());
+        executor.spawn(async move {
+            let _held = held;
+            let _ = ready.0.send(());
+            pending::<()>().await;
+        });
+        assert_eq!(ready.1.recv(), Ok(()));
+        executor.end();
+        assert_eq!(told.try_recv(), Err(TryRecvError::Disconnected));
+        Ok(())
+    }
+
+    #[test]
+    fn a_dropped_executor_drops_its_tasks() -> io::Result<()> {
+        let executor = start("dropped")?;
+        let (tell, told) = channel::<()>();
+        executor.spawn(async move {
+            pending::<()>().await;
+            drop(tell);
+        });
+        drop(executor);
+        assert!(told.recv().is_err());
+        Ok(())
+    }
 }
