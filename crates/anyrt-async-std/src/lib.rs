@@ -7,7 +7,7 @@
 //!
 //! | constructor | whose threads | `block_on` | `shutdown` |
 //! |---|---|---|---|
-//! | [`runtime`] | async-std's, `ASYNC_STD_THREAD_COUNT` of them, by default as many as cores | drives the caller's future, the threads run the tasks | does nothing: async-std cannot end |
+//! | [`runtime()`] | async-std's, `ASYNC_STD_THREAD_COUNT` of them, by default as many as cores | drives the caller's future, the threads run the tasks | does nothing: async-std cannot end |
 //!
 //! # Notes on the mechanism
 //!

@@ -5,7 +5,7 @@
 //!
 //! | constructor | whose threads | `block_on` | `shutdown` |
 //! |---|---|---|---|
-//! | [`executor`] | its own | drives the caller's future, the threads run the tasks | ends and joins them, drops what is left |
+//! | [`executor()`] | its own | drives the caller's future, the threads run the tasks | ends and joins them, drops what is left |
 //! | [`global`] | smol's, `SMOL_THREADS` of them, by default one | the same: smol lets anyone do so | does nothing |
 //!
 //! # Notes on the mechanism

@@ -195,13 +195,14 @@ fn a_timer_wakes_the_latest_waker() -> Test {
 #[test]
 fn a_timer_in_the_far_future_is_no_trouble() -> Test {
     for Case { runtime, .. } in cases("far")? {
-        let mut far = Duration::MAX;
-        let deadline = loop {
-            match runtime.now().checked_add(far) {
-                Some(deadline) => break deadline,
-                None => far = far.mul_f64(0.99),
+        // The last instant there is.
+        let (mut deadline, mut step) = (runtime.now(), Duration::MAX);
+        while !step.is_zero() {
+            match deadline.checked_add(step) {
+                Some(later) => deadline = later,
+                None => step /= 2,
             }
-        };
+        }
         let mut timer = runtime.timer(deadline);
         run(&*runtime, async {
             assert!(elapsed_or_not(timer.as_mut()).await.is_pending());
