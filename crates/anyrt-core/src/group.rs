@@ -10,7 +10,9 @@ mod state;
 pub(crate) use error::Lost;
 pub use error::{BoxError, ChildError, GroupError};
 pub use handle::{AResult, AnyOutput, NotAResultElseUseTry, Spawner, TaskGroup};
-pub use local::{AnyChild, LocalHandle, LocalScope, SendChild, scope, send_scope, try_scope, try_send_scope};
+pub use local::{
+    AnyChild, LocalGroup, LocalHandle, LocalScope, SendChild, scope, send_scope, try_scope, try_send_scope,
+};
 pub(crate) use state::{GroupState, Policy};
 
 use std::future::Future;

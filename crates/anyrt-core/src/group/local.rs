@@ -68,13 +68,14 @@ pub type SendChild<'env> = dyn Future<Output = ()> + Send + 'env;
 /// # Cancel safety
 ///
 /// Polled in place: dropped by foreign code, body and children are dropped with it, synchronously.
-pub async fn scope<'env, F, T>(body: F) -> Result<T, GroupError>
+pub fn scope<'env, F, B, T>(body: F) -> LocalGroup<B, T, AnyChild<'env>>
 where
-    F: AsyncFnOnce(LocalScope<'env, AnyChild<'env>>) -> T,
+    F: FnOnce(LocalScope<'env, AnyChild<'env>>) -> B,
+    B: Future<Output = T>,
 {
     let scope = LocalScope::new();
     let body = body(scope.clone());
-    LocalGroup::new(scope.nursery, body, Ok).await
+    LocalGroup::new(scope.nursery, body, Ok)
 }
 
 /// As [`scope`], with a body that ends in a `Result`.
@@ -82,13 +83,14 @@ where
 /// # Errors, panics, cancel safety
 ///
 /// As [`scope`]; the body's own error is among the errors.
-pub async fn try_scope<'env, F, T>(body: F) -> Result<T, GroupError>
+pub fn try_scope<'env, F, B, T>(body: F) -> LocalGroup<B, T, AnyChild<'env>>
 where
-    F: AsyncFnOnce(LocalScope<'env, AnyChild<'env>>) -> Result<T, BoxError>,
+    F: FnOnce(LocalScope<'env, AnyChild<'env>>) -> B,
+    B: Future<Output = Result<T, BoxError>>,
 {
     let scope = LocalScope::new();
     let body = body(scope.clone());
-    LocalGroup::new(scope.nursery, body, |output| output).await
+    LocalGroup::new(scope.nursery, body, |output| output)
 }
 
 /// As [`scope`], with children that are `Send`, so that this is too and may be used in any task.
@@ -96,13 +98,14 @@ where
 /// # Errors, panics, cancel safety
 ///
 /// As [`scope`].
-pub async fn send_scope<'env, F, T>(body: F) -> Result<T, GroupError>
+pub fn send_scope<'env, F, B, T>(body: F) -> LocalGroup<B, T, SendChild<'env>>
 where
-    F: AsyncFnOnce(LocalScope<'env, SendChild<'env>>) -> T,
+    F: FnOnce(LocalScope<'env, SendChild<'env>>) -> B,
+    B: Future<Output = T>,
 {
     let scope = LocalScope::new();
     let body = body(scope.clone());
-    LocalGroup::new(scope.nursery, body, Ok).await
+    LocalGroup::new(scope.nursery, body, Ok)
 }
 
 /// As [`send_scope`], with a body that ends in a `Result`.
@@ -110,13 +113,14 @@ where
 /// # Errors, panics, cancel safety
 ///
 /// As [`scope`]; the body's own error is among the errors.
-pub async fn try_send_scope<'env, F, T>(body: F) -> Result<T, GroupError>
+pub fn try_send_scope<'env, F, B, T>(body: F) -> LocalGroup<B, T, SendChild<'env>>
 where
-    F: AsyncFnOnce(LocalScope<'env, SendChild<'env>>) -> Result<T, BoxError>,
+    F: FnOnce(LocalScope<'env, SendChild<'env>>) -> B,
+    B: Future<Output = Result<T, BoxError>>,
 {
     let scope = LocalScope::new();
     let body = body(scope.clone());
-    LocalGroup::new(scope.nursery, body, |output| output).await
+    LocalGroup::new(scope.nursery, body, |output| output)
 }
 
 /// Spawns children into a borrowing scope. Cheap to clone; may go into the children themselves.
@@ -245,7 +249,6 @@ impl<C: ?Sized> fmt::Debug for LocalScope<'_, C> {
 /// # Cancel safety
 ///
 /// As [`TaskHandle`](crate::TaskHandle).
-#[must_use = "a handle only observes; drop it if nobody needs the value"]
 pub struct LocalHandle<T> {
     slot: Arc<Slot<T>>,
     node: NodeRef,
@@ -367,8 +370,10 @@ impl<F: Future, T> Future for LocalChild<F, T> {
 }
 
 pin_project! {
-    /// The future of a borrowing scope. Its node is nobody's drop point: body and children are.
-    struct LocalGroup<B: Future, T, C: ?Sized> {
+    /// The future of a borrowing scope.
+    // Its node is nobody's drop point: body and children are.
+    #[must_use = "futures do nothing unless polled"]
+    pub struct LocalGroup<B: Future, T, C: ?Sized> {
         #[pin]
         body: Scoped<B>,
         settle: fn(B::Output) -> Result<T, BoxError>,
@@ -407,6 +412,12 @@ impl<B: Future, T, C: ?Sized> LocalGroup<B, T, C> {
         let seat = Seat::new(Place::Linked(nursery.group.as_node()));
         let body = Scoped::new(Lazy::PLAIN, body);
         LocalGroup { body, settle, children: FuturesUnordered::new(), nursery, seat, host: Host::new() }
+    }
+}
+
+impl<B: Future, T, C: ?Sized> fmt::Debug for LocalGroup<B, T, C> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("LocalGroup").field("group", &self.nursery.group).finish_non_exhaustive()
     }
 }
 
