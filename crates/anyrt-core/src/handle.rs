@@ -146,6 +146,7 @@ impl Handle {
             locals: Locals::default(),
             handle: Some(self.clone()),
             in_job: false,
+            polling: context::is_polling(),
         };
         context::within(&mut setting, run)
     }

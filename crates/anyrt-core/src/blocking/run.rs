@@ -152,6 +152,7 @@ where
         locals: context::locals(),
         handle: Some(handle.clone()),
         in_job: true,
+        polling: false,
     };
     let scope = context::top();
     let held = if abandon { None } else { scope.clone() };
