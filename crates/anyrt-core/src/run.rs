@@ -5,7 +5,7 @@ use std::fmt;
 use std::future::Future;
 use std::io;
 use std::num::NonZeroUsize;
-use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::panic::{AssertUnwindSafe, Location, catch_unwind, resume_unwind};
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
@@ -38,7 +38,7 @@ impl Shared {
             name: name.into(),
             pool: Pool::new(name),
             limiter: CapacityLimiter::new(limit),
-            root: GroupState::new(Policy::EachForItself, None),
+            root: GroupState::new(Policy::EachForItself, None, Location::caller()),
         }
     }
 

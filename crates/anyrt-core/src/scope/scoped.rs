@@ -131,14 +131,21 @@ impl<F: Future> Scoped<F> {
 /// A place in the scope tree, kept by the future that owns it, and the timer of its deadline.
 pub(crate) struct Seat {
     pub(crate) place: Place,
-    timer: Option<Box<Armed>>,
+    timer: Option<Armed>,
     ended: bool,
 }
 
 struct Armed {
     deadline: u64,
     timer: Pin<Box<dyn Timer>>,
-    waker: Waker,
+}
+
+impl Armed {
+    /// Whether the deadline has passed; if not, the node hears of it when it does.
+    fn poll(&mut self, node: &NodeRef) -> bool {
+        let waker = node.clone().timer_waker();
+        self.timer.as_mut().poll_elapsed(&mut Context::from_waker(&waker)).is_ready()
+    }
 }
 
 impl Seat {
@@ -152,7 +159,7 @@ impl Seat {
         settle(node);
         if let Some(armed) = &mut self.timer
             && node.node().take_timer_fired()
-            && armed.timer.as_mut().poll_elapsed(&mut Context::from_waker(&armed.waker)).is_ready()
+            && armed.poll(node)
             && let Ok(handle) = Handle::try_current()
         {
             node::expire(node, clock::to_u64(handle.now()));
@@ -195,7 +202,7 @@ impl Seat {
     /// The node goes on without this future: somebody else ends it.
     pub(crate) fn give_up(&mut self) {
         self.timer = None;
-        self.place = Place::Lazy(Lazy::PLAIN);
+        self.place = Place::Lazy(Lazy::NOWHERE);
     }
 
     pub(crate) fn end(&mut self) {
@@ -226,13 +233,9 @@ impl Seat {
                 armed.deadline = deadline;
                 armed
             }
-            none => none.insert(Box::new(Armed {
-                deadline,
-                timer: handle.runtime().timer(instant),
-                waker: node.clone().timer_waker(),
-            })),
+            none => none.insert(Armed { deadline, timer: handle.runtime().timer(instant) }),
         };
-        if armed.timer.as_mut().poll_elapsed(&mut Context::from_waker(&armed.waker)).is_ready() {
+        if armed.poll(node) {
             node::expire(node, clock::to_u64(handle.now()));
         }
     }
