@@ -637,6 +637,26 @@ fn update_one(
     state.parent.clone().map(|parent| (parent, if tells { 1 } else { -1 }))
 }
 
+/// What holds a node, as a text: where its innermost holds were opened. Iterative.
+pub(crate) fn holders(top: &NodeRef) -> String {
+    let mut found = Vec::new();
+    let mut work = vec![top.clone()];
+    while let Some(node) = work.pop() {
+        let node = node.node();
+        let state = node.state.lock();
+        let before = work.len();
+        state.children.for_each(|child| work.push(child.clone()));
+        if state.told && work.len() == before {
+            found.extend(node.opened.map(ToString::to_string));
+        }
+    }
+    if found.is_empty() {
+        "a blocking call, or a group whose tasks do not end".to_owned()
+    } else {
+        found.join(", ")
+    }
+}
+
 /// Gives a node without a parent its place in the tree.
 pub(crate) fn link(child: &NodeRef, parent: &NodeRef) {
     if is_inside(parent, child) {

@@ -4,6 +4,7 @@ use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::pin::Pin;
 use std::task::{Context, Poll, Waker};
+use std::time::Duration;
 
 use pin_project_lite::pin_project;
 
@@ -132,7 +133,15 @@ impl<F: Future> Scoped<F> {
 pub(crate) struct Seat {
     pub(crate) place: Place,
     timer: Option<Armed>,
+    late: Option<Late>,
     ended: bool,
+}
+
+/// The watch over a hold that keeps a cancelled scope.
+struct Late {
+    after: Duration,
+    /// None when it has told.
+    timer: Option<Pin<Box<dyn Timer>>>,
 }
 
 struct Armed {
@@ -150,7 +159,7 @@ impl Armed {
 
 impl Seat {
     pub(crate) fn new(place: Place) -> Seat {
-        Seat { place, timer: None, ended: false }
+        Seat { place, timer: None, late: None, ended: false }
     }
 
     /// Before a poll: moves the node below the scope that it is polled in, and looks at its timer.
@@ -170,10 +179,42 @@ impl Seat {
     pub(crate) fn verdict(&mut self, waker: &Waker, outer: Outer, gone: bool) -> Verdict {
         let node = self.attend(waker);
         let verdict = node.node().verdict(waker, outer == Outer::EndsHere, gone);
-        if verdict != Verdict::Stay && node.node().is_inherited() {
+        if verdict == Verdict::Stay {
+            self.watch_hold(&node, waker);
+        } else if node.node().is_inherited() {
             node::mark_unwinding(&node);
         }
         verdict
+    }
+
+    /// Tells, once, when a cancelled scope is kept for long: by a hold that was begun and is not
+    /// polled any more, perhaps, which nothing can cure.
+    pub(crate) fn watch_hold(&mut self, node: &NodeRef, waker: &Waker) {
+        if !node.node().is_cancelled() {
+            return;
+        }
+        let late = match &mut self.late {
+            Some(late) => late,
+            none => {
+                let Ok(handle) = Handle::try_current() else { return };
+                let after = handle.0.shared.held_warning;
+                let timer = handle.now().checked_add(after).map(|at| handle.runtime().timer(at));
+                none.insert(Late { after, timer })
+            }
+        };
+        if let Some(timer) = &mut late.timer
+            && timer.as_mut().poll_elapsed(&mut Context::from_waker(waker)).is_ready()
+        {
+            late.timer = None;
+            let cause = node.node().cause().map(|cause| cause.to_string());
+            tracing::warn!(
+                target: "anyrt::held",
+                cause,
+                after = ?late.after,
+                by = node::holders(node),
+                "a cancelled scope is still held: what holds it may not be polled any more"
+            );
+        }
     }
 
     /// Waits for what may happen to the node: a cancellation, its deadline.
