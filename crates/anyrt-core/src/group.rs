@@ -94,13 +94,13 @@ where
     }
 }
 
-fn open(called: &Location<'_>) -> (Arc<GroupState>, Handle) {
+fn open(called: &'static Location<'static>) -> (Arc<GroupState>, Handle) {
     let handle = match Handle::try_current() {
         Result::Ok(handle) => handle,
         Err(error) => panic!("{error} (a task group was opened at {called})"),
     };
     let host = context::current_task().map(|task| task.info().id());
-    (GroupState::new(Policy::OneForAll, host), handle)
+    (GroupState::new(Policy::OneForAll, host, called), handle)
 }
 
 /// `Ok` with the error type that a group takes, for the end of an async block that uses `?`.
