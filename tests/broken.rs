@@ -36,6 +36,16 @@ fn a_runtime_that_loses_a_wake_up_fails_the_cases_that_need_it() {
     fails_exactly_the_cases_that_name(Obligation::ForeignWake, Fault::LosesForeignWakeUps);
 }
 
+#[test]
+fn a_runtime_whose_timers_wake_nobody_fails_the_cases_that_wait_for_time() {
+    fails_exactly_the_cases_that_name(Obligation::TimerWakes, Fault::TimersWakeNobody);
+}
+
+#[test]
+fn a_runtime_that_polls_inside_spawn_fails_the_cases_that_need_it_not_to() {
+    fails_exactly_the_cases_that_name(Obligation::SpawnReturnsFirst, Fault::PollsInsideSpawn);
+}
+
 /// What a [`Broken`] runtime does wrong. It does so every time, so that "exactly" means something.
 #[derive(Debug, Clone, Copy)]
 enum Fault {
@@ -45,6 +55,10 @@ enum Fault {
     FiresTimersEarly,
     /// Wake-ups from threads that are not its own are lost.
     LosesForeignWakeUps,
+    /// Timers are ready in time when they are polled, but nobody is told to poll them.
+    TimersWakeNobody,
+    /// A task is polled for the first time in the call of its spawner.
+    PollsInsideSpawn,
 }
 
 const A_SECOND: Duration = Duration::from_secs(1);
@@ -68,7 +82,10 @@ fn fails_exactly_the_cases_that_name(obligation: Obligation, fault: Fault) {
 }
 
 /// Runs all cases on runtimes with that fault; those that did not pass, and how.
-fn failed_cases(fault: Fault, patience: impl Fn(&Case) -> Duration + Sync) -> BTreeMap<&'static str, Outcome> {
+fn failed_cases(
+    fault: Fault,
+    patience: impl Fn(&Case) -> Duration + Sync,
+) -> BTreeMap<&'static str, Outcome> {
     let next = AtomicUsize::new(0);
     let failed = Mutex::new(BTreeMap::new());
     thread::scope(|threads| {
@@ -123,6 +140,13 @@ impl Runtime for Broken {
                 let named = thread::Builder::new().name(ThreadPerTask::TASK_THREAD.into());
                 named.spawn(poll).map(drop).expect("a thread for the task");
             }
+            Fault::PollsInsideSpawn => {
+                let mut task = task;
+                // The thread that it gets polls it again at once, so no wake-up is lost by this.
+                if Pin::new(&mut task).poll(&mut Context::from_waker(Waker::noop())).is_pending() {
+                    self.sound.spawn(task);
+                }
+            }
             _ => self.sound.spawn(task),
         }
     }
@@ -134,6 +158,7 @@ impl Runtime for Broken {
     fn timer(&self, deadline: Instant) -> Pin<Box<dyn Timer>> {
         match self.fault {
             Fault::FiresTimersEarly => Box::pin(Early(self.sound.timer(early(deadline)))),
+            Fault::TimersWakeNobody => Box::pin(Silent(self.sound.timer(deadline))),
             _ => self.sound.timer(deadline),
         }
     }
@@ -169,6 +194,19 @@ impl Timer for Early {
 
     fn poll_elapsed(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         self.0.as_mut().poll_elapsed(cx)
+    }
+}
+
+/// A timer that wakes nobody.
+struct Silent(Pin<Box<dyn Timer>>);
+
+impl Timer for Silent {
+    fn reset(mut self: Pin<&mut Self>, deadline: Instant) {
+        self.0.as_mut().reset(deadline);
+    }
+
+    fn poll_elapsed(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<()> {
+        self.0.as_mut().poll_elapsed(&mut Context::from_waker(Waker::noop()))
     }
 }
 

@@ -25,7 +25,7 @@ use socket2::{SockRef, Socket};
 
 /// A thread for each task.
 #[derive(Debug)]
-pub struct ThreadPerTask {
+pub(crate) struct ThreadPerTask {
     clock: Arc<Clock>,
     clock_thread: Mutex<Option<JoinHandle<()>>>,
     ended: AtomicBool,
@@ -33,12 +33,12 @@ pub struct ThreadPerTask {
 
 impl ThreadPerTask {
     /// The name of each thread that polls a task.
-    pub const TASK_THREAD: &str = "task";
+    pub(crate) const TASK_THREAD: &str = "task";
     /// The name of the thread that wakes those who wait for a timer.
-    pub const CLOCK_THREAD: &str = "clock";
+    pub(crate) const CLOCK_THREAD: &str = "clock";
 
     /// Starts it.
-    pub fn start() -> io::Result<Arc<ThreadPerTask>> {
+    pub(crate) fn start() -> io::Result<Arc<ThreadPerTask>> {
         let clock = Arc::new(Clock::default());
         let ticking = Arc::clone(&clock);
         let thread = thread::Builder::new().name(Self::CLOCK_THREAD.into()).spawn(move || ticking.tick())?;
@@ -285,11 +285,7 @@ impl OwnStream {
 }
 
 impl AsyncRead for OwnStream {
-    fn poll_read(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        bytes: &mut [u8],
-    ) -> Poll<io::Result<usize>> {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &mut [u8]) -> Poll<io::Result<usize>> {
         self.reads(cx, |mut socket| socket.read(bytes))
     }
 

@@ -1,12 +1,11 @@
 //! RC: groups that are cut short from outside, or by a child whose handle is awaited.
 
-use std::time::Duration;
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyrt_core::channel;
-use anyrt_core::sync::{Event, Lock};
 use anyrt_core::{
-    CancelScope, Cause, checkpoint, fail_after, scope, shield, sleep, task_group, try_task_group,
+    CancelScope, Cause, Event, Lock, checkpoint, fail_after, scope, shield, sleep, task_group, try_task_group,
 };
 use futures::future::pending;
 

@@ -4,15 +4,15 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyrt_core::sync::Event;
 use anyrt_core::{
-    BoxError, CancelScope, Cause, EffectiveDeadline, checkpoint, current_deadline, fail_after, fail_at,
-    is_cancelled, move_on_after, move_on_at, now, shield, sleep, task_group, try_task_group, yield_shielded,
+    BoxError, CancelScope, Cause, EffectiveDeadline, Event, checkpoint, current_deadline, fail_after,
+    fail_at, is_cancelled, move_on_after, move_on_at, now, shield, sleep, task_group, try_task_group,
+    yield_shielded,
 };
 use futures::future::pending;
 
 use crate::counting::Counter;
-use crate::endings::{Failure, SetsOnDrop, failures, fails_after};
+use crate::endings::{Failure, SetsOnDrop, fails_after, failures};
 use crate::time::{A_MOMENT, AN_HOUR, Stopwatch, compute};
 
 pub(crate) async fn to_01_move_on_after_interrupts_its_body_without_an_error() {

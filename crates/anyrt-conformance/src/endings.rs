@@ -3,8 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use anyrt_core::sync::Event;
-use anyrt_core::{GroupError, shield};
+use anyrt_core::{Event, GroupError, shield};
 
 /// An error with a name.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -21,7 +20,11 @@ impl std::error::Error for Failure {}
 /// The names of the [`Failure`]s that are members of `error`, in its order. Members of another type,
 /// such as nested groups, are left out.
 pub(crate) fn failures(error: &GroupError) -> Vec<&'static str> {
-    error.iter().filter_map(|child| child.error().downcast_ref::<Failure>()).map(|failure| failure.0).collect()
+    error
+        .iter()
+        .filter_map(|child| child.error().downcast_ref::<Failure>())
+        .map(|failure| failure.0)
+        .collect()
 }
 
 /// Waits for `release`, whatever is cancelled meanwhile, then fails.

@@ -16,7 +16,10 @@ pub enum Standing {
 
 /// All ids of the lists, such as `CK-01`, in their order, and where the suite stands with each.
 pub fn ids() -> impl Iterator<Item = (String, Standing)> {
-    include_str!("../ids.txt").lines().filter(|line| !line.is_empty() && !line.starts_with('#')).flat_map(entries)
+    include_str!("../ids.txt")
+        .lines()
+        .filter(|line| !line.is_empty() && !line.starts_with('#'))
+        .flat_map(entries)
 }
 
 /// The title that the lists give to an id with a case.

@@ -4,10 +4,9 @@ use std::pin::pin;
 use std::sync::{Arc, mpsc};
 use std::task::Poll;
 
-use anyrt_core::sync::Event;
 use anyrt_core::{
-    CancelScope, EffectiveDeadline, checkpoint, current_deadline, finally, is_cancelled, move_on_after,
-    move_on_at, now, shield, sleep, task_group,
+    CancelScope, EffectiveDeadline, Event, checkpoint, current_deadline, finally, is_cancelled,
+    move_on_after, move_on_at, now, shield, sleep, task_group,
 };
 use futures::FutureExt;
 use futures::future::{BoxFuture, pending};

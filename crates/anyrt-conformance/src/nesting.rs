@@ -1,12 +1,11 @@
 //! CN: scopes inside each other, and which of them a cancellation leaves.
 
-use std::pin::Pin;
 use std::future::Future;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::task::Poll;
 
-use anyrt_core::sync::Event;
-use anyrt_core::{CancelScope, checkpoint, finally, is_cancelled, move_on_after, task_group};
+use anyrt_core::{CancelScope, Event, checkpoint, finally, is_cancelled, move_on_after, task_group};
 use futures::future::pending;
 
 use crate::by_hand::ByHand;

@@ -12,11 +12,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker};
 use std::thread;
-use std::time::Instant;
 
 use anyrt_core::net::{Address, DatagramSocket, Listener, ListenerSocket, Stream, StreamSocket};
-use anyrt_core::sync::Event;
-use anyrt_core::{Handle, Run, Runtime, Timer};
+use anyrt_core::{Event, Handle, Run, Runtime, Timer, task_group};
 use futures::io::{AsyncReadExt, AsyncWriteExt};
 
 use crate::by_hand::Bell;
@@ -439,10 +437,13 @@ pub(crate) fn rt_obligation_a_runtime_that_has_ended_drops_later_tasks(runtime: 
     let drops = Counter::new();
     let (counted, local) = (polls.clone(), drops.on_drop());
     Run::new(Arc::new(Double::after_the_end_of(runtime))).run(async move {
-        let task = Handle::current().spawn(count_polls(&counted, async move {
-            let _local = local;
-        }));
-        assert!(task.await.expect_err("nobody runs it").is_not_started());
+        let _ = task_group(async move |group| {
+            let task = group.spawn(count_polls(&counted, async move {
+                let _local = local;
+            }));
+            assert!(task.await.expect_err("nobody runs it").is_not_started());
+        })
+        .await;
     });
     assert_eq!((polls.get(), drops.get()), (0, 1));
 }

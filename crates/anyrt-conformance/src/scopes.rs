@@ -4,16 +4,15 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
-use anyrt_core::sync::Event;
 use anyrt_core::{
-    BoxError, CancelScope, Cause, EffectiveDeadline, GroupError, checkpoint, current_deadline, is_cancelled,
-    sleep, task_group, try_task_group,
+    BoxError, CancelScope, Cause, EffectiveDeadline, Event, GroupError, checkpoint, current_deadline,
+    is_cancelled, sleep, task_group, try_task_group,
 };
 use futures::future::pending;
 
 use crate::by_hand::ByHand;
 use crate::counting::Counter;
-use crate::endings::{Failure, failures, fails_after};
+use crate::endings::{Failure, fails_after, failures};
 use crate::time::{A_MOMENT, Stopwatch};
 
 pub(crate) async fn cs_01_a_new_scope_is_blank() {
@@ -154,7 +153,7 @@ pub(crate) async fn cs_12_the_message_names_the_task_that_cancelled() {
         })
         .await;
     let cancelled = result.map(|_| ()).expect_err("it was cancelled");
-    assert_eq!(cancelled.task(), Some("canceller"));
+    assert!(cancelled.task().is_some_and(|task| task.starts_with("canceller")), "{cancelled}");
     assert!(cancelled.to_string().contains("canceller"), "{cancelled}");
 }
 
@@ -196,7 +195,7 @@ pub(crate) async fn cs_15_of_cancellations_and_an_error_only_the_error_leaves() 
         })
         .await;
     let error = result.expect("the error leaves").expect_err("the error is one");
-    assert_eq!(failures(&error), ["boom"]);
+    assert_eq!((error.len(), failures(&error)), (1, vec!["boom"]), "{error}");
     assert!(!error.is_cancelled());
     assert!(handle.cancel_called());
 }

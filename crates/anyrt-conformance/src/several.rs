@@ -1,14 +1,14 @@
 //! RS: several futures in one task, of which some hold a cancelled scope open.
 
+use std::num::NonZeroUsize;
 use std::pin::pin;
 use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
 use anyrt_core::channel::{self, Receiver};
-use anyrt_core::sync::{Event, Lock};
 use anyrt_core::{
-    CancelScope, Either, checkpoint, finally, for_each_concurrent, join, race, run_blocking, scope, shield,
-    sleep, task_group,
+    CancelScope, Either, Event, Lock, checkpoint, finally, for_each_concurrent, join, race, run_blocking,
+    scope, shield, sleep, task_group,
 };
 use futures::future::{FutureExt, LocalBoxFuture, pending};
 use futures::stream::{self, FuturesUnordered, StreamExt};
@@ -96,7 +96,7 @@ pub(crate) async fn rs_04_a_blocking_job_waits_for_a_sender_that_another_branch_
     let result = CancelScope::new()
         .run(async |scope| {
             let (sender, receiver) = mpsc::channel();
-            let job = run_blocking(move || receiver.recv().expect("it is sent"));
+            let job = run_blocking(move || receiver.recv().expect("it is sent")).into_future();
             let sends = async move {
                 sleep(A_MOMENT).await;
                 sender.send(7).expect("the job waits");
@@ -413,7 +413,7 @@ pub(crate) async fn rs_12_each_branch_of_our_own_combinators_is_dropped_by_itsel
     let shared = Arc::clone(&lock);
     let result = CancelScope::new()
         .run(async move |scope| {
-            for_each_concurrent([true, false], 2, async |owns| {
+            for_each_concurrent([true, false], NonZeroUsize::new(2), async |owns| {
                 if owns {
                     let _guard = shared.lock().await;
                     scope.cancel("while the owner sleeps");

@@ -2,10 +2,9 @@
 
 use std::sync::Arc;
 
-use anyrt_core::sync::Event;
 use anyrt_core::{
-    CancelScope, Cause, EffectiveDeadline, ScopeHandle, checkpoint, current_deadline, finally, is_cancelled,
-    move_on_after, move_on_at, now, shield, sleep, task_group,
+    CancelScope, Cause, EffectiveDeadline, Event, ScopeHandle, checkpoint, current_deadline, finally,
+    is_cancelled, move_on_after, move_on_at, now, shield, sleep, task_group,
 };
 use futures::future::pending;
 

@@ -33,11 +33,7 @@ impl fmt::Display for Outcome {
 const STACK: usize = 256 << 20;
 
 /// Runs `case` on a thread of its own and waits for its end, but not for ever.
-pub(crate) fn watch(
-    name: &str,
-    patience: Duration,
-    case: impl FnOnce() + Send + 'static,
-) -> Outcome {
+pub(crate) fn watch(name: &str, patience: Duration, case: impl FnOnce() + Send + 'static) -> Outcome {
     let (ended, end) = mpsc::channel();
     thread::Builder::new()
         .name(name.to_owned())
