@@ -109,12 +109,23 @@ struct Broken {
     sound: Arc<ThreadPerTask>,
     fault: Fault,
     has_dropped: AtomicBool,
+    ended: AtomicBool,
 }
 
 impl Broken {
     fn start(fault: Fault) -> Arc<dyn Runtime> {
         let sound = ThreadPerTask::start().expect("its thread");
-        Arc::new(Broken { sound, fault, has_dropped: AtomicBool::new(false) })
+        Arc::new(Broken { sound, fault, has_dropped: AtomicBool::new(false), ended: AtomicBool::new(false) })
+    }
+
+    /// A thread per task, as the sound one does it, for a task with something around it.
+    fn poll_on_a_thread(&self, task: impl Future<Output = ()> + Send + Unpin + 'static) {
+        let poll = move || futures::executor::block_on(task);
+        thread::Builder::new()
+            .name(ThreadPerTask::TASK_THREAD.into())
+            .spawn(poll)
+            .map(drop)
+            .expect("a thread");
     }
 }
 
@@ -132,21 +143,13 @@ impl Runtime for Broken {
     }
 
     fn spawn(&self, task: Task) {
+        if self.ended.load(Ordering::SeqCst) {
+            return;
+        }
         match self.fault {
             Fault::DropsTheFirstTask if !self.has_dropped.swap(true, Ordering::SeqCst) => drop(task),
-            Fault::LosesForeignWakeUps => {
-                // A thread per task, as the sound one does it.
-                let poll = move || futures::executor::block_on(LosesForeignWakeUps(pin!(task)));
-                let named = thread::Builder::new().name(ThreadPerTask::TASK_THREAD.into());
-                named.spawn(poll).map(drop).expect("a thread for the task");
-            }
-            Fault::PollsInsideSpawn => {
-                let mut task = task;
-                // The thread that it gets polls it again at once, so no wake-up is lost by this.
-                if Pin::new(&mut task).poll(&mut Context::from_waker(Waker::noop())).is_pending() {
-                    self.sound.spawn(task);
-                }
-            }
+            Fault::LosesForeignWakeUps => self.poll_on_a_thread(LosesForeignWakeUps(task)),
+            Fault::PollsInsideSpawn => self.poll_on_a_thread(Begun::of(task)),
             _ => self.sound.spawn(task),
         }
     }
@@ -180,6 +183,7 @@ impl Runtime for Broken {
     }
 
     fn shutdown(&self) {
+        self.ended.store(true, Ordering::SeqCst);
         self.sound.shutdown();
     }
 }
@@ -212,6 +216,45 @@ impl Timer for Silent {
 
 fn early(deadline: Instant) -> Instant {
     deadline.checked_sub(A_SECOND).unwrap_or(deadline)
+}
+
+/// A task that was polled before it got its thread.
+struct Begun {
+    task: Option<Task>,
+    // The waker of that poll: it wakes whoever polls the task now.
+    waker: Arc<Forwards>,
+}
+
+impl Begun {
+    fn of(mut task: Task) -> Begun {
+        let waker = Arc::new(Forwards::default());
+        let begun = Waker::from(Arc::clone(&waker));
+        let ended = Pin::new(&mut task).poll(&mut Context::from_waker(&begun)).is_ready();
+        Begun { task: (!ended).then_some(task), waker }
+    }
+}
+
+impl Future for Begun {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        // Before the poll, which makes up for the wake-ups until now.
+        *self.waker.to.lock().expect("not poisoned") = Some(cx.waker().clone());
+        self.task.as_mut().map_or(Poll::Ready(()), |task| Pin::new(task).poll(cx))
+    }
+}
+
+#[derive(Default)]
+struct Forwards {
+    to: Mutex<Option<Waker>>,
+}
+
+impl Wake for Forwards {
+    fn wake(self: Arc<Self>) {
+        if let Some(waker) = self.to.lock().expect("not poisoned").as_ref() {
+            waker.wake_by_ref();
+        }
+    }
 }
 
 /// A task or root whose waker works on the threads of the runtime only: those of tasks, of the clock,

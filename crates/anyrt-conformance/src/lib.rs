@@ -56,6 +56,7 @@ mod counting;
 mod double;
 mod endings;
 mod time;
+mod warnings;
 
 pub use anyrt_core::Runtime;
 

@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use anyrt_core::channel::{self, Receiver};
 use anyrt_core::{
-    CancelScope, Either, Event, Lock, checkpoint, finally, for_each_concurrent, join, race, run_blocking,
-    scope, shield, sleep, task_group,
+    CancelScope, Either, Event, Lock, Run, Runtime, checkpoint, finally, for_each_concurrent, join, race,
+    run_blocking, scope, shield, sleep, task_group,
 };
 use futures::future::{FutureExt, LocalBoxFuture, pending};
 use futures::stream::{self, FuturesUnordered, StreamExt};
@@ -16,6 +16,7 @@ use futures::stream::{self, FuturesUnordered, StreamExt};
 use crate::by_hand::ByHand;
 use crate::counting::{Counter, count_polls};
 use crate::time::{A_MOMENT, AN_HOUR, Stopwatch};
+use crate::warnings::Warnings;
 
 pub(crate) async fn rs_01_a_clean_up_that_wants_the_lock_of_a_sleeping_branch_gets_it() {
     for wants in [wants_in_a_finally, wants_in_a_shield] {
@@ -186,6 +187,37 @@ pub(crate) async fn rs_06_a_started_shield_that_is_not_polled_ends_with_the_othe
     assert!(result.is_err());
     watch.has_run_for(A_MOMENT);
     assert_eq!(passed.get(), 1, "the other await ended, then nothing held any more");
+}
+
+/// Nothing can cure it but the owner of the shield; so it is made visible.
+pub(crate) fn rs_07_a_warning_names_a_started_shield_that_nobody_polls(runtime: Arc<dyn Runtime>) {
+    let warnings = Warnings::of("anyrt::held");
+    let told = warnings.clone();
+    // The root is polled on this thread, so this is where it warns.
+    warnings.catch(|| {
+        Run::new(runtime).warn_held_after(A_MOMENT).run(async move {
+            let held = CancelScope::new().run(async move |scope| {
+                let mut shielded = pin!(shield(pending::<()>()));
+                assert!(futures::poll!(&mut shielded).is_pending());
+                scope.cancel("while the shield is begun");
+                pending::<()>().await;
+            });
+            let warned = async {
+                while told.caught().is_empty() {
+                    sleep(A_MOMENT / 4).await;
+                }
+            };
+            // A foreign `select!`: it drops the scope with the shield in it.
+            futures::select_biased! {
+                result = Box::pin(held).fuse() => panic!("it is held, but ended: {result:?}"),
+                () = Box::pin(warned).fuse() => (),
+            }
+        });
+    });
+    let caught = warnings.caught();
+    assert_eq!(caught.len(), 1, "one warning is enough: {caught:?}");
+    assert!(caught[0].contains("several.rs"), "it names the place: {caught:?}");
+    assert!(caught[0].contains("while the shield is begun"), "and the cause: {caught:?}");
 }
 
 pub(crate) async fn rs_08_two_loops_out_of_step_end() {
