@@ -127,6 +127,13 @@ impl Run {
         self
     }
 
+    /// How long a cancelled scope may be held before a tracing warning (target `anyrt::held`) names
+    /// what holds it; 5 seconds by default.
+    pub fn warn_held_after(mut self, after: Duration) -> Run {
+        self.held_warning = after;
+        self
+    }
+
     /// Whether a run can be started on this thread: not while a task is being polled.
     ///
     /// What [`try_run`](Run::try_run) asks first; for those who would start a runtime before it.
@@ -136,13 +143,6 @@ impl Run {
     /// [`RunError::Nested`].
     pub fn check_here() -> Result<(), RunError> {
         if context::is_polling() { Err(RunError::Nested) } else { Ok(()) }
-    }
-
-    /// How long a cancelled scope may be held before a tracing warning (target `anyrt::held`) names
-    /// what holds it; 5 seconds by default.
-    pub fn warn_held_after(mut self, after: Duration) -> Run {
-        self.held_warning = after;
-        self
     }
 
     /// Runs `main` to its end on this thread, and then everything that it has spawned.
