@@ -134,6 +134,17 @@ impl Run {
         self
     }
 
+    /// Whether a run can be started on this thread: not while a task is being polled.
+    ///
+    /// What [`try_run`](Run::try_run) asks first; for those who would start a runtime before it.
+    ///
+    /// # Errors
+    ///
+    /// [`RunError::Nested`].
+    pub fn check_here() -> Result<(), RunError> {
+        if context::is_polling() { Err(RunError::Nested) } else { Ok(()) }
+    }
+
     /// Runs `main` to its end on this thread, and then everything that it has spawned.
     ///
     /// Tasks at the root that are alive when `main` has ended are cancelled, cleaned up and awaited;
@@ -160,9 +171,7 @@ impl Run {
     ///
     /// With the panic of `main`, or of a root task whose handle was dropped.
     pub fn try_run<F: Future>(self, main: F) -> Result<F::Output, RunError> {
-        if context::is_polling() {
-            return Err(RunError::Nested);
-        }
+        Run::check_here()?;
         let handle = Handle::new(
             self.runtime.clone(),
             Shared::new(Policy::EachForItself, &self.name, self.limit, self.held_warning),
@@ -266,7 +275,13 @@ impl<F: Future> Root<F> {
         let root = handle.0.shared.root.clone();
         let info = TaskInfo::new(handle, Some("main".into()), default_name::<F>(), None);
         let task: TaskRef = Arc::new(MainTask { info, node: Node::task_root() });
-        let setting = Setting { task: Some(task), locals: Locals::default(), handle: None, in_job: false };
+        let setting = Setting {
+            task: Some(task),
+            locals: Locals::default(),
+            handle: None,
+            in_job: false,
+            polling: true,
+        };
         Root { main: Some(main), setting, root, ended: None }
     }
 }

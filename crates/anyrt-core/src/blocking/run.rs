@@ -156,6 +156,7 @@ where
         locals: context::locals(),
         handle: Some(handle.clone()),
         in_job: true,
+        polling: false,
     };
     let cell = JobCell::new(job, setting, token, !abandon);
     if let Err((refused, error)) = hand_over(handle, cell.job()) {
