@@ -36,8 +36,6 @@ fn entries(line: &'static str) -> Vec<(String, Standing)> {
     }
     let standing = if rest.starts_with("(by construction)") {
         Standing::ByConstruction
-    } else if rest.starts_with("(not yet)") {
-        Standing::NotYet
     } else {
         Standing::Case
     };
