@@ -122,6 +122,19 @@ pub(crate) fn top() -> Option<NodeRef> {
     CURRENT.with_borrow_mut(Current::linked_top)
 }
 
+/// Whether this is one of the scopes around the code that runs, up to the root of its task.
+pub(crate) fn is_around(node: &Node) -> bool {
+    CURRENT.with_borrow(|current| {
+        let own = current.scopes[current.base..].iter().rev();
+        own.filter_map(|place| match place {
+            Place::Linked(linked) => Some(linked.node()),
+            Place::Lazy(_) => None,
+        })
+        .chain(current.task.as_ref().map(|task| task.node()))
+        .any(|around| std::ptr::eq(around, node))
+    })
+}
+
 /// Looks at the innermost scope around the code that runs.
 pub(crate) fn with_top<R>(look: impl FnOnce(Option<&NodeRef>) -> R) -> R {
     CURRENT.with_borrow_mut(|current| match current.scopes[current.base..].last() {

@@ -8,7 +8,7 @@ use std::time::Duration;
 use slab::Slab;
 
 use super::cause::Cancelled;
-use crate::context::Lazy;
+use crate::context::{self, Lazy};
 use crate::group::GroupState;
 use crate::sync::atomic::{AtomicU8, AtomicU64, AtomicUsize, Ordering};
 use crate::sync::{Arc, Mutex};
@@ -32,7 +32,7 @@ const ENDED: u8 = 1 << 4;
 const TASK_ROOT: u8 = 1 << 5;
 /// Its timer has fired and was not looked at yet.
 const TIMER: u8 = 1 << 6;
-/// The last hold inside went away since the current poll began, or before it.
+/// The last hold inside was ended by somebody else since the current poll began, or before it.
 const RELEASED: u8 = 1 << 7;
 
 /// Whatever has a place in the tree: a scope, a task, a group.
@@ -648,7 +648,10 @@ fn update_one(
     let held = state.holds > 0;
     apply(&mut state);
     if held && state.holds <= 0 {
-        node.bits.fetch_or(RELEASED, Ordering::AcqRel);
+        // A poll that ends a hold itself has seen what that brought.
+        if !context::is_around(node) {
+            node.bits.fetch_or(RELEASED, Ordering::AcqRel);
+        }
         if node.is_cancelled() {
             wakes.take(&mut state.waker);
         }
