@@ -1,0 +1,189 @@
+//! A client that leaves cancels its request; what holds in it is brought to its end.
+
+#[path = "http_client.rs"]
+mod client;
+
+use std::convert::Infallible;
+use std::future::pending;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use anyrt::sync::Event;
+use anyrt_http::App;
+use axum_core::body::Body;
+use bytes::Bytes;
+use client::Server;
+use futures_util::AsyncWriteExt;
+use http_body::Frame;
+
+#[derive(Clone, Default)]
+struct Watched {
+    begun: Event,
+    go: Event,
+    cleaned_up: Event,
+    dropped: Event,
+}
+
+struct Dropped(Event);
+
+impl Drop for Dropped {
+    fn drop(&mut self) {
+        self.0.set();
+    }
+}
+
+/// A handler that waits for ever, and says what becomes of it.
+async fn for_ever(watched: Watched) -> &'static str {
+    let _dropped = Dropped(watched.dropped.clone());
+    let work = async {
+        watched.begun.set();
+        pending::<&'static str>().await
+    };
+    anyrt::finally(work, async || {
+        // The clean-up is async, and runs although its request is cancelled.
+        watched.go.wait().await;
+        watched.cleaned_up.set();
+    })
+    .await
+}
+
+fn app(watched: &Watched) -> App {
+    let (get, post) = (watched.clone(), watched.clone());
+    App::new()
+        .get("/", async move || for_ever(get.clone()).await)
+        .post("/", async move |_: axum_core::extract::Request| for_ever(post.clone()).await)
+        .get("/quick", async || "quick")
+}
+
+async fn cancelled(watched: &Watched) {
+    assert!(!watched.cleaned_up.is_set());
+    watched.go.set();
+    watched.cleaned_up.wait().await;
+    watched.dropped.wait().await;
+}
+
+#[anyrt::test]
+async fn a_client_that_closes_cancels_its_handler() {
+    let watched = Watched::default();
+    let server = Server::start(app(&watched)).await;
+    let mut client = server.connect().await;
+    client.send("GET / HTTP/1.1\r\nHost: test\r\n\r\n").await;
+    watched.begun.wait().await;
+    drop(client);
+    cancelled(&watched).await;
+    assert_eq!(server.get("/quick").await.body, "quick");
+    server.stop().await;
+}
+
+#[anyrt::test]
+async fn a_client_that_ends_its_sending_has_left() {
+    let watched = Watched::default();
+    let server = Server::start(app(&watched)).await;
+    let mut client = server.connect().await;
+    client.send("GET / HTTP/1.1\r\nHost: test\r\n\r\n").await;
+    watched.begun.wait().await;
+    client.0.close().await.expect("the sending side closes");
+    assert!(client.closed().await, "without an answer");
+    cancelled(&watched).await;
+    server.stop().await;
+}
+
+#[anyrt::test]
+async fn a_client_that_pipelined_before_it_left_is_noticed() {
+    let watched = Watched::default();
+    let server = Server::start(app(&watched)).await;
+    let mut client = server.connect().await;
+    client.send("GET / HTTP/1.1\r\nHost: test\r\n\r\nGET /quick HTTP/1.1\r\n").await;
+    watched.begun.wait().await;
+    client.send("Host: test\r\n\r\n").await;
+    drop(client);
+    cancelled(&watched).await;
+    server.stop().await;
+}
+
+#[anyrt::test]
+async fn a_client_whose_body_nobody_reads_is_noticed() {
+    let watched = Watched::default();
+    let server = Server::start(app(&watched)).await;
+    let mut client = server.connect().await;
+    client.send("POST / HTTP/1.1\r\nHost: test\r\nContent-Length: 100\r\n\r\nthe beginning").await;
+    watched.begun.wait().await;
+    drop(client);
+    cancelled(&watched).await;
+    server.stop().await;
+}
+
+#[anyrt::test]
+async fn the_server_waits_for_what_holds_in_a_request_whose_client_left() {
+    let watched = Watched::default();
+    let server = Server::start(app(&watched)).await;
+    let mut client = server.connect().await;
+    client.send("GET / HTTP/1.1\r\nHost: test\r\n\r\n").await;
+    watched.begun.wait().await;
+    drop(client);
+    server.stop.set();
+    watched.go.set();
+    server.stop().await;
+    assert!(watched.cleaned_up.is_set() && watched.dropped.is_set());
+}
+
+#[anyrt::test]
+async fn a_plain_function_is_finished_though_its_client_left() {
+    let (release, released) = std::sync::mpsc::channel::<()>();
+    let released = std::sync::Mutex::new(released);
+    let (begun, ended) = (Event::new(), Event::new());
+    let app = App::new().get("/", {
+        let (begun, ended) = (begun.clone(), ended.clone());
+        move || {
+            begun.set();
+            released.lock().expect("one at a time").recv().expect("released");
+            ended.set();
+            "nobody reads this"
+        }
+    });
+    let server = Server::start(app).await;
+    let mut client = server.connect().await;
+    client.send("GET / HTTP/1.1\r\nHost: test\r\n\r\n").await;
+    begun.wait().await;
+    drop(client);
+    release.send(()).expect("the function waits");
+    server.stop().await;
+    assert!(ended.is_set());
+}
+
+#[anyrt::test]
+async fn a_client_that_leaves_a_stream_ends_it() {
+    /// Says `begun` after its first piece, and then nothing more.
+    struct Endless(Watched, Dropped, bool);
+    impl http_body::Body for Endless {
+        type Data = Bytes;
+        type Error = Infallible;
+
+        fn poll_frame(
+            mut self: Pin<&mut Self>,
+            _: &mut Context<'_>,
+        ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+            if std::mem::replace(&mut self.2, true) {
+                self.0.begun.set();
+                return Poll::Pending;
+            }
+            Poll::Ready(Some(Ok(Frame::data(Bytes::from_static(b"first")))))
+        }
+    }
+    let watched = Watched::default();
+    let app = App::new().get("/", {
+        let watched = watched.clone();
+        async move || {
+            let dropped = Dropped(watched.dropped.clone());
+            axum_core::response::Response::new(Body::new(Endless(watched.clone(), dropped, false)))
+        }
+    });
+    let server = Server::start(app).await;
+    let mut client = server.connect().await;
+    client.send("GET / HTTP/1.1\r\nHost: test\r\n\r\n").await;
+    assert_eq!(client.reply().await.status, 200);
+    watched.begun.wait().await;
+    drop(client);
+    watched.dropped.wait().await;
+    server.stop().await;
+}
