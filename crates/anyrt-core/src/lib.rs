@@ -1,11 +1,74 @@
-//! The core of anyrt.
-#![forbid(unsafe_code)]
+//! The core of anyrt: every semantic, on any runtime.
+//!
+//! One structured-concurrency API, the same to the last edge case on each runtime that implements
+//! the [`Runtime`] trait. Programs use the facade `anyrt`; libraries that want nothing ambient, and
+//! authors of backends, use this crate.
+//!
+//! | module | what |
+//! |---|---|
+//! | [`Runtime`], [`net`] | mechanism: what a backend supplies |
+//! | [`Run`], [`Handle`] | a run on a runtime, and the value that reaches it |
+//! | [`CancelScope`], [`shield()`], [`finally()`], [`move_on_after()`] | cancellation: one rule |
+//! | [`task_group()`], [`scope()`] | children, parallel or borrowing |
+//! | [`join()`], [`race()`], [`for_each_concurrent()`] | several futures in one task |
+//! | [`run_blocking()`], [`CapacityLimiter`] | sync code beside async code |
+//! | [`Event`], [`Lock`], [`Semaphore`], [`channel`] | between tasks |
+//!
+//! # The rule
+//!
+//! > A cancelled scope drops its future the first time that future is pending and nothing inside it
+//! > holds. The outermost one returns; an inner one that its parent cannot drop yet, because
+//! > something else in the parent holds, drops its own and stays pending.
+//!
+//! Holds are: a shield, a task group with children alive, a blocking call that has not returned, a
+//! [`finally()`] from the start of its work to the end of its clean-up. So nobody writes "if
+//! cancelled, return early", and a cancellation cannot be swallowed.
+#![deny(unsafe_code)]
 
 mod blocking;
+pub mod channel;
+mod checkpoint;
+mod clock;
+mod combine;
+mod context;
+mod event;
+mod group;
+mod handle;
+mod locals;
+mod lock;
 pub mod net;
+mod queue;
+mod run;
 mod runtime;
+mod scope;
+mod semaphore;
+pub mod signal;
+mod sync;
 mod task;
+mod time;
+mod wake;
 
-pub use blocking::Job;
+pub use blocking::{
+    Acquire, BlockingCall, CapacityLimiter, Job, RunBlocking, Token, WouldBlock, from_thread, run_blocking,
+};
+pub use checkpoint::{checkpoint, checkpoint_if_cancelled, yield_shielded};
+pub use combine::{Either, for_each_concurrent, join, race, try_join};
+pub use event::{Event, Wait};
+pub use group::{
+    AResult, AnyChild, AnyOutput, BoxError, ChildError, GroupError, LocalHandle, LocalScope,
+    NotAResultElseUseTry, Ok, SendChild, Spawner, TaskGroup, scope, send_scope, task_group, try_scope,
+    try_send_scope, try_task_group,
+};
+pub use handle::{Finder, Handle, NoRuntime};
+pub use locals::{LocalKey, NotSet, TaskContext, WithLocal};
+pub use lock::{Lock, LockGuard};
+pub use run::{Run, RunError, embed, try_embed};
 pub use runtime::{Blocking, NotOwned, Runtime, Timer};
-pub use task::Task;
+pub use scope::{
+    CancelScope, Cancelled, Cause, EffectiveDeadline, FailAfter, MoveOnAfter, Outcome, ScopeHandle, Shield,
+    TimedOut, current_deadline, fail_after, fail_at, finally, finally_with, is_cancelled, move_on_after,
+    move_on_at, shield,
+};
+pub use semaphore::{Permit, Semaphore};
+pub use task::{JoinHandle, Task, TaskEnded, TaskHandle, TaskId, TaskInfo, current_task};
+pub use time::{Interval, Sleep, interval, now, sleep, sleep_until};

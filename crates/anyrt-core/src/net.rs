@@ -4,12 +4,25 @@
 //! submodules and add the rule of cancellation.
 
 use std::fmt;
-use std::io;
+use std::io::Result as IoResult;
 use std::net::SocketAddr;
 
 use async_trait::async_trait;
 use futures_io::{AsyncRead, AsyncWrite};
 use socket2::SockRef;
+
+mod io;
+mod resolve;
+mod tcp;
+mod udp;
+#[cfg(unix)]
+mod unix;
+
+pub use resolve::{ToAddresses, resolve};
+pub use tcp::{TcpListener, TcpStream};
+pub use udp::UdpSocket;
+#[cfg(unix)]
+pub use unix::{UnixListener, UnixStream};
 
 /// Where [`Runtime::connect`](crate::Runtime::connect) connects to.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -69,7 +82,7 @@ pub trait Listener: fmt::Debug + Send + Sync {
     /// # Cancel safety
     ///
     /// Dropping the future loses no connection.
-    async fn accept(&self) -> io::Result<Box<dyn Stream>>;
+    async fn accept(&self) -> IoResult<Box<dyn Stream>>;
 
     /// The socket underneath, for addresses and options.
     fn socket(&self) -> SockRef<'_>;
@@ -83,14 +96,14 @@ pub trait Datagram: fmt::Debug + Send + Sync {
     /// # Cancel safety
     ///
     /// Dropping the future before it is ready sends nothing.
-    async fn send_to(&self, bytes: &[u8], to: SocketAddr) -> io::Result<usize>;
+    async fn send_to(&self, bytes: &[u8], to: SocketAddr) -> IoResult<usize>;
 
     /// Receives one datagram, cut to the buffer's length; the number of bytes and the sender.
     ///
     /// # Cancel safety
     ///
     /// Dropping the future loses no datagram.
-    async fn receive_from(&self, buffer: &mut [u8]) -> io::Result<(usize, SocketAddr)>;
+    async fn receive_from(&self, buffer: &mut [u8]) -> IoResult<(usize, SocketAddr)>;
 
     /// The socket underneath, for addresses and options.
     fn socket(&self) -> SockRef<'_>;

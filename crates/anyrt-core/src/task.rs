@@ -1,23 +1,100 @@
-//! Tasks: what a runtime polls.
+//! Tasks: what a runtime polls, and what observes them.
 
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
+mod cell;
+mod ended;
+mod handle;
+mod info;
+mod slot;
+
+pub use ended::TaskEnded;
+pub(crate) use ended::{Why, panic_message};
+pub use handle::{JoinHandle, TaskHandle};
+pub(crate) use info::default_name;
+pub use info::{TaskId, TaskInfo};
+pub(crate) use slot::Slot;
+
+use self::cell::{AnyTask, TaskCell};
+use crate::context::{self, Setting};
+use crate::group::{BoxError, GroupState};
+use crate::handle::Handle;
+use crate::locals::Locals;
+use crate::scope::node::{self, NodeRef};
+use crate::sync::Arc;
+
 /// A task on its way to a runtime: a future that never panics and whose output nobody needs.
-pub struct Task(Pin<Box<dyn Future<Output = ()> + Send>>);
+///
+/// Dropped before it was ready, it tells its group that the runtime has lost it.
+pub struct Task {
+    task: Arc<dyn AnyTask>,
+    setting: Setting,
+}
+
+/// What a spawner may say about a child.
+#[derive(Default)]
+pub(crate) struct Options {
+    pub(crate) name: Option<Box<str>>,
+    /// The task-locals in place of a copy of the spawner's.
+    pub(crate) locals: Option<Locals>,
+}
+
+/// Spawns `future` as a child of `group`.
+///
+/// Where the group is closed, the future is dropped, and the handle tells so.
+#[track_caller]
+pub(crate) fn spawn<F, T>(
+    handle: &Handle,
+    group: Arc<GroupState>,
+    future: F,
+    settle: fn(F::Output) -> Result<T, BoxError>,
+    options: Options,
+) -> TaskHandle<T>
+where
+    F: Future + Send + 'static,
+    T: Send + 'static,
+{
+    let info = TaskInfo::new(handle.clone(), options.name, default_name::<F>(), group.host());
+    let locals = options.locals.unwrap_or_else(context::locals);
+    if !group.admit() {
+        let task = TaskCell::<F, T>::new(info, group, None, settle);
+        drop(future);
+        task.refuse();
+        return TaskHandle::new(task);
+    }
+    let task = TaskCell::new(info, group.clone(), Some(future), settle);
+    let node: NodeRef = task.clone();
+    node::link(&node, &(group as NodeRef));
+    let setting = Setting { task: Some(task.clone()), locals, handle: None, in_job: false };
+    handle.runtime().spawn(Task { task: task.clone(), setting });
+    TaskHandle::new(task)
+}
 
 impl Future for Task {
     type Output = ();
 
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        self.0.as_mut().poll(cx)
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let this = self.get_mut();
+        context::within(&mut this.setting, || this.task.poll(cx))
+    }
+}
+
+impl Drop for Task {
+    fn drop(&mut self) {
+        context::within(&mut self.setting, || self.task.lost());
     }
 }
 
 impl fmt::Debug for Task {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Task").finish_non_exhaustive()
+        f.debug_tuple("Task").field(&self.task.info().label()).finish()
     }
+}
+
+/// The task that is being polled on this thread, or whose blocking job runs on it.
+pub fn current_task() -> Option<TaskInfo> {
+    context::current_task().map(|task| task.info().clone())
 }

@@ -1,0 +1,79 @@
+//! The runtime: async-std's only one.
+
+use std::future::Future;
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Instant;
+
+use anyrt_core::net::{self, Address, DatagramSocket, ListenerSocket, StreamSocket};
+use anyrt_core::{NotOwned, Runtime, Task};
+use async_trait::async_trait;
+
+use crate::datagram::Datagram;
+use crate::listener::Listener;
+use crate::stream::Stream;
+use crate::timer::Timer;
+
+/// The async-std runtime of this process, on which `async_std::task::spawn` runs its tasks.
+///
+/// Nobody owns it, so `block_on` does not refuse: it polls the caller's future, as
+/// `async_std::task::block_on` does, while async-std's threads poll the tasks.
+///
+/// # Examples
+///
+/// ```
+/// let runtime = anyrt_async_std::runtime();
+/// runtime.block_on(std::pin::pin!(async {
+///     assert!(async_std::task::try_current().is_some());
+/// }))?;
+/// # Ok::<(), anyrt_core::NotOwned>(())
+/// ```
+pub fn runtime() -> Arc<dyn Runtime> {
+    Arc::new(AsyncStd)
+}
+
+#[derive(Debug)]
+struct AsyncStd;
+
+#[async_trait]
+impl Runtime for AsyncStd {
+    fn name(&self) -> &'static str {
+        "async-std"
+    }
+
+    fn block_on(&self, root: Pin<&mut dyn Future<Output = ()>>) -> Result<(), NotOwned> {
+        async_std::task::block_on(root);
+        Ok(())
+    }
+
+    fn spawn(&self, task: Task) {
+        // Dropping async-std's handle detaches the task.
+        drop(async_std::task::spawn(task));
+    }
+
+    // async-std's own things work on any thread: there is nothing to enter.
+    fn enter(&self, run: &mut dyn FnMut()) {
+        run();
+    }
+
+    fn timer(&self, deadline: Instant) -> Pin<Box<dyn anyrt_core::Timer>> {
+        Box::pin(Timer::new(deadline))
+    }
+
+    async fn connect(&self, address: &Address) -> io::Result<Box<dyn net::Stream>> {
+        Ok(Box::new(Stream::connect(address).await?))
+    }
+
+    fn listen(&self, socket: ListenerSocket) -> io::Result<Box<dyn net::Listener>> {
+        Ok(Box::new(Listener::adopt(socket)?))
+    }
+
+    fn stream(&self, socket: StreamSocket) -> io::Result<Box<dyn net::Stream>> {
+        Ok(Box::new(Stream::adopt(socket)?))
+    }
+
+    fn datagram(&self, socket: DatagramSocket) -> io::Result<Box<dyn net::Datagram>> {
+        Ok(Box::new(Datagram::adopt(socket)?))
+    }
+}

@@ -1,0 +1,14 @@
+//! Several futures at once in one task, each a drop point by itself.
+//!
+//! In a foreign combinator (`join!`, `select!`, `FuturesUnordered`) all branches are one future for
+//! the rule of cancellation: they live and die together. In these each is dropped by itself, the
+//! first time that it is pending and nothing in it holds.
+
+mod branch;
+mod each;
+mod join;
+mod race;
+
+pub use each::for_each_concurrent;
+pub use join::{join, try_join};
+pub use race::{Either, race};

@@ -1,0 +1,62 @@
+//! One branch: a drop point that keeps what it ended with.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use pin_project_lite::pin_project;
+
+use crate::context::Lazy;
+use crate::scope::node;
+use crate::scope::scoped::{Ending, Outer, Scoped};
+use crate::scope::{Cancelled, Cause};
+
+pin_project! {
+    pub(super) struct Branch<F: Future> {
+        #[pin]
+        scoped: Scoped<F>,
+        ending: Option<Ending<F::Output>>,
+    }
+}
+
+impl<F: Future> Branch<F> {
+    pub(super) fn new(future: F) -> Branch<F> {
+        Branch { scoped: Scoped::new(Lazy::PLAIN, future), ending: None }
+    }
+
+    /// Polls it, unless it has ended; whether it has now.
+    pub(super) fn poll_end(self: Pin<&mut Self>, cx: &mut Context<'_>) -> bool {
+        let this = self.project();
+        if this.ending.is_none()
+            && let Poll::Ready(ending) = this.scoped.poll_to_end(cx, Outer::EndsHere)
+        {
+            *this.ending = Some(ending);
+        }
+        this.ending.is_some()
+    }
+
+    /// What it ended with; none if it was cut short, or has not ended.
+    pub(super) fn take_value(self: Pin<&mut Self>) -> Option<F::Output> {
+        match self.project().ending.take() {
+            Some(Ending::Value(value)) => Some(value),
+            _ => None,
+        }
+    }
+
+    pub(super) fn value(&self) -> Option<&F::Output> {
+        match &self.ending {
+            Some(Ending::Value(value)) => Some(value),
+            _ => None,
+        }
+    }
+
+    /// Cancels it because another branch has decided.
+    pub(super) fn cancel(self: Pin<&mut Self>, reason: &str) {
+        let mut this = self.project();
+        if this.ending.is_none() {
+            let node = this.scoped.as_mut().seat().link().clone();
+            let location = std::panic::Location::caller();
+            node::cancel(&node, || Cancelled::new(Cause::Explicit, Some(reason.into()), location));
+        }
+    }
+}

@@ -1,0 +1,300 @@
+//! What is current on this thread while one of our futures is polled: the task, the stack of scopes
+//! around the code that runs, the task-locals.
+//!
+//! A scope is allocated and linked into the tree only when somebody needs it: it is pending, or
+//! something inside it asks. Until then it is an entry of this stack and nothing more.
+
+use std::cell::RefCell;
+use std::task::{Wake, Waker};
+use std::time::Instant;
+
+use crate::clock;
+use crate::handle::Handle;
+use crate::locals::Locals;
+use crate::scope::node::{self, DeadlineNote, HasNode, NEVER, Node, NodeRef};
+use crate::sync::Arc;
+use crate::task::TaskInfo;
+
+/// A task, as those see it who run inside it.
+pub(crate) trait Tasked: HasNode {
+    fn info(&self) -> &TaskInfo;
+}
+
+/// The current task.
+pub(crate) type TaskRef = Arc<dyn Tasked>;
+
+#[derive(Default)]
+struct Current {
+    task: Option<TaskRef>,
+    /// Where the current task's part of `scopes` begins: a poll may nest in another task's poll.
+    base: usize,
+    scopes: Vec<Place>,
+    locals: Locals,
+    /// Set in threads that run blocking jobs.
+    in_job: bool,
+    /// Set where there is no task: in jobs and in futures that foreign code polls.
+    handle: Option<Handle>,
+}
+
+/// Where a scope is: not yet anywhere, or in the tree.
+///
+/// Lazy places are always the top of the stack: whatever is linked has linked those below it.
+pub(crate) enum Place {
+    Lazy(Lazy),
+    Linked(NodeRef),
+}
+
+/// A scope that nobody has needed yet.
+#[derive(Clone, Copy)]
+pub(crate) struct Lazy {
+    pub(crate) shield: bool,
+    pub(crate) deadline: u64,
+    pub(crate) note: Option<DeadlineNote>,
+}
+
+impl Lazy {
+    pub(crate) const PLAIN: Lazy = Lazy { shield: false, deadline: NEVER, note: None };
+    pub(crate) const SHIELD: Lazy = Lazy { shield: true, deadline: NEVER, note: None };
+}
+
+thread_local! {
+    static CURRENT: RefCell<Current> = RefCell::new(Current::default());
+}
+
+/// The answer to a leaf that asks whether it may go on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Gate {
+    Open,
+    /// Stay pending: the scope is cancelled. Who waits in a queue leaves it.
+    Shut,
+}
+
+/// Whether a leaf may go on, asked each time before it acts.
+///
+/// `takes`: it would take or change something (a lock, a token, an item, a connection). A leaf that
+/// only waits goes on while something holds its scope, because that something may wait for it.
+pub(crate) fn gate(takes: bool, waker: &Waker) -> Gate {
+    let (mut cancelled, deadline) = CURRENT.with_borrow(Current::view);
+    if !cancelled && deadline == NEVER {
+        return Gate::Open;
+    }
+    if !cancelled
+        && let Ok(handle) = Handle::try_current()
+        && let now = clock::to_u64(handle.now())
+        && now >= deadline
+        && let Some(top) = top()
+    {
+        node::expire(&top, now);
+        cancelled = true;
+    }
+    if !cancelled {
+        return Gate::Open;
+    }
+    let Some(top) = top() else { return Gate::Open };
+    if !top.node().holds() {
+        top.node().park(waker);
+        Gate::Shut
+    } else if takes {
+        top.node().shut(waker);
+        Gate::Shut
+    } else {
+        Gate::Open
+    }
+}
+
+/// Whether the code that runs is in a cancelled scope, and the earliest deadline in its sight.
+pub(crate) fn view() -> (bool, u64) {
+    CURRENT.with_borrow(Current::view)
+}
+
+/// The innermost scope around the code that runs; brought into the tree, if it was not there.
+pub(crate) fn top() -> Option<NodeRef> {
+    CURRENT.with_borrow_mut(Current::linked_top)
+}
+
+/// Looks at the innermost scope around the code that runs.
+pub(crate) fn with_top<R>(look: impl FnOnce(Option<&NodeRef>) -> R) -> R {
+    CURRENT.with_borrow_mut(|current| match current.scopes[current.base..].last() {
+        Some(Place::Linked(node)) => look(Some(node)),
+        _ => look(current.linked_top().as_ref()),
+    })
+}
+
+/// The clock of the current runtime, without taking a handle.
+#[track_caller]
+pub(crate) fn now() -> Instant {
+    let known = CURRENT.with_borrow(|current| {
+        let handle = match &current.task {
+            Some(task) => Some(task.info().handle()),
+            None => current.handle.as_ref(),
+        };
+        handle.map(Handle::now)
+    });
+    known.unwrap_or_else(|| Handle::current().now())
+}
+
+pub(crate) fn current_task() -> Option<TaskRef> {
+    CURRENT.try_with(|current| current.borrow().task.clone()).ok().flatten()
+}
+
+/// Whether a task, or a future that stands in for one, is being polled on this thread.
+pub(crate) fn is_polling() -> bool {
+    CURRENT.with_borrow(|current| !current.in_job && (current.task.is_some() || !current.scopes.is_empty()))
+}
+
+pub(crate) fn in_job() -> bool {
+    CURRENT.with_borrow(|current| current.in_job)
+}
+
+/// The handle that the context knows: the task's, or the one set for foreign code.
+pub(crate) fn handle() -> Option<Handle> {
+    CURRENT.with_borrow(|current| match &current.task {
+        Some(task) => Some(task.info().handle().clone()),
+        None => current.handle.clone(),
+    })
+}
+
+pub(crate) fn locals() -> Locals {
+    CURRENT.with_borrow(|current| current.locals.clone())
+}
+
+pub(crate) fn with_locals<R>(read: impl FnOnce(&Locals) -> R) -> R {
+    CURRENT.with_borrow(|current| read(&current.locals))
+}
+
+/// Swaps the task-locals; the caller swaps them back.
+pub(crate) fn swap_locals(locals: &mut Locals) {
+    CURRENT.with_borrow_mut(|current| std::mem::swap(&mut current.locals, locals));
+}
+
+impl Current {
+    fn view(&self) -> (bool, u64) {
+        let mut deadline = NEVER;
+        for place in self.scopes[self.base..].iter().rev() {
+            match place {
+                Place::Lazy(lazy) => {
+                    deadline = deadline.min(lazy.deadline);
+                    if lazy.shield {
+                        return (false, deadline);
+                    }
+                }
+                Place::Linked(node) => return see(node.node(), deadline),
+            }
+        }
+        self.task.as_ref().map_or((false, deadline), |task| see(task.node(), deadline))
+    }
+
+    /// The top of the stack, after the lazy places there were linked, lowest first.
+    ///
+    /// Their nodes are new: nobody waits in them yet, so linking them wakes nobody.
+    fn linked_top(&mut self) -> Option<NodeRef> {
+        let own = &mut self.scopes[self.base..];
+        let lazy = own.iter().rev().take_while(|place| matches!(place, Place::Lazy(_))).count();
+        let (linked, lazy) = own.split_at_mut(own.len() - lazy);
+        let mut top = match linked.last() {
+            Some(Place::Linked(node)) => Some(node.clone()),
+            _ => self.task.clone().map(|task| task as NodeRef),
+        };
+        for place in lazy {
+            top = Some(place.link(top.as_ref()).clone());
+        }
+        top
+    }
+}
+
+impl Place {
+    /// Brings a lazy place into the tree.
+    pub(crate) fn link(&mut self, parent: Option<&NodeRef>) -> &NodeRef {
+        if let Place::Lazy(lazy) = *self {
+            let node: NodeRef = Arc::new(ScopeNode(Node::new(lazy.shield, lazy.deadline, lazy.note)));
+            if let Some(parent) = parent {
+                node::link(&node, parent);
+            }
+            *self = Place::Linked(node);
+        }
+        match self {
+            Place::Linked(node) => node,
+            Place::Lazy(_) => unreachable!("it was linked just now"),
+        }
+    }
+}
+
+fn see(node: &Node, deadline: u64) -> (bool, u64) {
+    (node.is_cancelled(), deadline.min(node.deadline()))
+}
+
+/// A scope node that stands for itself: no task, no group.
+pub(crate) struct ScopeNode(pub(crate) Node);
+
+impl HasNode for ScopeNode {
+    fn node(&self) -> &Node {
+        &self.0
+    }
+
+    fn timer_waker(self: Arc<Self>) -> Waker {
+        Waker::from(self)
+    }
+}
+
+impl Wake for ScopeNode {
+    fn wake(self: Arc<Self>) {
+        self.0.timer_fired();
+    }
+}
+
+/// Makes `place` the innermost scope while `run` runs, and takes it back, also when `run` unwinds.
+pub(crate) fn inside<R>(place: &mut Place, run: impl FnOnce() -> R) -> R {
+    struct Leave<'a>(&'a mut Place);
+    impl Drop for Leave<'_> {
+        fn drop(&mut self) {
+            if let Some(place) = CURRENT.with_borrow_mut(|current| current.scopes.pop()) {
+                *self.0 = place;
+            }
+        }
+    }
+    let entered = std::mem::replace(place, Place::Lazy(Lazy::PLAIN));
+    CURRENT.with_borrow_mut(|current| current.scopes.push(entered));
+    let _leave = Leave(place);
+    run()
+}
+
+/// What is current while a task is polled, or where code runs on behalf of one.
+pub(crate) struct Setting {
+    pub(crate) task: Option<TaskRef>,
+    pub(crate) locals: Locals,
+    pub(crate) handle: Option<Handle>,
+    pub(crate) in_job: bool,
+}
+
+/// Makes `setting` current while `run` runs, and takes it back, also when `run` unwinds.
+///
+/// The references move in and out: no count is touched.
+pub(crate) fn within<R>(setting: &mut Setting, run: impl FnOnce() -> R) -> R {
+    struct Leave<'a> {
+        setting: &'a mut Setting,
+        base: usize,
+    }
+    impl Drop for Leave<'_> {
+        fn drop(&mut self) {
+            CURRENT.with_borrow_mut(|current| {
+                current.swap(self.setting);
+                current.base = self.base;
+            });
+        }
+    }
+    let base = CURRENT.with_borrow_mut(|current| {
+        current.swap(setting);
+        std::mem::replace(&mut current.base, current.scopes.len())
+    });
+    let _leave = Leave { setting, base };
+    run()
+}
+
+impl Current {
+    fn swap(&mut self, setting: &mut Setting) {
+        std::mem::swap(&mut self.task, &mut setting.task);
+        std::mem::swap(&mut self.locals, &mut setting.locals);
+        std::mem::swap(&mut self.handle, &mut setting.handle);
+        std::mem::swap(&mut self.in_job, &mut setting.in_job);
+    }
+}

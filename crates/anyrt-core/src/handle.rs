@@ -1,0 +1,161 @@
+//! [`Handle`]: the value that core code holds to reach its runtime.
+
+use std::fmt;
+use std::future::Future;
+use std::panic::Location;
+use std::sync::{OnceLock, PoisonError, RwLock};
+use std::time::{Duration, Instant};
+
+use crate::blocking::{CapacityLimiter, RunBlocking};
+use crate::context;
+use crate::locals::Locals;
+use crate::run::Shared;
+use crate::runtime::Runtime;
+use crate::sync::Arc;
+use crate::task::{self, TaskHandle};
+use crate::time::Sleep;
+
+/// A runtime and what belongs to one run of it: blocking pool, default limiter, root tasks.
+///
+/// Cheap to clone. Everything ambient (`anyrt::spawn`, `anyrt::sleep`) asks [`Handle::current`].
+#[derive(Clone)]
+pub struct Handle(pub(crate) Arc<Inner>);
+
+pub(crate) struct Inner {
+    pub(crate) runtime: Arc<dyn Runtime>,
+    pub(crate) shared: Shared,
+}
+
+/// Finds the runtime of the thread that asks; none when there is none.
+pub type Finder = fn() -> Option<Arc<dyn Runtime>>;
+
+/// The answer of [`Handle::try_current`] where no runtime is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "no runtime here: start one with `anyrt::run(async {{ .. }})` or `#[anyrt::main]`, \
+     call this from inside a task or a blocking job of it, or pass a `Handle` to this thread"
+)]
+pub struct NoRuntime;
+
+/// Finders of runtimes that others started, in the order of registration.
+static FINDERS: RwLock<Vec<Finder>> = RwLock::new(Vec::new());
+
+/// What runtimes share that no run of ours has started.
+static ADOPTED: OnceLock<Shared> = OnceLock::new();
+
+impl Handle {
+    pub(crate) fn new(runtime: Arc<dyn Runtime>, shared: Shared) -> Handle {
+        Handle(Arc::new(Inner { runtime, shared }))
+    }
+
+    /// A handle to a runtime that somebody else started and ends.
+    ///
+    /// What is spawned at its root is detached, as that runtime does it: nothing waits for it.
+    /// [`embed`](crate::embed) opens a root that is waited for.
+    pub fn adopt(runtime: Arc<dyn Runtime>) -> Handle {
+        Handle::new(runtime, ADOPTED.get_or_init(Shared::detached).clone())
+    }
+
+    /// Registers where else [`current`](Handle::current) looks: a function that finds the foreign
+    /// runtime of the thread that asks. Registering the same one twice counts once.
+    pub fn register_finder(finder: Finder) {
+        let mut finders = FINDERS.write().unwrap_or_else(PoisonError::into_inner);
+        if !finders.iter().any(|known| std::ptr::fn_addr_eq(*known, finder)) {
+            finders.push(finder);
+        }
+    }
+
+    /// The runtime of the current task or blocking job, else that of this thread by the registered
+    /// finders.
+    ///
+    /// # Panics
+    ///
+    /// Outside of any runtime, naming the caller and the cure.
+    #[track_caller]
+    pub fn current() -> Handle {
+        match Handle::try_current() {
+            Ok(handle) => handle,
+            Err(error) => panic!("{error} (asked for at {})", Location::caller()),
+        }
+    }
+
+    /// As [`current`](Handle::current), with an error for the panic.
+    ///
+    /// # Errors
+    ///
+    /// [`NoRuntime`] outside of any runtime.
+    pub fn try_current() -> Result<Handle, NoRuntime> {
+        if let Some(handle) = context::handle() {
+            return Ok(handle);
+        }
+        let finders = FINDERS.read().unwrap_or_else(PoisonError::into_inner).clone();
+        finders.iter().find_map(|find| find()).map(Handle::adopt).ok_or(NoRuntime)
+    }
+
+    /// The runtime underneath.
+    pub fn runtime(&self) -> &Arc<dyn Runtime> {
+        &self.0.runtime
+    }
+
+    /// The default limiter of blocking calls: 40 tokens unless the run was told otherwise.
+    pub fn limiter(&self) -> &CapacityLimiter {
+        &self.0.shared.limiter
+    }
+
+    /// The runtime's clock.
+    pub fn now(&self) -> Instant {
+        self.0.runtime.now()
+    }
+
+    /// Spawns a task at the root of the run, which waits for it at its end.
+    ///
+    /// Its own task-locals are a copy of the current ones. The handle observes and owns nothing: to
+    /// drop it changes nothing.
+    #[track_caller]
+    pub fn spawn<F>(&self, future: F) -> TaskHandle<F::Output>
+    where
+        F: Future + Send + 'static,
+        F::Output: Send + 'static,
+    {
+        task::spawn(self, self.0.shared.root.clone(), future, Ok, task::Options::default())
+    }
+
+    /// Waits for `duration`.
+    ///
+    /// # Cancel safety
+    ///
+    /// Nothing is lost.
+    #[track_caller]
+    pub fn sleep(&self, duration: Duration) -> Sleep {
+        Sleep::after(duration).on(self.clone())
+    }
+
+    /// Runs a closure that blocks in a thread of the pool; see [`run_blocking`](crate::run_blocking).
+    pub fn run_blocking<F, T>(&self, job: F) -> RunBlocking<F>
+    where
+        F: FnOnce() -> T + Send + 'static,
+        T: Send + 'static,
+    {
+        RunBlocking::new(job).on(self.clone())
+    }
+
+    /// Makes this handle current on the calling thread while `run` runs, for code outside of tasks.
+    pub fn enter<R>(&self, run: impl FnOnce() -> R) -> R {
+        let mut setting = context::Setting {
+            task: None,
+            locals: Locals::default(),
+            handle: Some(self.clone()),
+            in_job: false,
+        };
+        context::within(&mut setting, run)
+    }
+}
+
+impl fmt::Debug for Handle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Handle")
+            .field("runtime", &self.0.runtime.name())
+            .field("run", &self.0.shared.name)
+            .finish_non_exhaustive()
+    }
+}

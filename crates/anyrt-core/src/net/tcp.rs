@@ -1,0 +1,170 @@
+//! TCP.
+
+use std::io;
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use super::io::{gated, gated_stream, leaf};
+use super::resolve::first;
+use super::{Address, Listener, ListenerSocket, Stream, StreamSocket, ToAddresses};
+use crate::handle::Handle;
+
+/// How many connections may wait to be accepted, as far as the system agrees.
+const BACKLOG: i32 = 1024;
+
+/// A TCP stream. Reads and writes are checkpoints that only wait.
+#[derive(Debug)]
+pub struct TcpStream {
+    io: Box<dyn Stream>,
+}
+
+gated_stream!(TcpStream);
+
+impl TcpStream {
+    /// Connects to the first address that answers.
+    ///
+    /// # Errors
+    ///
+    /// Of the resolver, or of the last attempt, naming the address.
+    ///
+    /// # Panics
+    ///
+    /// Outside of any runtime.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropped, nothing stays open.
+    pub async fn connect(address: impl ToAddresses) -> io::Result<TcpStream> {
+        let handle = Handle::current();
+        first(address, async |address| {
+            let address = Address::Tcp(address);
+            let io = leaf(true, handle.runtime().connect(&address)).await?;
+            Ok(TcpStream { io })
+        })
+        .await
+    }
+
+    /// Adopts a connected std socket; sets it to non-blocking mode.
+    ///
+    /// # Errors
+    ///
+    /// When the runtime cannot adopt it.
+    ///
+    /// # Panics
+    ///
+    /// Outside of any runtime.
+    pub fn from_std(socket: std::net::TcpStream) -> io::Result<TcpStream> {
+        Ok(TcpStream { io: Handle::current().runtime().stream(StreamSocket::Tcp(socket))? })
+    }
+
+    /// The address of this end.
+    ///
+    /// # Errors
+    ///
+    /// Of the system.
+    pub fn local_addr(&self) -> io::Result<SocketAddr> {
+        internet(self.io.socket().local_addr()?)
+    }
+
+    /// The address of the other end.
+    ///
+    /// # Errors
+    ///
+    /// Of the system; `NotConnected` after a reset.
+    pub fn peer_addr(&self) -> io::Result<SocketAddr> {
+        internet(self.io.socket().peer_addr()?)
+    }
+
+    /// Sets `TCP_NODELAY`: small writes are sent at once.
+    ///
+    /// # Errors
+    ///
+    /// Of the system.
+    pub fn set_nodelay(&self, on: bool) -> io::Result<()> {
+        self.io.socket().set_tcp_nodelay(on)
+    }
+
+    /// The socket underneath, for options.
+    pub fn socket(&self) -> socket2::SockRef<'_> {
+        self.io.socket()
+    }
+}
+
+/// A TCP listener. Any number of tasks may accept at once.
+#[derive(Debug)]
+pub struct TcpListener {
+    io: Box<dyn Listener>,
+}
+
+impl TcpListener {
+    /// Listens on the first address that is free. On Unix with `SO_REUSEADDR`, so that a server can
+    /// be started again at once.
+    ///
+    /// # Errors
+    ///
+    /// Of the resolver, or of the last attempt, naming the address: `AddrInUse` for a port in use.
+    ///
+    /// # Panics
+    ///
+    /// Outside of any runtime.
+    pub async fn bind(address: impl ToAddresses) -> io::Result<TcpListener> {
+        first(address, async |address| TcpListener::from_std(listen(address)?)).await
+    }
+
+    /// Adopts a listening std socket; sets it to non-blocking mode.
+    ///
+    /// # Errors
+    ///
+    /// When the runtime cannot adopt it.
+    ///
+    /// # Panics
+    ///
+    /// Outside of any runtime.
+    pub fn from_std(socket: std::net::TcpListener) -> io::Result<TcpListener> {
+        Ok(TcpListener { io: Handle::current().runtime().listen(ListenerSocket::Tcp(socket))? })
+    }
+
+    /// Accepts a connection.
+    ///
+    /// # Errors
+    ///
+    /// Of the system; most of them (`ECONNABORTED`, too many open files) say nothing about the next
+    /// call.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropped, no connection is lost.
+    pub async fn accept(&self) -> io::Result<TcpStream> {
+        Ok(TcpStream { io: leaf(true, self.io.accept()).await? })
+    }
+
+    /// The address that it listens on; with the port that was found, if zero was asked for.
+    ///
+    /// # Errors
+    ///
+    /// Of the system.
+    pub fn local_addr(&self) -> io::Result<SocketAddr> {
+        internet(self.io.socket().local_addr()?)
+    }
+
+    /// The socket underneath, for options.
+    pub fn socket(&self) -> socket2::SockRef<'_> {
+        self.io.socket()
+    }
+}
+
+fn listen(address: SocketAddr) -> io::Result<std::net::TcpListener> {
+    let domain = socket2::Domain::for_address(address);
+    let socket = socket2::Socket::new(domain, socket2::Type::STREAM, None)?;
+    // On Windows it would let two servers share a port.
+    #[cfg(unix)]
+    socket.set_reuse_address(true)?;
+    socket.bind(&address.into())?;
+    socket.listen(BACKLOG)?;
+    Ok(socket.into())
+}
+
+pub(super) fn internet(address: socket2::SockAddr) -> io::Result<SocketAddr> {
+    address.as_socket().ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "no internet address"))
+}

@@ -1,0 +1,84 @@
+//! UDP.
+
+use std::io;
+use std::net::SocketAddr;
+
+use super::io::leaf;
+use super::resolve::first;
+use super::tcp::internet;
+use super::{Datagram, DatagramSocket, ToAddresses};
+use crate::handle::Handle;
+
+/// A UDP socket. Any number of tasks may send and receive at once.
+#[derive(Debug)]
+pub struct UdpSocket {
+    io: Box<dyn Datagram>,
+}
+
+impl UdpSocket {
+    /// Binds to the first address that is free.
+    ///
+    /// # Errors
+    ///
+    /// Of the resolver, or of the last attempt, naming the address.
+    ///
+    /// # Panics
+    ///
+    /// Outside of any runtime.
+    pub async fn bind(address: impl ToAddresses) -> io::Result<UdpSocket> {
+        first(address, async |address| UdpSocket::from_std(std::net::UdpSocket::bind(address)?)).await
+    }
+
+    /// Adopts a bound std socket; sets it to non-blocking mode.
+    ///
+    /// # Errors
+    ///
+    /// When the runtime cannot adopt it.
+    ///
+    /// # Panics
+    ///
+    /// Outside of any runtime.
+    pub fn from_std(socket: std::net::UdpSocket) -> io::Result<UdpSocket> {
+        Ok(UdpSocket { io: Handle::current().runtime().datagram(DatagramSocket::Udp(socket))? })
+    }
+
+    /// Sends one datagram; the number of bytes sent.
+    ///
+    /// # Errors
+    ///
+    /// Of the system.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropped before it is ready, nothing was sent.
+    pub async fn send_to(&self, bytes: &[u8], to: SocketAddr) -> io::Result<usize> {
+        leaf(true, self.io.send_to(bytes, to)).await
+    }
+
+    /// Receives one datagram, cut to the buffer's length; the number of bytes and the sender.
+    ///
+    /// # Errors
+    ///
+    /// Of the system.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropped, no datagram is lost.
+    pub async fn receive_from(&self, buffer: &mut [u8]) -> io::Result<(usize, SocketAddr)> {
+        leaf(true, self.io.receive_from(buffer)).await
+    }
+
+    /// The address that it is bound to.
+    ///
+    /// # Errors
+    ///
+    /// Of the system.
+    pub fn local_addr(&self) -> io::Result<SocketAddr> {
+        internet(self.io.socket().local_addr()?)
+    }
+
+    /// The socket underneath, for options.
+    pub fn socket(&self) -> socket2::SockRef<'_> {
+        self.io.socket()
+    }
+}

@@ -1,0 +1,117 @@
+//! Unix sockets.
+
+use std::io;
+use std::path::Path;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use super::io::{gated, gated_stream, leaf};
+use super::{Address, Listener, ListenerSocket, Stream, StreamSocket};
+use crate::handle::Handle;
+
+/// A Unix stream. Reads and writes are checkpoints that only wait.
+#[derive(Debug)]
+pub struct UnixStream {
+    io: Box<dyn Stream>,
+}
+
+gated_stream!(UnixStream);
+
+impl UnixStream {
+    /// Connects to the socket at `path`.
+    ///
+    /// # Errors
+    ///
+    /// Of the system, naming the path.
+    ///
+    /// # Panics
+    ///
+    /// Outside of any runtime.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropped, nothing stays open.
+    pub async fn connect(path: impl AsRef<Path>) -> io::Result<UnixStream> {
+        let path = path.as_ref().to_owned();
+        let handle = Handle::current();
+        let address = Address::Unix(path.clone());
+        let connected = leaf(true, handle.runtime().connect(&address)).await;
+        Ok(UnixStream { io: connected.map_err(|error| at(&path, error))? })
+    }
+
+    /// Adopts a connected std socket; sets it to non-blocking mode.
+    ///
+    /// # Errors
+    ///
+    /// When the runtime cannot adopt it.
+    ///
+    /// # Panics
+    ///
+    /// Outside of any runtime.
+    pub fn from_std(socket: std::os::unix::net::UnixStream) -> io::Result<UnixStream> {
+        Ok(UnixStream { io: Handle::current().runtime().stream(StreamSocket::Unix(socket))? })
+    }
+
+    /// The socket underneath, for options.
+    pub fn socket(&self) -> socket2::SockRef<'_> {
+        self.io.socket()
+    }
+}
+
+/// A Unix listener. Any number of tasks may accept at once.
+#[derive(Debug)]
+pub struct UnixListener {
+    io: Box<dyn Listener>,
+}
+
+impl UnixListener {
+    /// Listens at `path`, which must not exist; it is not removed at the end.
+    ///
+    /// # Errors
+    ///
+    /// Of the system, naming the path.
+    ///
+    /// # Panics
+    ///
+    /// Outside of any runtime.
+    pub fn bind(path: impl AsRef<Path>) -> io::Result<UnixListener> {
+        let path = path.as_ref();
+        let socket = std::os::unix::net::UnixListener::bind(path).map_err(|error| at(path, error))?;
+        UnixListener::from_std(socket)
+    }
+
+    /// Adopts a listening std socket; sets it to non-blocking mode.
+    ///
+    /// # Errors
+    ///
+    /// When the runtime cannot adopt it.
+    ///
+    /// # Panics
+    ///
+    /// Outside of any runtime.
+    pub fn from_std(socket: std::os::unix::net::UnixListener) -> io::Result<UnixListener> {
+        Ok(UnixListener { io: Handle::current().runtime().listen(ListenerSocket::Unix(socket))? })
+    }
+
+    /// Accepts a connection.
+    ///
+    /// # Errors
+    ///
+    /// Of the system; most of them say nothing about the next call.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropped, no connection is lost.
+    pub async fn accept(&self) -> io::Result<UnixStream> {
+        Ok(UnixStream { io: leaf(true, self.io.accept()).await? })
+    }
+
+    /// The socket underneath, for options.
+    pub fn socket(&self) -> socket2::SockRef<'_> {
+        self.io.socket()
+    }
+}
+
+fn at(path: &Path, error: io::Error) -> io::Error {
+    io::Error::new(error.kind(), format!("{}: {error}", path.display()))
+}

@@ -1,0 +1,184 @@
+//! A strict FIFO of waiters for something that is handed over, and never lost.
+//!
+//! Limiter, lock, semaphore and channel stand on it. What they share is the rule of cancellation
+//! for takers: a waiter whose scope is cancelled is handed nothing, and what was handed to a waiter
+//! that is dropped before it saw it goes on to the next.
+
+use std::collections::VecDeque;
+use std::task::{Context, Poll, Waker};
+
+use crate::context::{self, Gate};
+use crate::scope::node::NodeRef;
+use crate::sync::{Arc, Mutex};
+
+/// The place of one waiter, shared between it and the queue.
+pub(crate) struct Ticket<T>(Mutex<Place<T>>);
+
+enum Place<T> {
+    Waiting {
+        waker: Option<Waker>,
+        scope: Option<NodeRef>,
+        /// It was its turn while its scope was cancelled: it is in the queue no more.
+        passed_over: bool,
+    },
+    Served(T),
+    /// Took what it was handed, or left.
+    Gone,
+}
+
+/// The waiters, first come first. Under its owner's lock it runs and drops no user code.
+pub(crate) struct Queue<T>(VecDeque<Arc<Ticket<T>>>);
+
+impl<T> Queue<T> {
+    pub(crate) fn new() -> Queue<T> {
+        Queue(VecDeque::new())
+    }
+
+    /// How many wait.
+    pub(crate) fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Puts a waiter at the end; or before all others, if it continues what it has begun.
+    pub(crate) fn join(&mut self, ticket: Arc<Ticket<T>>, first: bool) {
+        if first {
+            self.0.push_front(ticket);
+        } else {
+            self.0.push_back(ticket);
+        }
+    }
+
+    /// Hands `value` to the first waiter whose scope is not cancelled; its waker, to be woken
+    /// outside of the owner's lock. Given back when there is none.
+    pub(crate) fn serve(&mut self, value: T) -> Result<Option<Waker>, T> {
+        while let Some(ticket) = self.0.pop_front() {
+            let mut place = ticket.0.lock();
+            if let Place::Waiting { waker, scope, passed_over } = &mut *place {
+                if scope.as_ref().is_some_and(|scope| scope.node().is_cancelled()) {
+                    *passed_over = true;
+                    continue;
+                }
+                let waker = waker.take();
+                let waiting = std::mem::replace(&mut *place, Place::Served(value));
+                // Only the scope is left in it: ours, and the waiter has it too.
+                drop(waiting);
+                return Ok(waker);
+            }
+        }
+        Err(value)
+    }
+
+    /// Takes a waiter out. What it had been handed already is its ticket's to tell.
+    pub(crate) fn remove(&mut self, ticket: &Arc<Ticket<T>>) {
+        self.0.retain(|other| !Arc::ptr_eq(other, ticket));
+    }
+}
+
+impl<T> Ticket<T> {
+    pub(crate) fn new() -> Arc<Ticket<T>> {
+        let place = Place::Waiting { waker: None, scope: context::top(), passed_over: false };
+        Arc::new(Ticket(Mutex::new(place)))
+    }
+
+    /// What was handed over; or leaves waker and scope. None when the queue has passed it over.
+    fn poll(&self, cx: &mut Context<'_>) -> Poll<Option<T>> {
+        let (new, place_now) = (cx.waker().clone(), context::top());
+        let mut place = self.0.lock();
+        let old = match &mut *place {
+            Place::Waiting { waker, scope, passed_over: false } => {
+                let old = (waker.replace(new), std::mem::replace(scope, place_now));
+                drop(place);
+                drop(old);
+                return Poll::Pending;
+            }
+            _ => std::mem::replace(&mut *place, Place::Gone),
+        };
+        drop(place);
+        match old {
+            Place::Served(value) => Poll::Ready(Some(value)),
+            _ => Poll::Ready(None),
+        }
+    }
+
+    /// What was handed over and not taken, after the ticket was removed from its queue.
+    pub(crate) fn retire(&self) -> Option<T> {
+        let old = std::mem::replace(&mut *self.0.lock(), Place::Gone);
+        match old {
+            Place::Served(value) => Some(value),
+            _ => None,
+        }
+    }
+}
+
+/// Something that takers wait for in strict order.
+pub(crate) trait Supply: Sized {
+    type Item;
+
+    /// Takes, if it is there and nobody waits, else joins the queue, in one step.
+    fn take_or_join(&self, ticket: &Arc<Ticket<Self::Item>>, first: bool) -> Option<Self::Item>;
+
+    /// Leaves the queue; what was handed over already goes on to the next.
+    fn leave(&self, ticket: &Arc<Ticket<Self::Item>>);
+}
+
+/// The future of a taker: a checkpoint that acts only in a scope that is not cancelled.
+pub(crate) struct Take<S: Supply> {
+    supply: S,
+    /// Goes before those who start.
+    first: bool,
+    ticket: Option<Arc<Ticket<S::Item>>>,
+}
+
+impl<S: Supply> Take<S> {
+    pub(crate) fn new(supply: S) -> Take<S> {
+        Take { supply, first: false, ticket: None }
+    }
+
+    pub(crate) fn supply(&self) -> &S {
+        &self.supply
+    }
+
+    pub(crate) fn poll_take(&mut self, cx: &mut Context<'_>) -> Poll<S::Item> {
+        loop {
+            if let Some(ticket) = &self.ticket {
+                // Handed over before the cancellation: it is ours.
+                match ticket.poll(cx) {
+                    Poll::Ready(Some(item)) => {
+                        self.ticket = None;
+                        return Poll::Ready(item);
+                    }
+                    Poll::Ready(None) => self.ticket = None,
+                    Poll::Pending => (),
+                }
+            }
+            if context::gate(true, cx.waker()) == Gate::Shut {
+                self.leave();
+                return Poll::Pending;
+            }
+            if self.ticket.is_some() {
+                return Poll::Pending;
+            }
+            let ticket = Ticket::new();
+            if let Some(item) = self.supply.take_or_join(&ticket, self.first) {
+                return Poll::Ready(item);
+            }
+            self.ticket = Some(ticket);
+        }
+    }
+
+    fn leave(&mut self) {
+        if let Some(ticket) = self.ticket.take() {
+            self.supply.leave(&ticket);
+        }
+    }
+}
+
+impl<S: Supply> Drop for Take<S> {
+    fn drop(&mut self) {
+        self.leave();
+    }
+}

@@ -1,0 +1,308 @@
+//! A run: a root future on a runtime, and the end in which nothing is left behind.
+
+use std::any::Any;
+use std::fmt;
+use std::future::Future;
+use std::io;
+use std::num::NonZeroUsize;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use pin_project_lite::pin_project;
+
+use crate::blocking::{CapacityLimiter, DEFAULT_LIMIT, Pool};
+use crate::context::{self, Setting, TaskRef, Tasked};
+use crate::group::{GroupError, GroupState, Policy};
+use crate::handle::Handle;
+use crate::locals::Locals;
+use crate::runtime::{NotOwned, Runtime};
+use crate::scope::Cause;
+use crate::scope::node::{HasNode, Node};
+use crate::sync::Arc;
+use crate::task::{TaskInfo, default_name};
+
+/// What belongs to one run, or to all runtimes that were adopted.
+#[derive(Clone)]
+pub(crate) struct Shared {
+    pub(crate) name: Arc<str>,
+    pub(crate) pool: Pool,
+    pub(crate) limiter: CapacityLimiter,
+    /// Where tasks belong that no group owns.
+    pub(crate) root: Arc<GroupState>,
+}
+
+impl Shared {
+    fn new(name: &str, limit: usize) -> Shared {
+        Shared {
+            name: name.into(),
+            pool: Pool::new(name),
+            limiter: CapacityLimiter::new(limit),
+            root: GroupState::new(Policy::EachForItself, None),
+        }
+    }
+
+    /// For runtimes that no run of ours has started: nothing waits at their end.
+    pub(crate) fn detached() -> Shared {
+        Shared::new("anyrt", DEFAULT_LIMIT)
+    }
+}
+
+/// A run to be started on a runtime that the caller brings.
+///
+/// The facade `anyrt` picks the runtime; this is what it stands on, and what the author of another
+/// backend uses.
+#[derive(Debug)]
+#[must_use = "nothing runs until `run` or `try_run` is called"]
+pub struct Run {
+    runtime: Arc<dyn Runtime>,
+    name: String,
+    limit: usize,
+}
+
+/// Why a run could not be started, or what was left at its end.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum RunError {
+    /// A task is being polled on this thread: to wait here would stop it, and what it waits for.
+    #[error(
+        "a run cannot be started inside a task: a task is being polled on this thread, and to wait here would block it; \
+         await the future instead, or use `anyrt::embed(..).await`, or start the run on a thread of its own"
+    )]
+    Nested,
+    /// The runtime was adopted: its owner drives it.
+    #[error(transparent)]
+    NotOwned(#[from] NotOwned),
+    /// No backend is compiled in.
+    #[error("no backend is compiled in: enable a feature of `anyrt`: `tokio`, `smol` or `async-std`")]
+    NoBackend,
+    /// `ANYRT_BACKEND`, or a name in the code, names no backend.
+    #[error("unknown backend `{name}`: `ANYRT_BACKEND` and `Backend` know {known}")]
+    UnknownBackend {
+        /// The name that was asked for.
+        name: String,
+        /// The names there are.
+        known: String,
+    },
+    /// The backend is known, but its feature is off.
+    #[error("backend `{name}` is not compiled in: enable the feature `{feature}` of `anyrt`")]
+    NotCompiledIn {
+        /// The backend that was asked for.
+        name: String,
+        /// The feature that brings it.
+        feature: String,
+    },
+    /// The runtime could not be started.
+    #[error("the runtime could not be started: {0}")]
+    Start(#[source] io::Error),
+    /// The main future ended well, but tasks at the root failed and nobody had looked at them.
+    #[error("tasks at the root of the run failed, and nobody looked: {0}")]
+    Unhandled(#[source] GroupError),
+}
+
+impl Run {
+    /// A run on `runtime`, which the run owns: it shuts it down at its end.
+    pub fn new(runtime: Arc<dyn Runtime>) -> Run {
+        Run { runtime, name: "anyrt".to_owned(), limit: DEFAULT_LIMIT }
+    }
+
+    /// The name of the run; its threads are named after it. `anyrt` by default.
+    pub fn name(mut self, name: &str) -> Run {
+        name.clone_into(&mut self.name);
+        self
+    }
+
+    /// The size of the default limiter of blocking calls; 40 by default (AnyIO's).
+    pub fn blocking_limit(mut self, limit: NonZeroUsize) -> Run {
+        self.limit = limit.get();
+        self
+    }
+
+    /// Runs `main` to its end on this thread, and then everything that it has spawned.
+    ///
+    /// Tasks at the root that are alive when `main` has ended are cancelled, cleaned up and awaited;
+    /// then the threads of the pool and of the runtime are joined.
+    ///
+    /// # Panics
+    ///
+    /// With the panic of `main`, or of a root task whose handle was dropped; with a [`RunError`].
+    #[track_caller]
+    pub fn run<F: Future>(self, main: F) -> F::Output {
+        match self.try_run(main) {
+            Ok(output) => output,
+            Err(error) => panic!("{error}"),
+        }
+    }
+
+    /// As [`run`](Run::run), with an error for what is no panic.
+    ///
+    /// # Errors
+    ///
+    /// [`RunError`].
+    ///
+    /// # Panics
+    ///
+    /// With the panic of `main`, or of a root task whose handle was dropped.
+    pub fn try_run<F: Future>(self, main: F) -> Result<F::Output, RunError> {
+        if context::is_polling() {
+            return Err(RunError::Nested);
+        }
+        let handle = Handle::new(self.runtime.clone(), Shared::new(&self.name, self.limit));
+        let mut ended = None;
+        let driven = {
+            let mut root = std::pin::pin!(async {
+                ended = Some(Root::new(handle.clone(), main).await);
+            });
+            catch_unwind(AssertUnwindSafe(|| self.runtime.block_on(root.as_mut())))
+        };
+        handle.0.shared.pool.end();
+        self.runtime.shutdown();
+        driven.unwrap_or_else(|payload| resume_unwind(payload))?;
+        ended.ok_or(NotOwned)?.conclude()
+    }
+}
+
+/// Runs `main` as the root of a run inside a program whose runtime somebody else drives, and then
+/// everything that it has spawned.
+///
+/// What [`Run::run`] promises for the end of a run holds here for the end of this future.
+///
+/// # Errors
+///
+/// [`RunError::Unhandled`].
+///
+/// # Panics
+///
+/// With the panic of `main`, or of a root task whose handle was dropped. Outside of any runtime,
+/// naming the cure.
+///
+/// # Cancel safety
+///
+/// Dropped, `main` is dropped, and the root's tasks are cancelled; nobody waits for them.
+pub async fn try_embed<F: Future>(main: F) -> Result<F::Output, RunError> {
+    let outer = Handle::current();
+    let shared = Shared::new(&outer.0.shared.name, outer.limiter().total());
+    let handle = Handle::new(outer.runtime().clone(), shared);
+    let ended = Root::new(handle.clone(), main).await;
+    // Idle threads end by themselves: to join them here would block a thread of the runtime.
+    handle.0.shared.pool.retire();
+    ended.conclude()
+}
+
+/// As [`try_embed`], with a panic for the error.
+///
+/// # Panics
+///
+/// As [`try_embed`], and with what [`RunError::Unhandled`] says.
+pub async fn embed<F: Future>(main: F) -> F::Output {
+    match try_embed(main).await {
+        Ok(output) => output,
+        Err(error) => panic!("{error}"),
+    }
+}
+
+pin_project! {
+    /// The main future, then the end of all that stands at the root.
+    struct Root<F: Future> {
+        #[pin]
+        main: Option<F>,
+        setting: Setting,
+        root: Arc<GroupState>,
+        ended: Option<Result<F::Output, Box<dyn Any + Send>>>,
+    }
+
+    impl<F: Future> PinnedDrop for Root<F> {
+        fn drop(this: Pin<&mut Self>) {
+            let mut this = this.project();
+            if this.main.is_some() {
+                context::within(this.setting, || this.main.set(None));
+            }
+            this.root.cancel_for(Cause::Dropped);
+        }
+    }
+}
+
+/// The task that the main future runs in.
+struct MainTask {
+    info: TaskInfo,
+    node: Node,
+}
+
+impl HasNode for MainTask {
+    fn node(&self) -> &Node {
+        &self.node
+    }
+}
+
+impl Tasked for MainTask {
+    fn info(&self) -> &TaskInfo {
+        &self.info
+    }
+}
+
+impl<F: Future> Root<F> {
+    fn new(handle: Handle, main: F) -> Root<F> {
+        let root = handle.0.shared.root.clone();
+        let info = TaskInfo::new(handle, Some("main".into()), default_name::<F>(), None);
+        let task: TaskRef = Arc::new(MainTask { info, node: Node::task_root() });
+        let setting = Setting { task: Some(task), locals: Locals::default(), handle: None, in_job: false };
+        Root { main: Some(main), setting, root, ended: None }
+    }
+}
+
+impl<F: Future> Future for Root<F> {
+    type Output = Ended<F::Output>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let mut this = self.project();
+        if let Some(main) = this.main.as_mut().as_pin_mut() {
+            let polled = context::within(this.setting, || catch_unwind(AssertUnwindSafe(|| main.poll(cx))));
+            *this.ended = match polled {
+                Ok(Poll::Pending) => return Poll::Pending,
+                Ok(Poll::Ready(output)) => Some(Ok(output)),
+                Err(payload) => Some(Err(payload)),
+            };
+            let dropped =
+                context::within(this.setting, || catch_unwind(AssertUnwindSafe(|| this.main.set(None))));
+            if let Err(payload) = dropped {
+                this.root.panicked_unheard(payload);
+            }
+            this.root.cancel_for(Cause::Shutdown);
+        }
+        let Some(toll) = this.root.close_or_wait(cx.waker()) else { return Poll::Pending };
+        match this.ended.take() {
+            Some(output) => Poll::Ready(Ended {
+                output,
+                panic: toll.panics.into_iter().next(),
+                errors: GroupError::from_errors(toll.errors),
+            }),
+            None => panic!("a future was polled again after it was ready"),
+        }
+    }
+}
+
+/// All that came of a run.
+struct Ended<T> {
+    output: Result<T, Box<dyn Any + Send>>,
+    panic: Option<Box<dyn Any + Send>>,
+    errors: Option<GroupError>,
+}
+
+impl<T> Ended<T> {
+    fn conclude(self) -> Result<T, RunError> {
+        let output = self.output.unwrap_or_else(|payload| resume_unwind(payload));
+        if let Some(payload) = self.panic {
+            resume_unwind(payload);
+        }
+        match self.errors {
+            Some(errors) => Err(RunError::Unhandled(errors)),
+            None => Ok(output),
+        }
+    }
+}
+
+impl fmt::Debug for Shared {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Shared").field("name", &self.name).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,289 @@
+//! Cancel scopes. `scope/README.md` explains the tree behind them.
+
+use std::fmt;
+use std::future::Future;
+use std::panic::Location;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
+
+mod cause;
+mod finally;
+pub(crate) mod node;
+pub(crate) mod scoped;
+mod shield;
+mod timeout;
+
+pub use cause::{Cancelled, Cause};
+pub use finally::{Outcome, finally, finally_with};
+pub use shield::{Shield, shield};
+pub use timeout::{FailAfter, MoveOnAfter, TimedOut, fail_after, fail_at, move_on_after, move_on_at};
+
+use self::node::{DeadlineNote, NEVER, Node, NodeRef};
+use self::scoped::{Ending, Outer, Scoped};
+use crate::clock;
+use crate::context::{self, ScopeNode};
+use crate::handle::Handle;
+use crate::sync::Arc;
+
+/// A region of code that can be cancelled as a whole: by hand, by a deadline, by a scope around it.
+///
+/// Built, then run once ([`run`](CancelScope::run) consumes it, so it cannot be entered twice).
+/// Cancelling it drops what runs inside the first time that is pending and nothing inside holds.
+///
+/// ```
+/// # async fn demo() {
+/// use std::time::Duration;
+/// use anyrt_core::CancelScope;
+///
+/// let done = CancelScope::new()
+///     .timeout(Duration::from_secs(2))
+///     .run(async |scope| {
+///         scope.cancel("changed my mind");
+///         anyrt_core::checkpoint().await;
+///         unreachable!("the scope drops this here")
+///     })
+///     .await;
+/// assert_eq!(done.unwrap_err().reason(), Some("changed my mind"));
+/// # }
+/// ```
+#[must_use = "a scope does nothing until it is run"]
+pub struct CancelScope {
+    node: NodeRef,
+    timeout: Option<(Duration, &'static Location<'static>)>,
+}
+
+impl CancelScope {
+    /// A scope that is not cancelled, has no deadline and no shield.
+    #[expect(clippy::new_without_default, reason = "a scope is built to be run, never by default")]
+    pub fn new() -> CancelScope {
+        CancelScope { node: Arc::new(ScopeNode(Node::new(false, NEVER, None))), timeout: None }
+    }
+
+    /// Cancels it when `timeout` has passed since it was first polled.
+    #[track_caller]
+    pub fn timeout(mut self, timeout: Duration) -> CancelScope {
+        self.timeout = Some((timeout, Location::caller()));
+        self
+    }
+
+    /// Cancels it at `deadline`. One that has passed already cancels at the first checkpoint.
+    #[track_caller]
+    pub fn deadline(self, deadline: Instant) -> CancelScope {
+        let note = DeadlineNote { after: None, location: Location::caller() };
+        node::set_deadline(&self.node, clock::to_u64(deadline), Some(note));
+        self
+    }
+
+    /// The reason that is told when the deadline cancels it.
+    pub fn reason(self, reason: &str) -> CancelScope {
+        self.node.node().set_reason(reason);
+        self
+    }
+
+    /// Shields what runs inside from cancellations around this scope, not from its own.
+    pub fn shield(self, shield: bool) -> CancelScope {
+        node::set_shield(&self.node, shield);
+        self
+    }
+
+    /// A handle for others, good before, during and after the run.
+    pub fn handle(&self) -> ScopeHandle {
+        ScopeHandle { node: self.node.clone() }
+    }
+
+    /// Runs `body` inside the scope.
+    ///
+    /// # Errors
+    ///
+    /// [`Cancelled`] when this scope's own cancellation cut the body short. A body that ended all
+    /// the same gives its value. A scope that is cancelled only because one around it is never
+    /// resolves: the outer one drops it.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropped by foreign code, the body is dropped with it, synchronously.
+    pub async fn run<F, T>(self, body: F) -> Result<T, Cancelled>
+    where
+        F: AsyncFnOnce(ScopeHandle) -> T,
+    {
+        if let Some((after, location)) = self.timeout {
+            let deadline = clock::add(context::now(), after);
+            let deadline = deadline.min(self.node.node().own_deadline());
+            let note = DeadlineNote { after: Some(after), location };
+            node::set_deadline(&self.node, deadline, Some(note));
+        }
+        let body = body(self.handle());
+        match InScope(Scoped::at(self.node, body)).await {
+            Ending::Value(value) => Ok(value),
+            Ending::Cancelled(cancelled) => Err(cancelled),
+        }
+    }
+}
+
+impl fmt::Debug for CancelScope {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("CancelScope").field("node", self.node.node()).finish_non_exhaustive()
+    }
+}
+
+pin_project_lite::pin_project! {
+    struct Running<F> { #[pin] scoped: Scoped<F> }
+}
+
+#[expect(non_snake_case, reason = "reads as the constructor that it is")]
+fn InScope<F>(scoped: Scoped<F>) -> Running<F> {
+    Running { scoped }
+}
+
+impl<F: Future> Future for Running<F> {
+    type Output = Ending<F::Output>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        self.project().scoped.poll_to_end(cx, Outer::Returns)
+    }
+}
+
+/// A handle to a scope: cancels it, moves its deadline, asks for its state. From any thread.
+#[derive(Clone)]
+pub struct ScopeHandle {
+    pub(crate) node: NodeRef,
+}
+
+impl ScopeHandle {
+    /// Cancels the scope. The first reason is kept; on a scope that has ended it changes nothing.
+    ///
+    /// Returns at once. Code that runs goes on to its next checkpoint.
+    #[track_caller]
+    pub fn cancel(&self, reason: &str) {
+        let location = Location::caller();
+        node::cancel(&self.node, || Cancelled::new(Cause::Explicit, Some(reason.into()), location));
+    }
+
+    /// Whether this very scope was cancelled: by hand, or by its deadline.
+    ///
+    /// A deadline that passed while nothing looked is seen at the next checkpoint; of a scope that
+    /// was not entered yet it is seen here.
+    pub fn cancel_called(&self) -> bool {
+        let node = self.node.node();
+        node.is_own_cancelled() || !node.is_ended() && node.parent().is_none() && self.is_late()
+    }
+
+    /// Whether what runs in it is cancelled, by this scope or by one around it in sight.
+    pub fn is_cancelled(&self) -> bool {
+        self.node.node().is_cancelled() || self.cancel_called()
+    }
+
+    /// Ready when [`is_cancelled`](ScopeHandle::is_cancelled) is true.
+    ///
+    /// # Cancel safety
+    ///
+    /// Nothing is lost.
+    pub fn cancelled(&self) -> impl Future<Output = ()> + Send + use<> {
+        let node = self.node.clone();
+        std::future::poll_fn(move |cx| {
+            node.node().watch(cx.waker());
+            if node.node().is_cancelled() {
+                return Poll::Ready(());
+            }
+            // A leaf that only waits: whether the gate is open or shut, there is nothing to do.
+            let _ = context::gate(false, cx.waker());
+            Poll::Pending
+        })
+    }
+
+    /// Its own deadline.
+    pub fn deadline(&self) -> Option<Instant> {
+        clock::to_instant(self.node.node().own_deadline())
+    }
+
+    /// Moves the deadline, in either direction, also while it runs; `None` takes it away.
+    ///
+    /// One that has passed cancels at once. It never takes back a cancellation.
+    #[track_caller]
+    pub fn set_deadline(&self, deadline: Option<Instant>) {
+        let note = DeadlineNote { after: None, location: Location::caller() };
+        node::set_deadline(&self.node, deadline.map_or(NEVER, clock::to_u64), Some(note));
+        if !self.node.node().is_ended() && self.is_late() {
+            let now = Handle::try_current().map_or(0, |handle| clock::to_u64(handle.now()));
+            node::expire(&self.node, now);
+        }
+    }
+
+    /// Whether its shield is up.
+    pub fn is_shielded(&self) -> bool {
+        self.node.node().is_shielded()
+    }
+
+    /// Puts the shield up or takes it down, also while it runs.
+    ///
+    /// Taken down, a cancellation around it arrives at the next checkpoint. Put up after such a
+    /// cancellation has begun to unwind what is inside, it comes too late: that goes on.
+    pub fn set_shield(&self, shield: bool) {
+        node::set_shield(&self.node, shield);
+    }
+
+    /// Why it is cancelled: its own cause, or that of the outermost scope that cancelled it.
+    pub fn cause(&self) -> Option<Cancelled> {
+        self.node.node().cause()
+    }
+
+    fn is_late(&self) -> bool {
+        let deadline = self.node.node().own_deadline();
+        deadline != NEVER && Handle::try_current().is_ok_and(|handle| clock::to_u64(handle.now()) >= deadline)
+    }
+}
+
+impl fmt::Debug for ScopeHandle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ScopeHandle").field("node", self.node.node()).finish_non_exhaustive()
+    }
+}
+
+/// The earliest deadline in sight of the code that runs, through all scopes up to a shield.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum EffectiveDeadline {
+    /// There is none.
+    None,
+    /// The instant, on the runtime's clock.
+    At(Instant),
+    /// The code is in a cancelled scope: its time is over (Trio: minus infinity).
+    Cancelled,
+}
+
+/// The effective deadline of the code that runs.
+pub fn current_deadline() -> EffectiveDeadline {
+    match context::view() {
+        (true, _) => EffectiveDeadline::Cancelled,
+        (false, deadline) => {
+            clock::to_instant(deadline).map_or(EffectiveDeadline::None, EffectiveDeadline::At)
+        }
+    }
+}
+
+/// Whether a cancellation is pending here: the next checkpoint would not return.
+pub fn is_cancelled() -> bool {
+    context::view().0
+}
+
+/// Stays pending until the scope drops it: for a construct that has no value because a
+/// cancellation cut it short.
+///
+/// # Panics
+///
+/// When nothing cancels the place where it is polled: the future was moved out of the scope that
+/// cut it short, and there is no value that it could give.
+pub(crate) fn poll_cut_short<T>(what: &str, cx: &mut Context<'_>) -> Poll<T> {
+    let top = context::top().filter(|top| top.node().is_cancelled());
+    let Some(top) = top else {
+        panic!(
+            "this `{what}` was cut short by a cancelled scope and then polled outside of it: it has no value; \
+             do not poll a future again that a cancelled scope was polling"
+        );
+    };
+    if !top.node().holds() {
+        top.node().park(cx.waker());
+    }
+    Poll::Pending
+}

@@ -1,0 +1,112 @@
+//! Clean-up that awaits, and runs whatever happened to the work.
+
+use std::any::Any;
+use std::future::Future;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use super::node;
+use super::poll_cut_short;
+use super::scoped::{Ending, Outer, Scoped};
+use crate::context::Lazy;
+
+/// Runs `work`, then `cleanup`: also when the work was cancelled or panicked.
+///
+/// The clean-up runs shielded; a limit is `move_on_after` inside it. From the start of the work to
+/// the end of the clean-up it holds: the scopes around it wait for it. Then the value of the work
+/// is returned, its panic goes on, or the scope that was cancelled drops this.
+///
+/// # Panics
+///
+/// With the panic of the work, after the clean-up; with that of the clean-up at once.
+///
+/// # Cancel safety
+///
+/// Polled in place: dropped by foreign code (`select!`, an abort) it is dropped with its owner, and
+/// the clean-up does not run.
+pub async fn finally<F, C>(work: F, cleanup: C) -> F::Output
+where
+    F: Future,
+    C: AsyncFnOnce(),
+{
+    let ended = Work { scoped: Scoped::new(Lazy::PLAIN, work) }.await;
+    super::shield(cleanup()).await;
+    finish(ended).await
+}
+
+/// As [`finally`], with a clean-up that is told how the work ended.
+pub async fn finally_with<F, C>(work: F, cleanup: C) -> F::Output
+where
+    F: Future,
+    C: AsyncFnOnce(Outcome<'_, F::Output>),
+{
+    let ended = Work { scoped: Scoped::new(Lazy::PLAIN, work) }.await;
+    let outcome = match &ended {
+        Ok(Ending::Value(value)) => Outcome::Value(value),
+        Ok(Ending::Cancelled(cancelled)) => Outcome::Cancelled(cancelled),
+        Err(_) => Outcome::Panicked,
+    };
+    super::shield(cleanup(outcome)).await;
+    finish(ended).await
+}
+
+type Ended<T> = Result<Ending<T>, Box<dyn Any + Send>>;
+
+async fn finish<T>(ended: Ended<T>) -> T {
+    match ended {
+        Ok(Ending::Value(value)) => value,
+        Ok(Ending::Cancelled(_)) => std::future::poll_fn(|cx| poll_cut_short("finally", cx)).await,
+        Err(panic) => resume_unwind(panic),
+    }
+}
+
+/// How the work of a [`finally_with`] ended.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum Outcome<'a, T> {
+    /// With this value.
+    Value(&'a T),
+    /// It was cut short.
+    Cancelled(&'a super::Cancelled),
+    /// It panicked; the panic goes on after the clean-up.
+    Panicked,
+}
+
+pin_project_lite::pin_project! {
+    /// The work: a drop point, and a hold from its first poll on.
+    struct Work<F> {
+        #[pin]
+        scoped: Scoped<F>,
+    }
+
+    impl<F> PinnedDrop for Work<F> {
+        fn drop(this: Pin<&mut Self>) {
+            let this = this.project();
+            if this.scoped.is_linked_and_running() && !std::thread::panicking() {
+                tracing::warn!("a finally was dropped by its owner before its work had ended: its clean-up does not run");
+            }
+        }
+    }
+}
+
+impl<F: Future> Future for Work<F> {
+    type Output = Ended<F::Output>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let mut scoped = self.project().scoped;
+        let polled = catch_unwind(AssertUnwindSafe(|| scoped.as_mut().poll_scoped(cx, Outer::EndsHere)));
+        let ended = match polled {
+            Ok(Poll::Pending) => {
+                node::hold_parent(scoped.seat().link().clone(), || true);
+                return Poll::Pending;
+            }
+            Ok(Poll::Ready(ending)) => Ok(ending),
+            Err(panic) => Err(panic),
+        };
+        let dropped = catch_unwind(AssertUnwindSafe(|| scoped.as_mut().drop_inner()));
+        scoped.seat().end();
+        // The first panic goes on; the hook has told of the second.
+        Poll::Ready(ended.and_then(|ending| dropped.map(|()| ending)))
+    }
+}

@@ -1,0 +1,253 @@
+//! The one rule of cancellation, as a future: every construct that can be cancelled is one of these.
+
+use std::future::Future;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::pin::Pin;
+use std::task::{Context, Poll, Waker};
+
+use pin_project_lite::pin_project;
+
+use super::cause::Cancelled;
+use super::node::{self, NEVER, NodeRef, Verdict};
+use crate::clock;
+use crate::context::{self, Lazy, Place};
+use crate::handle::Handle;
+use crate::runtime::Timer;
+
+/// How the inner future came to its end.
+#[derive(Debug)]
+pub(crate) enum Ending<T> {
+    Value(T),
+    /// It was dropped when it was pending in a cancelled scope.
+    Cancelled(Cancelled),
+}
+
+/// Who resolves when the cancellation comes from around this scope.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Outer {
+    /// The outermost scope; this one stays pending and is dropped by it.
+    Returns,
+    /// This one too: it is a drop point of a construct that goes on.
+    EndsHere,
+}
+
+pin_project! {
+    /// A future with a place in the scope tree.
+    pub(crate) struct Scoped<F> {
+        seat: Seat,
+        #[pin]
+        inner: Option<F>,
+    }
+
+    impl<F> PinnedDrop for Scoped<F> {
+        fn drop(this: Pin<&mut Self>) {
+            let mut this = this.project();
+            let panicked = if this.inner.is_some() {
+                catch_unwind(AssertUnwindSafe(|| {
+                    context::inside(&mut this.seat.place, || this.inner.set(None));
+                })).err()
+            } else { None };
+            this.seat.end();
+            if let Some(payload) = panicked && !std::thread::panicking() {
+                resume_unwind(payload);
+            }
+        }
+    }
+}
+
+impl<F> Scoped<F> {
+    /// Whether it was pending, or asked for, and has not ended.
+    pub(crate) fn is_linked_and_running(&self) -> bool {
+        matches!(self.seat.place, Place::Linked(_)) && self.inner.is_some()
+    }
+}
+
+impl<F: Future> Scoped<F> {
+    pub(crate) fn new(lazy: Lazy, inner: F) -> Self {
+        Scoped { seat: Seat::new(Place::Lazy(lazy)), inner: Some(inner) }
+    }
+
+    /// With a node that exists already, because somebody holds a handle to it.
+    pub(crate) fn at(node: NodeRef, inner: F) -> Self {
+        Scoped { seat: Seat::new(Place::Linked(node)), inner: Some(inner) }
+    }
+
+    pub(crate) fn seat(self: Pin<&mut Self>) -> &mut Seat {
+        self.project().seat
+    }
+
+    /// Drops the inner future with its scope current. Its destructors may panic.
+    pub(crate) fn drop_inner(self: Pin<&mut Self>) {
+        let mut this = self.project();
+        if this.inner.is_some() {
+            context::inside(&mut this.seat.place, || this.inner.set(None));
+        }
+    }
+
+    /// Polls by the rule. When it is ready the inner future is gone; the node is not ended yet.
+    pub(crate) fn poll_scoped(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        outer: Outer,
+    ) -> Poll<Ending<F::Output>> {
+        let mut this = self.project();
+        this.seat.settle();
+        if let Some(inner) = this.inner.as_mut().as_pin_mut() {
+            if let Poll::Ready(value) = context::inside(&mut this.seat.place, || inner.poll(cx)) {
+                this.inner.set(None);
+                return Poll::Ready(Ending::Value(value));
+            }
+        } else {
+            assert!(!this.seat.ended, "a future was polled again after it was ready");
+        }
+        match this.seat.verdict(cx.waker(), outer, this.inner.is_none()) {
+            Verdict::Stay => Poll::Pending,
+            Verdict::Drop => {
+                context::inside(&mut this.seat.place, || this.inner.set(None));
+                Poll::Pending
+            }
+            Verdict::Resolve => {
+                let cause = this.seat.cause();
+                context::inside(&mut this.seat.place, || this.inner.set(None));
+                Poll::Ready(Ending::Cancelled(cause))
+            }
+        }
+    }
+
+    /// As [`poll_scoped`](Scoped::poll_scoped), and ends the node when it is ready.
+    pub(crate) fn poll_to_end(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        outer: Outer,
+    ) -> Poll<Ending<F::Output>> {
+        let polled = self.as_mut().poll_scoped(cx, outer);
+        if polled.is_ready() {
+            self.seat().end();
+        }
+        polled
+    }
+}
+
+/// A place in the scope tree, kept by the future that owns it, and the timer of its deadline.
+pub(crate) struct Seat {
+    pub(crate) place: Place,
+    timer: Option<Box<Armed>>,
+    ended: bool,
+}
+
+struct Armed {
+    deadline: u64,
+    timer: Pin<Box<dyn Timer>>,
+    waker: Waker,
+}
+
+impl Seat {
+    pub(crate) fn new(place: Place) -> Seat {
+        Seat { place, timer: None, ended: false }
+    }
+
+    /// Before a poll: moves the node below the scope that it is polled in, and looks at its timer.
+    pub(crate) fn settle(&mut self) {
+        let Place::Linked(node) = &self.place else { return };
+        settle(node);
+        if let Some(armed) = &mut self.timer
+            && node.node().take_timer_fired()
+            && armed.timer.as_mut().poll_elapsed(&mut Context::from_waker(&armed.waker)).is_ready()
+            && let Ok(handle) = Handle::try_current()
+        {
+            node::expire(node, clock::to_u64(handle.now()));
+        }
+    }
+
+    /// After a poll that was pending: what to do now.
+    pub(crate) fn verdict(&mut self, waker: &Waker, outer: Outer, gone: bool) -> Verdict {
+        let node = self.attend(waker);
+        let verdict = node.node().verdict(waker, outer == Outer::EndsHere, gone);
+        if verdict != Verdict::Stay && node.node().is_inherited() {
+            node::mark_unwinding(&node);
+        }
+        verdict
+    }
+
+    /// Waits for what may happen to the node: a cancellation, its deadline.
+    pub(crate) fn attend(&mut self, waker: &Waker) -> NodeRef {
+        let node = self.link().clone();
+        node.node().register(waker);
+        self.arm(&node);
+        node
+    }
+
+    /// The node; in the tree from now on.
+    pub(crate) fn link(&mut self) -> &NodeRef {
+        if matches!(self.place, Place::Lazy(_)) {
+            let parent = context::top();
+            return self.place.link(parent.as_ref());
+        }
+        self.place.link(None)
+    }
+
+    pub(crate) fn cause(&mut self) -> Cancelled {
+        let node = self.link().node();
+        node.cause()
+            .unwrap_or_else(|| Cancelled::new(super::Cause::Explicit, None, std::panic::Location::caller()))
+    }
+
+    /// The node goes on without this future: somebody else ends it.
+    pub(crate) fn give_up(&mut self) {
+        self.timer = None;
+        self.place = Place::Lazy(Lazy::PLAIN);
+    }
+
+    pub(crate) fn end(&mut self) {
+        self.timer = None;
+        self.ended = true;
+        if let Place::Linked(node) = &self.place {
+            node::end(node);
+        }
+    }
+
+    /// Sets the timer to the node's own deadline, which may have been moved meanwhile.
+    fn arm(&mut self, node: &NodeRef) {
+        let deadline = node.node().own_deadline();
+        if self.timer.as_ref().is_some_and(|armed| armed.deadline == deadline)
+            || deadline == NEVER && self.timer.is_none()
+            || node.node().is_own_cancelled()
+        {
+            return;
+        }
+        let Some(instant) = clock::to_instant(deadline) else {
+            self.timer = None;
+            return;
+        };
+        let handle = Handle::current();
+        let armed = match &mut self.timer {
+            Some(armed) => {
+                armed.timer.as_mut().reset(instant);
+                armed.deadline = deadline;
+                armed
+            }
+            none => none.insert(Box::new(Armed {
+                deadline,
+                timer: handle.runtime().timer(instant),
+                waker: node.clone().timer_waker(),
+            })),
+        };
+        if armed.timer.as_mut().poll_elapsed(&mut Context::from_waker(&armed.waker)).is_ready() {
+            node::expire(node, clock::to_u64(handle.now()));
+        }
+    }
+}
+
+/// Moves a node below the scope that its future is polled in: a future may be handed on.
+fn settle(node: &NodeRef) {
+    if context::with_top(|top| node.node().is_under(top)) {
+        return;
+    }
+    let parent = context::top();
+    node::unlink(node);
+    if let Some(parent) = &parent {
+        node::link(node, parent);
+    } else {
+        node::orphaned(node);
+    }
+}

@@ -1,0 +1,187 @@
+//! Time limits: `move_on_after`, `fail_after`, and the same with an instant.
+
+use std::fmt;
+use std::future::Future;
+use std::io;
+use std::panic::Location;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
+
+use pin_project_lite::pin_project;
+
+use super::cause::Cancelled;
+use super::node::{DeadlineNote, NEVER};
+use super::scoped::{Ending, Outer, Scoped};
+use crate::clock;
+use crate::context::{self, Lazy, Place};
+
+/// Runs `future` for at most `limit`; `None` when the time ran out before it had ended.
+///
+/// The time counts from the first poll, with one read of the clock; a future that is ready at once
+/// costs no timer. `None` for `limit` never fires, zero fires at the first checkpoint.
+///
+/// # Panics
+///
+/// When polled outside of any runtime.
+///
+/// # Cancel safety
+///
+/// Dropped by foreign code, `future` is dropped with it.
+#[track_caller]
+pub fn move_on_after<F: Future>(limit: impl Into<Option<Duration>>, future: F) -> MoveOnAfter<F> {
+    MoveOnAfter::new(limit.into().map(Limit::After), future)
+}
+
+/// As [`move_on_after`], with an instant on the runtime's clock.
+#[track_caller]
+pub fn move_on_at<F: Future>(deadline: impl Into<Option<Instant>>, future: F) -> MoveOnAfter<F> {
+    MoveOnAfter::new(deadline.into().map(Limit::At), future)
+}
+
+/// Runs `future` for at most `limit`, else fails with [`TimedOut`].
+///
+/// Otherwise as [`move_on_after`]. Whether it timed out is decided by what cancelled it, not by
+/// looking at the clock afterwards.
+#[track_caller]
+pub fn fail_after<F: Future>(limit: impl Into<Option<Duration>>, future: F) -> FailAfter<F> {
+    FailAfter { inner: move_on_after(limit, future), reason: None }
+}
+
+/// As [`fail_after`], with an instant on the runtime's clock.
+#[track_caller]
+pub fn fail_at<F: Future>(deadline: impl Into<Option<Instant>>, future: F) -> FailAfter<F> {
+    FailAfter { inner: move_on_at(deadline, future), reason: None }
+}
+
+#[derive(Clone, Copy)]
+enum Limit {
+    After(Duration),
+    At(Instant),
+}
+
+pin_project! {
+    /// The future of [`move_on_after`] and [`move_on_at`].
+    #[must_use = "futures do nothing unless polled"]
+    pub struct MoveOnAfter<F> {
+        // Taken at the first poll.
+        limit: Option<Limit>,
+        location: &'static Location<'static>,
+        #[pin]
+        scoped: Scoped<F>,
+    }
+}
+
+impl<F: Future> MoveOnAfter<F> {
+    #[track_caller]
+    fn new(limit: Option<Limit>, future: F) -> Self {
+        MoveOnAfter { limit, location: Location::caller(), scoped: Scoped::new(Lazy::PLAIN, future) }
+    }
+
+    fn poll_ending(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Ending<F::Output>> {
+        let mut this = self.project();
+        if let Some(limit) = this.limit.take() {
+            let (deadline, after) = match limit {
+                Limit::After(after) => (clock::add(context::now(), after), Some(after)),
+                Limit::At(instant) => (clock::to_u64(instant), None),
+            };
+            let note = (deadline != NEVER).then_some(DeadlineNote { after, location: this.location });
+            this.scoped.as_mut().seat().place = Place::Lazy(Lazy { shield: false, deadline, note });
+        }
+        this.scoped.poll_to_end(cx, Outer::Returns)
+    }
+}
+
+impl<F: Future> Future for MoveOnAfter<F> {
+    type Output = Option<F::Output>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        self.poll_ending(cx).map(|ending| match ending {
+            Ending::Value(value) => Some(value),
+            Ending::Cancelled(_) => None,
+        })
+    }
+}
+
+pin_project! {
+    /// The future of [`fail_after`] and [`fail_at`].
+    #[must_use = "futures do nothing unless polled"]
+    pub struct FailAfter<F> {
+        #[pin]
+        inner: MoveOnAfter<F>,
+        reason: Option<Box<str>>,
+    }
+}
+
+impl<F> FailAfter<F> {
+    /// The reason that the error tells.
+    pub fn reason(mut self, reason: &str) -> Self {
+        self.reason = Some(reason.into());
+        self
+    }
+}
+
+impl<F: Future> Future for FailAfter<F> {
+    type Output = Result<F::Output, TimedOut>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = self.project();
+        this.inner.poll_ending(cx).map(|ending| match ending {
+            Ending::Value(value) => Ok(value),
+            Ending::Cancelled(cancelled) => Err(TimedOut { cancelled, reason: this.reason.take() }),
+        })
+    }
+}
+
+/// The error of [`fail_after`]: the deadline passed before the future had ended.
+#[derive(Debug, Clone)]
+pub struct TimedOut {
+    cancelled: Cancelled,
+    reason: Option<Box<str>>,
+}
+
+impl TimedOut {
+    /// The reason given with [`FailAfter::reason`].
+    pub fn reason(&self) -> Option<&str> {
+        self.reason.as_deref()
+    }
+
+    /// The cancellation behind it: which deadline, set where.
+    pub fn cancelled(&self) -> &Cancelled {
+        &self.cancelled
+    }
+}
+
+impl fmt::Display for TimedOut {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "timed out: {}", self.cancelled)?;
+        match &self.reason {
+            Some(reason) => write!(f, ": {reason}"),
+            None => Ok(()),
+        }
+    }
+}
+
+impl std::error::Error for TimedOut {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        Some(&self.cancelled)
+    }
+}
+
+impl From<TimedOut> for io::Error {
+    fn from(timed_out: TimedOut) -> io::Error {
+        io::Error::new(io::ErrorKind::TimedOut, timed_out)
+    }
+}
+
+impl<F> fmt::Debug for MoveOnAfter<F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("MoveOnAfter").field("location", &format_args!("{}", self.location)).finish()
+    }
+}
+
+impl<F> fmt::Debug for FailAfter<F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("FailAfter").field("reason", &self.reason).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,58 @@
+//! The one switch between std's synchronisation and loom's models of it.
+//!
+//! All locks and atomics of the core come from here. `Arc` is std's in both worlds: the tree is
+//! linked by owned `Arc`s of trait objects, and their counts are not what the models are about.
+
+pub(crate) use std::sync::Arc;
+
+#[cfg(anyrt_loom)]
+pub(crate) use loom::sync::atomic;
+#[cfg(not(anyrt_loom))]
+pub(crate) use std::sync::atomic;
+
+#[cfg(anyrt_loom)]
+use loom::sync as source;
+#[cfg(not(anyrt_loom))]
+use std::sync as source;
+
+pub(crate) use source::MutexGuard;
+
+/// A mutex without poison: the core never runs user code under a lock, so a panic leaves nothing
+/// half-done behind it.
+#[derive(Debug, Default)]
+pub(crate) struct Mutex<T>(source::Mutex<T>);
+
+impl<T> Mutex<T> {
+    pub(crate) fn new(value: T) -> Self {
+        Mutex(source::Mutex::new(value))
+    }
+
+    pub(crate) fn lock(&self) -> MutexGuard<'_, T> {
+        self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+}
+
+/// A condition variable for [`Mutex`].
+#[derive(Debug, Default)]
+pub(crate) struct Condvar(source::Condvar);
+
+impl Condvar {
+    /// Waits at most `limit`; the guard, and whether the time ran out.
+    pub(crate) fn wait_timeout<'a, T>(
+        &self,
+        guard: MutexGuard<'a, T>,
+        limit: std::time::Duration,
+    ) -> (MutexGuard<'a, T>, bool) {
+        let (guard, outcome) =
+            self.0.wait_timeout(guard, limit).unwrap_or_else(std::sync::PoisonError::into_inner);
+        (guard, outcome.timed_out())
+    }
+
+    pub(crate) fn notify_one(&self) {
+        self.0.notify_one();
+    }
+
+    pub(crate) fn notify_all(&self) {
+        self.0.notify_all();
+    }
+}

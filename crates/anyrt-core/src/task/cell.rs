@@ -1,0 +1,246 @@
+//! The one allocation of a task: its future, its place in the tree, its result.
+//!
+//! The only unsafe code of the core: one line, in [`TaskCell::with_future`].
+#![allow(unsafe_code)]
+
+use std::any::Any;
+use std::future::Future;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use super::ended::{TaskEnded, Why, panic_message};
+use super::handle::Observed;
+use super::info::TaskInfo;
+use super::slot::Slot;
+use crate::context::{self, Tasked};
+use crate::group::{BoxError, ChildError, GroupState, Lost};
+use crate::scope::Cancelled;
+use crate::scope::node::{self, HasNode, Node, NodeRef, Verdict};
+use crate::sync::{Arc, Mutex};
+
+type Payload = Box<dyn Any + Send>;
+
+/// A task whose types are forgotten. Its methods run with the task current.
+pub(crate) trait AnyTask: Tasked {
+    fn poll(&self, cx: &mut Context<'_>) -> Poll<()>;
+
+    /// The runtime has dropped it. Nothing happens when it had ended.
+    fn lost(&self);
+}
+
+pub(super) struct TaskCell<F: Future, T> {
+    info: TaskInfo,
+    node: Node,
+    group: Arc<GroupState>,
+    /// Pinned: see `with_future`. None when the task has ended.
+    future: Mutex<Option<F>>,
+    settle: fn(F::Output) -> Result<T, BoxError>,
+    slot: Slot<T>,
+}
+
+/// How a task came to its end.
+enum End<T> {
+    Value(T),
+    Failed(BoxError),
+    Cancelled(Cancelled),
+    Panicked(Payload),
+    Lost,
+}
+
+impl<F: Future, T> TaskCell<F, T> {
+    /// Without a future it is a task that was refused.
+    pub(super) fn new(
+        info: TaskInfo,
+        group: Arc<GroupState>,
+        future: Option<F>,
+        settle: fn(F::Output) -> Result<T, BoxError>,
+    ) -> Arc<Self> {
+        let (future, slot) = (Mutex::new(future), Slot::new());
+        Arc::new(TaskCell { info, node: Node::task_root(), group, future, settle, slot })
+    }
+
+    /// Tells the handle that the group took no more children.
+    pub(super) fn refuse(&self) {
+        drop(self.slot.fill(Err(TaskEnded::new(self.info.label(), Why::NotStarted))));
+    }
+
+    /// The one way to the future. The lock is its owner's alone: a task is polled by one thread at
+    /// a time, and nothing else asks.
+    fn with_future<R>(&self, run: impl FnOnce(Pin<&mut Option<F>>) -> R) -> R {
+        let mut future = self.future.lock();
+        // SAFETY: the future is structurally pinned: a cell is made inside an `Arc` by `new` and
+        // never taken out of it (no `try_unwrap`, `get_mut` or `into_inner` anywhere), the field is
+        // private, and this is the only place that reaches it; so it stays where it is until it is
+        // dropped in place, by `set(None)` or with the cell.
+        run(unsafe { Pin::new_unchecked(&mut *future) })
+    }
+
+    /// Polls the future by the rule of cancellation; how it ended, when it did.
+    fn advance(&self, mut future: Pin<&mut Option<F>>, cx: &mut Context<'_>) -> Option<End<T>> {
+        let inner = future.as_mut().as_pin_mut()?;
+        let polled = catch_unwind(AssertUnwindSafe(|| match inner.poll(cx) {
+            Poll::Ready(output) => Some((self.settle)(output)),
+            Poll::Pending => None,
+        }));
+        let end = match polled {
+            Ok(Some(Ok(value))) => End::Value(value),
+            Ok(Some(Err(error))) => End::Failed(error),
+            Err(payload) => End::Panicked(payload),
+            Ok(None) => match catch_unwind(AssertUnwindSafe(|| self.node.verdict(cx.waker(), true, false))) {
+                Ok(Verdict::Resolve) => match self.node.cause() {
+                    Some(cause) => {
+                        if self.node.is_inherited()
+                            && let Some(top) = context::top()
+                        {
+                            node::mark_unwinding(&top);
+                        }
+                        End::Cancelled(cause)
+                    }
+                    None => End::Lost,
+                },
+                Ok(Verdict::Stay | Verdict::Drop) => return None,
+                Err(payload) => End::Panicked(payload),
+            },
+        };
+        match catch_unwind(AssertUnwindSafe(|| future.set(None))) {
+            Ok(()) => Some(end),
+            // The first panic counts; of the second the hook has told.
+            Err(payload) => Some(match end {
+                End::Panicked(first) => End::Panicked(first),
+                _ => End::Panicked(payload),
+            }),
+        }
+    }
+}
+
+impl<F, T> TaskCell<F, T>
+where
+    F: Future + Send + 'static,
+    T: Send + 'static,
+{
+    /// Reports the end: the group first, then the handle, then the place among the living.
+    fn report(&self, end: End<T>) {
+        struct Release<'a>(&'a Arc<GroupState>);
+        impl Drop for Release<'_> {
+            fn drop(&mut self) {
+                self.0.release();
+            }
+        }
+        let _release = Release(&self.group);
+        let result = match end {
+            End::Value(value) => Ok(value),
+            End::Failed(error) => {
+                let text = catch_unwind(AssertUnwindSafe(|| error.to_string()));
+                let text = text.unwrap_or_else(|_| "an error whose text panicked".to_owned());
+                self.group.fail(ChildError::of_task(self.info.label(), error));
+                Err(Why::Failed(text.into()))
+            }
+            End::Cancelled(cancelled) => Err(Why::Cancelled(cancelled)),
+            End::Panicked(payload) => {
+                let message = panic_message(&*payload);
+                let kept = self.group.panicked(payload);
+                Err(Why::Panicked(message, Mutex::new(kept)))
+            }
+            End::Lost => {
+                let label = self.info.label();
+                self.group.fail(ChildError::of_task(label.clone(), Lost::new(label).into()));
+                Err(Why::NotStarted)
+            }
+        };
+        let result = result.map_err(|why| TaskEnded::new(self.info.label(), why));
+        let told = catch_unwind(AssertUnwindSafe(|| match self.slot.fill(result) {
+            Ok(Some(waker)) => waker.wake(),
+            Ok(None) => (),
+            Err(unwanted) => self.unwanted(unwanted),
+        }));
+        if let Err(payload) = told {
+            self.group.panicked_unheard(payload);
+        }
+        if let Some(task) = context::current_task() {
+            node::end(&(task as NodeRef));
+        }
+    }
+
+    /// A result that nobody will ask for. Only a panic that no group keeps must not be lost.
+    fn unwanted(&self, result: Result<T, TaskEnded>) {
+        if let Err(ended) = result
+            && ended.is_panic()
+            && let Some(payload) = ended.into_panic()
+        {
+            self.group.panicked_unheard(payload);
+        }
+    }
+}
+
+impl<F: Future + Send, T: Send> HasNode for TaskCell<F, T> {
+    fn node(&self) -> &Node {
+        &self.node
+    }
+}
+
+impl<F: Future + Send, T: Send> Tasked for TaskCell<F, T> {
+    fn info(&self) -> &TaskInfo {
+        &self.info
+    }
+}
+
+impl<F, T> AnyTask for TaskCell<F, T>
+where
+    F: Future + Send + 'static,
+    T: Send + 'static,
+{
+    fn poll(&self, cx: &mut Context<'_>) -> Poll<()> {
+        match self.with_future(|future| self.advance(future, cx)) {
+            Some(end) => {
+                self.report(end);
+                Poll::Ready(())
+            }
+            None => Poll::Pending,
+        }
+    }
+
+    fn lost(&self) {
+        let end = self.with_future(|mut future| {
+            future.is_some().then(|| match catch_unwind(AssertUnwindSafe(|| future.set(None))) {
+                Ok(()) => End::Lost,
+                Err(payload) => End::Panicked(payload),
+            })
+        });
+        if let Some(end) = end {
+            self.report(end);
+        }
+    }
+}
+
+impl<F, T> Observed<T> for TaskCell<F, T>
+where
+    F: Future + Send + 'static,
+    T: Send + 'static,
+{
+    fn info(&self) -> &TaskInfo {
+        &self.info
+    }
+
+    fn poll_result(&self, cx: &mut Context<'_>) -> Poll<Result<T, TaskEnded>> {
+        self.slot.poll(cx)
+    }
+
+    fn take_result(&self) -> Option<Result<T, TaskEnded>> {
+        self.slot.take()
+    }
+
+    fn is_ended(&self) -> bool {
+        self.slot.is_ended()
+    }
+
+    fn place(self: Arc<Self>) -> NodeRef {
+        self
+    }
+
+    fn abandon(&self) {
+        if let Some(result) = self.slot.abandon() {
+            self.unwanted(result);
+        }
+    }
+}

@@ -1,0 +1,106 @@
+//! [`TaskHandle`]: observes a task, owns nothing.
+
+use std::fmt;
+use std::future::Future;
+use std::panic::Location;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use super::ended::TaskEnded;
+use super::info::{TaskId, TaskInfo};
+use crate::context::{self, Gate};
+use crate::scope::node::{self, NodeRef};
+use crate::scope::{Cancelled, Cause};
+use crate::sync::Arc;
+
+/// What a handle sees of its task.
+pub(crate) trait Observed<T>: Send + Sync {
+    fn info(&self) -> &TaskInfo;
+    fn poll_result(&self, cx: &mut Context<'_>) -> Poll<Result<T, TaskEnded>>;
+    fn take_result(&self) -> Option<Result<T, TaskEnded>>;
+    fn is_ended(&self) -> bool;
+    fn place(self: Arc<Self>) -> NodeRef;
+    fn abandon(&self);
+}
+
+/// Observes a task: its value, its panic, its cancellation.
+///
+/// Scopes and groups own tasks; a handle owns nothing. Dropping it neither cancels nor detaches.
+///
+/// # Cancel safety
+///
+/// Dropping it while it is awaited loses the value, not the task. Await `&mut handle` to keep it.
+#[must_use = "a handle only observes; drop it if nobody needs the value"]
+pub struct TaskHandle<T> {
+    task: Arc<dyn Observed<T>>,
+    polled: bool,
+}
+
+/// The field's name for [`TaskHandle`].
+pub type JoinHandle<T> = TaskHandle<T>;
+
+impl<T> TaskHandle<T> {
+    pub(crate) fn new(task: Arc<dyn Observed<T>>) -> TaskHandle<T> {
+        TaskHandle { task, polled: false }
+    }
+
+    /// Cancels this task alone. The first reason is kept; after its end nothing changes.
+    #[track_caller]
+    pub fn cancel(&self, reason: &str)
+    where
+        T: 'static,
+    {
+        let location = Location::caller();
+        node::cancel(&self.task.clone().place(), || {
+            Cancelled::new(Cause::Explicit, Some(reason.into()), location)
+        });
+    }
+
+    /// The task's id.
+    pub fn id(&self) -> TaskId {
+        self.task.info().id()
+    }
+
+    /// The task's name.
+    pub fn name(&self) -> &str {
+        self.task.info().name()
+    }
+
+    /// Whether the task has ended, in whichever way.
+    pub fn is_finished(&self) -> bool {
+        self.task.is_ended()
+    }
+}
+
+impl<T> Future for TaskHandle<T> {
+    type Output = Result<T, TaskEnded>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        // What was handed over before a cancellation is returned, but a first call checks first.
+        if self.polled
+            && let Some(result) = self.task.take_result()
+        {
+            return Poll::Ready(result);
+        }
+        self.polled = true;
+        match context::gate(false, cx.waker()) {
+            Gate::Open => self.task.poll_result(cx),
+            Gate::Shut => Poll::Pending,
+        }
+    }
+}
+
+impl<T> Drop for TaskHandle<T> {
+    fn drop(&mut self) {
+        self.task.abandon();
+    }
+}
+
+impl<T> fmt::Debug for TaskHandle<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TaskHandle")
+            .field("task", &self.task.info().label())
+            .field("finished", &self.is_finished())
+            .finish()
+    }
+}

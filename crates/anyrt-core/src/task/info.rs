@@ -1,0 +1,99 @@
+//! Who a task is.
+
+use std::fmt;
+use std::num::NonZeroU64;
+
+use crate::handle::Handle;
+use crate::sync::Arc;
+
+/// The id of a task: unique in the process, in the order of spawning.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct TaskId(NonZeroU64);
+
+impl TaskId {
+    fn next() -> TaskId {
+        // Not from the switchable module: ids are no part of what is modelled.
+        static LAST: std::sync::atomic::AtomicU64 = std::sync::atomic::AtomicU64::new(0);
+        let id = LAST.fetch_add(1, std::sync::atomic::Ordering::Relaxed).wrapping_add(1);
+        TaskId(NonZeroU64::new(id).unwrap_or(NonZeroU64::MAX))
+    }
+}
+
+impl fmt::Display for TaskId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// Name, id and parent of a task.
+#[derive(Clone)]
+pub struct TaskInfo {
+    id: TaskId,
+    parent: Option<TaskId>,
+    name: Name,
+    handle: Handle,
+}
+
+#[derive(Clone)]
+enum Name {
+    Given(Arc<str>),
+    Default(&'static str),
+}
+
+impl TaskInfo {
+    pub(crate) fn new(
+        handle: Handle,
+        name: Option<Box<str>>,
+        default: &'static str,
+        parent: Option<TaskId>,
+    ) -> TaskInfo {
+        let name = name.map_or(Name::Default(default), |name| Name::Given(name.into()));
+        TaskInfo { id: TaskId::next(), parent, name, handle }
+    }
+
+    /// Its id.
+    pub fn id(&self) -> TaskId {
+        self.id
+    }
+
+    /// The name it was given, else that of the function whose future it is.
+    pub fn name(&self) -> &str {
+        match &self.name {
+            Name::Given(name) => name,
+            Name::Default(name) => name,
+        }
+    }
+
+    /// The task that hosts its group, not the one that spawned it; none for root tasks.
+    pub fn parent(&self) -> Option<TaskId> {
+        self.parent
+    }
+
+    pub(crate) fn handle(&self) -> &Handle {
+        &self.handle
+    }
+
+    /// Name and id, for messages.
+    pub(crate) fn label(&self) -> String {
+        format!("{}#{}", self.name(), self.id)
+    }
+}
+
+impl fmt::Debug for TaskInfo {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TaskInfo")
+            .field("id", &self.id.0)
+            .field("name", &self.name())
+            .field("parent", &self.parent.map(|id| id.0))
+            .finish_non_exhaustive()
+    }
+}
+
+/// The name of the function that a future comes from.
+pub(crate) fn default_name<F>() -> &'static str {
+    let mut name = std::any::type_name::<F>();
+    while let Some(outer) = name.strip_suffix("::{{closure}}") {
+        name = outer;
+    }
+    name
+}
