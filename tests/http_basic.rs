@@ -7,9 +7,11 @@ use std::thread;
 
 use anyrt::sync::Event;
 use anyrt_http::{App, Form, Json, Path, Query};
+use axum_core::extract::Request;
 use bytes::Bytes;
 use client::Server;
 use http::{HeaderMap, StatusCode, Uri};
+use http_body_util::BodyExt;
 use serde::{Deserialize, Serialize};
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -154,11 +156,13 @@ async fn what_is_sent_while_a_handler_waits_is_kept() {
     let (begun, go) = (Event::new(), Event::new());
     let app = App::new().post("/wait", {
         let (begun, go) = (begun.clone(), go.clone());
-        async move |request: axum_core::extract::Request| {
-            begun.set();
-            go.wait().await;
-            let body = http_body_util::BodyExt::collect(request.into_body()).await.expect("the body");
-            body.to_bytes()
+        move |request: Request| {
+            let (begun, go) = (begun.clone(), go.clone());
+            async move {
+                begun.set();
+                go.wait().await;
+                request.into_body().collect().await.expect("the body").to_bytes()
+            }
         }
     });
     let server = Server::start(app.get("/next", async || "next")).await;
@@ -182,10 +186,13 @@ async fn a_server_that_stops_finishes_what_was_begun() {
     let (begun, go) = (Event::new(), Event::new());
     let app = App::new().get("/", {
         let (begun, go) = (begun.clone(), go.clone());
-        async move || {
-            begun.set();
-            go.wait().await;
-            "finished"
+        move || {
+            let (begun, go) = (begun.clone(), go.clone());
+            async move {
+                begun.set();
+                go.wait().await;
+                "finished"
+            }
         }
     });
     let server = Server::start(app.get("/idle", async || "idle")).await;
@@ -212,12 +219,15 @@ async fn what_still_runs_at_the_deadline_is_cancelled() {
     limits.shutdown = std::time::Duration::from_millis(20);
     let app = App::new().limits(limits).get("/", {
         let (begun, ended) = (begun.clone(), ended.clone());
-        async move || {
-            let work = async {
-                begun.set();
-                std::future::pending::<&'static str>().await
-            };
-            anyrt::finally(work, async || ended.set()).await
+        move || {
+            let (begun, ended) = (begun.clone(), ended.clone());
+            async move {
+                let work = async move {
+                    begun.set();
+                    std::future::pending::<&'static str>().await
+                };
+                anyrt::finally(work, async move || ended.set()).await
+            }
         }
     });
     let server = Server::start(app).await;

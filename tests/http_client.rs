@@ -10,19 +10,19 @@ use anyrt::sync::Event;
 use anyrt_http::App;
 use futures_util::{AsyncReadExt, AsyncWriteExt};
 
-pub struct Server {
+pub(crate) struct Server {
     address: SocketAddr,
-    pub stop: Event,
+    pub(crate) stop: Event,
     ended: anyrt::TaskHandle<()>,
 }
 
 impl Server {
-    pub async fn start(app: App) -> Server {
+    pub(crate) async fn start(app: App) -> Server {
         Server::serving(async move |listener, stop| app.serve_until(listener, stop).await).await
     }
 
     /// Starts whatever serves a listener until an event.
-    pub async fn serving<F>(serve: impl FnOnce(TcpListener, anyrt::sync::Wait) -> F) -> Server
+    pub(crate) async fn serving<F>(serve: impl FnOnce(TcpListener, anyrt::sync::Wait) -> F) -> Server
     where
         F: Future<Output = anyrt_http::Result<()>> + Send + 'static,
     {
@@ -35,22 +35,22 @@ impl Server {
     }
 
     /// Ends the server gracefully, and waits for it.
-    pub async fn stop(self) {
+    pub(crate) async fn stop(self) {
         self.stop.set();
         self.ended.await.expect("the server ends without a panic");
     }
 
-    pub async fn connect(&self) -> Client {
+    pub(crate) async fn connect(&self) -> Client {
         Client(TcpStream::connect(self.address).await.expect("the server accepts"))
     }
 
     /// GET on a connection of its own.
-    pub async fn get(&self, path: &str) -> Reply {
+    pub(crate) async fn get(&self, path: &str) -> Reply {
         self.send(&format!("GET {path} HTTP/1.1\r\nHost: test\r\n\r\n")).await
     }
 
     /// POST on a connection of its own.
-    pub async fn post(&self, path: &str, content_type: &str, body: &str) -> Reply {
+    pub(crate) async fn post(&self, path: &str, content_type: &str, body: &str) -> Reply {
         let length = body.len();
         self.send(&format!(
             "POST {path} HTTP/1.1\r\nHost: test\r\nContent-Type: {content_type}\r\nContent-Length: {length}\r\n\r\n{body}"
@@ -59,31 +59,31 @@ impl Server {
     }
 
     /// One request as it is written, on a connection of its own.
-    pub async fn send(&self, request: &str) -> Reply {
+    pub(crate) async fn send(&self, request: &str) -> Reply {
         let mut client = self.connect().await;
         client.send(request).await;
         client.reply().await
     }
 }
 
-pub struct Client(pub TcpStream);
+pub(crate) struct Client(pub(crate) TcpStream);
 
 #[derive(Debug)]
-pub struct Reply {
-    pub status: u16,
+pub(crate) struct Reply {
+    pub(crate) status: u16,
     /// In lower case.
-    pub head: String,
-    pub body: String,
+    pub(crate) head: String,
+    pub(crate) body: String,
 }
 
 impl Client {
-    pub async fn send(&mut self, text: &str) {
+    pub(crate) async fn send(&mut self, text: &str) {
         self.0.write_all(text.as_bytes()).await.expect("the server reads");
         self.0.flush().await.expect("the server reads");
     }
 
     /// Reads one response.
-    pub async fn reply(&mut self) -> Reply {
+    pub(crate) async fn reply(&mut self) -> Reply {
         let mut head = Vec::new();
         while !head.ends_with(b"\r\n\r\n") {
             let mut byte = [0];
@@ -101,7 +101,7 @@ impl Client {
     }
 
     /// Whether the server closed the connection, without another byte.
-    pub async fn closed(&mut self) -> bool {
+    pub(crate) async fn closed(&mut self) -> bool {
         matches!(self.0.read(&mut [0]).await, Ok(0) | Err(_))
     }
 }

@@ -6,11 +6,14 @@ mod client;
 use std::convert::Infallible;
 use std::future::pending;
 use std::pin::Pin;
+use std::sync::Mutex;
 use std::task::{Context, Poll};
+use std::thread;
 
 use anyrt::sync::Event;
 use anyrt_http::App;
 use axum_core::body::Body;
+use axum_core::response::IntoResponse;
 use bytes::Bytes;
 use client::Server;
 use futures_util::AsyncWriteExt;
@@ -50,8 +53,8 @@ async fn for_ever(watched: Watched) -> &'static str {
 fn app(watched: &Watched) -> App {
     let (get, post) = (watched.clone(), watched.clone());
     App::new()
-        .get("/", async move || for_ever(get.clone()).await)
-        .post("/", async move |_: axum_core::extract::Request| for_ever(post.clone()).await)
+        .get("/", move || for_ever(get.clone()))
+        .post("/", move |_: axum_core::extract::Request| for_ever(post.clone()))
         .get("/quick", async || "quick")
 }
 
@@ -128,14 +131,18 @@ async fn the_server_waits_for_what_holds_in_a_request_whose_client_left() {
 }
 
 #[anyrt::test]
-async fn a_plain_function_is_finished_though_its_client_left() {
+async fn a_plain_function_whose_client_left_is_told_and_waited_for() {
+    let (begun, told, ended) = (Event::new(), Event::new(), Event::new());
     let (release, released) = std::sync::mpsc::channel::<()>();
-    let released = std::sync::Mutex::new(released);
-    let (begun, ended) = (Event::new(), Event::new());
+    let released = Mutex::new(released);
     let app = App::new().get("/", {
-        let (begun, ended) = (begun.clone(), ended.clone());
+        let (begun, told, ended) = (begun.clone(), told.clone(), ended.clone());
         move || {
             begun.set();
+            while anyrt::from_thread::check_cancelled().is_ok() {
+                thread::yield_now();
+            }
+            told.set();
             released.lock().expect("one at a time").recv().expect("released");
             ended.set();
             "nobody reads this"
@@ -146,6 +153,8 @@ async fn a_plain_function_is_finished_though_its_client_left() {
     client.send("GET / HTTP/1.1\r\nHost: test\r\n\r\n").await;
     begun.wait().await;
     drop(client);
+    told.wait().await;
+    server.stop.set();
     release.send(()).expect("the function waits");
     server.stop().await;
     assert!(ended.is_set());
@@ -173,9 +182,9 @@ async fn a_client_that_leaves_a_stream_ends_it() {
     let watched = Watched::default();
     let app = App::new().get("/", {
         let watched = watched.clone();
-        async move || {
-            let dropped = Dropped(watched.dropped.clone());
-            axum_core::response::Response::new(Body::new(Endless(watched.clone(), dropped, false)))
+        move || {
+            let body = Endless(watched.clone(), Dropped(watched.dropped.clone()), false);
+            async { Body::new(body).into_response() }
         }
     });
     let server = Server::start(app).await;

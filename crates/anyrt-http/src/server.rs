@@ -94,11 +94,12 @@ pub(crate) async fn run(
         anyrt::task_group(async move |group| {
             let accepting = CancelScope::new();
             let accept = accepting.handle();
-            // A task of its own, so that accepting does not wait for whoever called us.
-            group.named("accept").spawn({
+            let accepting = accepting.run({
                 let group = group.clone();
-                async move { drop(accepting.run(async move |_| server.accept(listener, &group).await).await) }
+                async move |_| server.accept(listener, &group).await
             });
+            // A task of its own, so that accepting does not wait for whoever called us.
+            drop(group.named("accept").spawn(accepting.map(drop)));
             let stopped = stop.await;
             accept.cancel("the server is stopping");
             stopping.stopping.set();
@@ -150,7 +151,8 @@ impl Server {
                     pause = Pause::new();
                     let server = Arc::clone(&self);
                     let own = group.clone();
-                    group.named("http connection").spawn(async move { server.connection(stream, own).await });
+                    let serving = async move { server.connection(stream, own).await };
+                    drop(group.named("http connection").spawn(serving));
                 }
                 Err(error) if of_one_connection(&error) => {
                     tracing::debug!(%error, "a connection was gone before it was accepted");

@@ -7,7 +7,6 @@ use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use anyrt::Handle;
-use futures_util::future::BoxFuture;
 use sync_wrapper::SyncFuture;
 
 /// The runtime's clock and timers, for hyper.
@@ -16,13 +15,11 @@ pub(crate) struct Timer(pub(crate) Handle);
 
 impl hyper::rt::Timer for Timer {
     fn sleep(&self, duration: Duration) -> Pin<Box<dyn hyper::rt::Sleep>> {
-        self.sleep_until(self.0.now() + duration)
+        Box::pin(Sleep(SyncFuture::new(self.0.sleep(duration))))
     }
 
     fn sleep_until(&self, deadline: Instant) -> Pin<Box<dyn hyper::rt::Sleep>> {
-        let handle = self.0.clone();
-        let sleep: BoxFuture<'static, ()> = Box::pin(async move { handle.sleep_until(deadline).await });
-        Box::pin(Sleep(SyncFuture::new(sleep)))
+        self.sleep(deadline.saturating_duration_since(self.0.now()))
     }
 
     fn now(&self) -> Instant {
@@ -31,7 +28,7 @@ impl hyper::rt::Timer for Timer {
 }
 
 /// A sleep that hyper may hold in a `Sync` place.
-struct Sleep(SyncFuture<BoxFuture<'static, ()>>);
+struct Sleep(SyncFuture<anyrt::Sleep>);
 
 impl Future for Sleep {
     type Output = ();
