@@ -5,13 +5,14 @@
 //! something inside it asks. Until then it is an entry of this stack and nothing more.
 
 use std::cell::RefCell;
+use std::panic::Location;
 use std::task::{Wake, Waker};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crate::clock;
 use crate::handle::Handle;
 use crate::locals::Locals;
-use crate::scope::node::{self, DeadlineNote, HasNode, NEVER, Node, NodeRef};
+use crate::scope::node::{self, HasNode, NEVER, Node, NodeRef};
 use crate::sync::Arc;
 use crate::task::TaskInfo;
 
@@ -49,12 +50,19 @@ pub(crate) enum Place {
 pub(crate) struct Lazy {
     pub(crate) shield: bool,
     pub(crate) deadline: u64,
-    pub(crate) note: Option<DeadlineNote>,
+    /// The time that was asked for, and where: for messages.
+    pub(crate) after: Option<Duration>,
+    pub(crate) opened: Option<&'static Location<'static>>,
 }
 
 impl Lazy {
-    pub(crate) const PLAIN: Lazy = Lazy { shield: false, deadline: NEVER, note: None };
-    pub(crate) const SHIELD: Lazy = Lazy { shield: true, deadline: NEVER, note: None };
+    /// No deadline, no shield.
+    pub(crate) fn at(opened: &'static Location<'static>) -> Lazy {
+        Lazy { opened: Some(opened), ..Lazy::NOWHERE }
+    }
+
+    /// For places that never come into the tree.
+    pub(crate) const NOWHERE: Lazy = Lazy { shield: false, deadline: NEVER, after: None, opened: None };
 }
 
 thread_local! {
@@ -206,7 +214,7 @@ impl Place {
     /// Brings a lazy place into the tree.
     pub(crate) fn link(&mut self, parent: Option<&NodeRef>) -> &NodeRef {
         if let Place::Lazy(lazy) = *self {
-            let node: NodeRef = Arc::new(ScopeNode(Node::new(lazy.shield, lazy.deadline, lazy.note)));
+            let node: NodeRef = Arc::new(ScopeNode(Node::from_lazy(lazy)));
             if let Some(parent) = parent {
                 node::link(&node, parent);
             }
@@ -252,7 +260,7 @@ pub(crate) fn inside<R>(place: &mut Place, run: impl FnOnce() -> R) -> R {
             }
         }
     }
-    let entered = std::mem::replace(place, Place::Lazy(Lazy::PLAIN));
+    let entered = std::mem::replace(place, Place::Lazy(Lazy::NOWHERE));
     CURRENT.with_borrow_mut(|current| current.scopes.push(entered));
     let _leave = Leave(place);
     run()

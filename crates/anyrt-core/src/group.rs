@@ -10,7 +10,9 @@ mod state;
 pub(crate) use error::Lost;
 pub use error::{BoxError, ChildError, GroupError};
 pub use handle::{AResult, AnyOutput, NotAResultElseUseTry, Spawner, TaskGroup};
-pub use local::{AnyChild, LocalHandle, LocalScope, SendChild, scope, send_scope, try_scope, try_send_scope};
+pub use local::{
+    AnyChild, LocalGroup, LocalHandle, LocalScope, SendChild, scope, send_scope, try_scope, try_send_scope,
+};
 pub(crate) use state::{GroupState, Policy};
 
 use std::future::Future;
@@ -92,13 +94,13 @@ where
     }
 }
 
-fn open(called: &Location<'_>) -> (Arc<GroupState>, Handle) {
+fn open(called: &'static Location<'static>) -> (Arc<GroupState>, Handle) {
     let handle = match Handle::try_current() {
         Result::Ok(handle) => handle,
         Err(error) => panic!("{error} (a task group was opened at {called})"),
     };
     let host = context::current_task().map(|task| task.info().id());
-    (GroupState::new(Policy::OneForAll, host), handle)
+    (GroupState::new(Policy::OneForAll, host, called), handle)
 }
 
 /// `Ok` with the error type that a group takes, for the end of an async block that uses `?`.

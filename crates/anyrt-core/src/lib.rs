@@ -55,7 +55,7 @@ pub use checkpoint::{checkpoint, checkpoint_if_cancelled, yield_shielded};
 pub use combine::{Either, for_each_concurrent, join, race, try_join};
 pub use event::{Event, Wait};
 pub use group::{
-    AResult, AnyChild, AnyOutput, BoxError, ChildError, GroupError, LocalHandle, LocalScope,
+    AResult, AnyChild, AnyOutput, BoxError, ChildError, GroupError, LocalGroup, LocalHandle, LocalScope,
     NotAResultElseUseTry, Ok, SendChild, Spawner, TaskGroup, scope, send_scope, task_group, try_scope,
     try_send_scope, try_task_group,
 };

@@ -5,9 +5,10 @@ use std::fmt;
 use std::future::Future;
 use std::io;
 use std::num::NonZeroUsize;
-use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::panic::{AssertUnwindSafe, Location, catch_unwind, resume_unwind};
 use std::pin::Pin;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use pin_project_lite::pin_project;
 
@@ -22,29 +23,35 @@ use crate::scope::node::{HasNode, Node};
 use crate::sync::Arc;
 use crate::task::{TaskInfo, default_name};
 
+/// After how long a cancelled scope that is held becomes a warning, by default.
+const HELD_WARNING: Duration = Duration::from_secs(5);
+
 /// What belongs to one run, or to all runtimes that were adopted.
 #[derive(Clone)]
 pub(crate) struct Shared {
     pub(crate) name: Arc<str>,
     pub(crate) pool: Pool,
     pub(crate) limiter: CapacityLimiter,
+    /// How long a cancelled scope may be held before a warning names what holds it.
+    pub(crate) held_warning: Duration,
     /// Where tasks belong that no group owns.
     pub(crate) root: Arc<GroupState>,
 }
 
 impl Shared {
-    fn new(name: &str, limit: usize) -> Shared {
+    fn new(name: &str, limit: usize, held_warning: Duration) -> Shared {
         Shared {
             name: name.into(),
             pool: Pool::new(name),
             limiter: CapacityLimiter::new(limit),
-            root: GroupState::new(Policy::EachForItself, None),
+            held_warning,
+            root: GroupState::new(Policy::EachForItself, None, Location::caller()),
         }
     }
 
     /// For runtimes that no run of ours has started: nothing waits at their end.
     pub(crate) fn detached() -> Shared {
-        Shared::new("anyrt", DEFAULT_LIMIT)
+        Shared::new("anyrt", DEFAULT_LIMIT, HELD_WARNING)
     }
 }
 
@@ -58,6 +65,7 @@ pub struct Run {
     runtime: Arc<dyn Runtime>,
     name: String,
     limit: usize,
+    held_warning: Duration,
 }
 
 /// Why a run could not be started, or what was left at its end.
@@ -103,7 +111,7 @@ pub enum RunError {
 impl Run {
     /// A run on `runtime`, which the run owns: it shuts it down at its end.
     pub fn new(runtime: Arc<dyn Runtime>) -> Run {
-        Run { runtime, name: "anyrt".to_owned(), limit: DEFAULT_LIMIT }
+        Run { runtime, name: "anyrt".to_owned(), limit: DEFAULT_LIMIT, held_warning: HELD_WARNING }
     }
 
     /// The name of the run; its threads are named after it. `anyrt` by default.
@@ -115,6 +123,13 @@ impl Run {
     /// The size of the default limiter of blocking calls; 40 by default (AnyIO's).
     pub fn blocking_limit(mut self, limit: NonZeroUsize) -> Run {
         self.limit = limit.get();
+        self
+    }
+
+    /// How long a cancelled scope may be held before a tracing warning (target `anyrt::held`) names
+    /// what holds it; 5 seconds by default.
+    pub fn warn_held_after(mut self, after: Duration) -> Run {
+        self.held_warning = after;
         self
     }
 
@@ -147,7 +162,8 @@ impl Run {
         if context::is_polling() {
             return Err(RunError::Nested);
         }
-        let handle = Handle::new(self.runtime.clone(), Shared::new(&self.name, self.limit));
+        let handle =
+            Handle::new(self.runtime.clone(), Shared::new(&self.name, self.limit, self.held_warning));
         let mut ended = None;
         let driven = {
             let mut root = std::pin::pin!(async {
@@ -181,7 +197,7 @@ impl Run {
 /// Dropped, `main` is dropped, and the root's tasks are cancelled; nobody waits for them.
 pub async fn try_embed<F: Future>(main: F) -> Result<F::Output, RunError> {
     let outer = Handle::current();
-    let shared = Shared::new(&outer.0.shared.name, outer.limiter().total());
+    let shared = Shared::new(&outer.0.shared.name, outer.limiter().total(), outer.0.shared.held_warning);
     let handle = Handle::new(outer.runtime().clone(), shared);
     let ended = Root::new(handle.clone(), main).await;
     // Idle threads end by themselves: to join them here would block a thread of the runtime.

@@ -19,7 +19,7 @@ pub use finally::{Outcome, finally, finally_with};
 pub use shield::{Shield, shield};
 pub use timeout::{FailAfter, MoveOnAfter, TimedOut, fail_after, fail_at, move_on_after, move_on_at};
 
-use self::node::{DeadlineNote, NEVER, Node, NodeRef};
+use self::node::{NEVER, Node, NodeRef};
 use self::scoped::{Ending, Outer, Scoped};
 use crate::clock;
 use crate::context::{self, ScopeNode};
@@ -50,28 +50,27 @@ use crate::sync::Arc;
 #[must_use = "a scope does nothing until it is run"]
 pub struct CancelScope {
     node: NodeRef,
-    timeout: Option<(Duration, &'static Location<'static>)>,
+    timeout: Option<Duration>,
 }
 
 impl CancelScope {
     /// A scope that is not cancelled, has no deadline and no shield.
+    #[track_caller]
     #[expect(clippy::new_without_default, reason = "a scope is built to be run, never by default")]
     pub fn new() -> CancelScope {
-        CancelScope { node: Arc::new(ScopeNode(Node::new(false, NEVER, None))), timeout: None }
+        CancelScope { node: Arc::new(ScopeNode(Node::new(Location::caller()))), timeout: None }
     }
 
     /// Cancels it when `timeout` has passed since it was first polled.
-    #[track_caller]
     pub fn timeout(mut self, timeout: Duration) -> CancelScope {
-        self.timeout = Some((timeout, Location::caller()));
+        self.timeout = Some(timeout);
         self
     }
 
     /// Cancels it at `deadline`. One that has passed already cancels at the first checkpoint.
     #[track_caller]
     pub fn deadline(self, deadline: Instant) -> CancelScope {
-        let note = DeadlineNote { after: None, location: Location::caller() };
-        node::set_deadline(&self.node, clock::to_u64(deadline), Some(note));
+        node::set_deadline(&self.node, clock::to_u64(deadline), None, Some(Location::caller()));
         self
     }
 
@@ -107,11 +106,11 @@ impl CancelScope {
     where
         F: AsyncFnOnce(ScopeHandle) -> T,
     {
-        if let Some((after, location)) = self.timeout {
+        if let Some(after) = self.timeout {
             let deadline = clock::add(context::now(), after);
-            let deadline = deadline.min(self.node.node().own_deadline());
-            let note = DeadlineNote { after: Some(after), location };
-            node::set_deadline(&self.node, deadline, Some(note));
+            if deadline < self.node.node().own_deadline() {
+                node::set_deadline(&self.node, deadline, Some(after), None);
+            }
         }
         let body = body(self.handle());
         match InScope(Scoped::at(self.node, body)).await {
@@ -202,8 +201,8 @@ impl ScopeHandle {
     /// One that has passed cancels at once. It never takes back a cancellation.
     #[track_caller]
     pub fn set_deadline(&self, deadline: Option<Instant>) {
-        let note = DeadlineNote { after: None, location: Location::caller() };
-        node::set_deadline(&self.node, deadline.map_or(NEVER, clock::to_u64), Some(note));
+        let moved = Some(Location::caller());
+        node::set_deadline(&self.node, deadline.map_or(NEVER, clock::to_u64), None, moved);
         if !self.node.node().is_ended() && self.is_late() {
             let now = Handle::try_current().map_or(0, |handle| clock::to_u64(handle.now()));
             node::expire(&self.node, now);

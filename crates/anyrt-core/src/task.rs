@@ -14,7 +14,7 @@ mod slot;
 pub use ended::TaskEnded;
 pub(crate) use ended::{Why, panic_message};
 pub use handle::{JoinHandle, TaskHandle};
-pub(crate) use info::default_name;
+pub(crate) use info::{Label, default_name};
 pub use info::{TaskId, TaskInfo};
 pub(crate) use slot::Slot;
 

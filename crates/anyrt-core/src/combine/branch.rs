@@ -21,7 +21,7 @@ pin_project! {
 
 impl<F: Future> Branch<F> {
     pub(super) fn new(future: F) -> Branch<F> {
-        Branch { scoped: Scoped::new(Lazy::PLAIN, future), ending: None }
+        Branch { scoped: Scoped::new(Lazy::NOWHERE, future), ending: None }
     }
 
     /// Polls it, unless it has ended; whether it has now.

@@ -84,7 +84,10 @@ impl<B: Future, T> Future for GroupFuture<B, T> {
         }
         let polled = this.host.poll_end(this.state, cx);
         if polled.is_pending() {
-            this.body.as_mut().seat().attend(cx.waker());
+            let mut seat = this.body.as_mut();
+            let seat = seat.as_mut().seat();
+            let node = seat.attend(cx.waker());
+            seat.watch_hold(&node, cx.waker());
         }
         polled
     }

@@ -5,7 +5,7 @@ use std::fmt;
 use std::io;
 
 use crate::scope::{Cancelled, Cause, TimedOut};
-use crate::task::TaskEnded;
+use crate::task::{Label, TaskEnded};
 
 /// Any error that can cross threads.
 pub type BoxError = Box<dyn Error + Send + Sync + 'static>;
@@ -24,7 +24,7 @@ enum Kind {
 
 /// One error of a group, and the task that it comes from.
 pub struct ChildError {
-    task: Option<Box<str>>,
+    task: Option<Label>,
     error: BoxError,
     /// Whether it only repeats what a group owns.
     echo: bool,
@@ -184,8 +184,8 @@ impl From<GroupError> for io::Error {
 }
 
 impl ChildError {
-    pub(crate) fn of_task(label: String, error: BoxError) -> ChildError {
-        ChildError { task: Some(label.into_boxed_str()), error, echo: false }
+    pub(crate) fn of_task(task: Label, error: BoxError) -> ChildError {
+        ChildError { task: Some(task), error, echo: false }
     }
 
     pub(crate) fn of_body(error: BoxError) -> ChildError {
@@ -206,9 +206,9 @@ impl ChildError {
         self.echo && self.error.downcast_ref::<TaskEnded>().is_some_and(TaskEnded::is_cancelled)
     }
 
-    /// Name and id of the task that failed; none for the body.
+    /// The name of the task that failed; none for the body.
     pub fn task_name(&self) -> Option<&str> {
-        self.task.as_deref()
+        self.task.as_ref().map(Label::name)
     }
 
     /// The error.

@@ -16,11 +16,11 @@ use super::error::{BoxError, ChildError, GroupError};
 use super::handle::NotAResultElseUseTry;
 use super::state::{GroupState, Policy};
 use crate::context::{self, Gate, Lazy, Place, ScopeNode};
-use crate::scope::node::{self, NEVER, Node, NodeRef};
+use crate::scope::node::{self, Node, NodeRef};
 use crate::scope::scoped::{Ending, Outer, Scoped, Seat};
 use crate::scope::{Cancelled, Cause, ScopeHandle};
 use crate::sync::{Arc, Mutex};
-use crate::task::{Slot, TaskEnded, Why, default_name, panic_message};
+use crate::task::{Label, Slot, TaskEnded, Why, default_name, panic_message};
 
 /// A child of a borrowing scope, when it need not be `Send`.
 pub type AnyChild<'env> = dyn Future<Output = ()> + 'env;
@@ -68,13 +68,15 @@ pub type SendChild<'env> = dyn Future<Output = ()> + Send + 'env;
 /// # Cancel safety
 ///
 /// Polled in place: dropped by foreign code, body and children are dropped with it, synchronously.
-pub async fn scope<'env, F, T>(body: F) -> Result<T, GroupError>
+#[track_caller]
+pub fn scope<'env, F, B, T>(body: F) -> LocalGroup<B, T, AnyChild<'env>>
 where
-    F: AsyncFnOnce(LocalScope<'env, AnyChild<'env>>) -> T,
+    F: FnOnce(LocalScope<'env, AnyChild<'env>>) -> B,
+    B: Future<Output = T>,
 {
     let scope = LocalScope::new();
     let body = body(scope.clone());
-    LocalGroup::new(scope.nursery, body, Ok).await
+    LocalGroup::new(scope.nursery, body, Ok)
 }
 
 /// As [`scope`], with a body that ends in a `Result`.
@@ -82,13 +84,15 @@ where
 /// # Errors, panics, cancel safety
 ///
 /// As [`scope`]; the body's own error is among the errors.
-pub async fn try_scope<'env, F, T>(body: F) -> Result<T, GroupError>
+#[track_caller]
+pub fn try_scope<'env, F, B, T>(body: F) -> LocalGroup<B, T, AnyChild<'env>>
 where
-    F: AsyncFnOnce(LocalScope<'env, AnyChild<'env>>) -> Result<T, BoxError>,
+    F: FnOnce(LocalScope<'env, AnyChild<'env>>) -> B,
+    B: Future<Output = Result<T, BoxError>>,
 {
     let scope = LocalScope::new();
     let body = body(scope.clone());
-    LocalGroup::new(scope.nursery, body, |output| output).await
+    LocalGroup::new(scope.nursery, body, |output| output)
 }
 
 /// As [`scope`], with children that are `Send`, so that this is too and may be used in any task.
@@ -96,13 +100,15 @@ where
 /// # Errors, panics, cancel safety
 ///
 /// As [`scope`].
-pub async fn send_scope<'env, F, T>(body: F) -> Result<T, GroupError>
+#[track_caller]
+pub fn send_scope<'env, F, B, T>(body: F) -> LocalGroup<B, T, SendChild<'env>>
 where
-    F: AsyncFnOnce(LocalScope<'env, SendChild<'env>>) -> T,
+    F: FnOnce(LocalScope<'env, SendChild<'env>>) -> B,
+    B: Future<Output = T>,
 {
     let scope = LocalScope::new();
     let body = body(scope.clone());
-    LocalGroup::new(scope.nursery, body, Ok).await
+    LocalGroup::new(scope.nursery, body, Ok)
 }
 
 /// As [`send_scope`], with a body that ends in a `Result`.
@@ -110,13 +116,15 @@ where
 /// # Errors, panics, cancel safety
 ///
 /// As [`scope`]; the body's own error is among the errors.
-pub async fn try_send_scope<'env, F, T>(body: F) -> Result<T, GroupError>
+#[track_caller]
+pub fn try_send_scope<'env, F, B, T>(body: F) -> LocalGroup<B, T, SendChild<'env>>
 where
-    F: AsyncFnOnce(LocalScope<'env, SendChild<'env>>) -> Result<T, BoxError>,
+    F: FnOnce(LocalScope<'env, SendChild<'env>>) -> B,
+    B: Future<Output = Result<T, BoxError>>,
 {
     let scope = LocalScope::new();
     let body = body(scope.clone());
-    LocalGroup::new(scope.nursery, body, |output| output).await
+    LocalGroup::new(scope.nursery, body, |output| output)
 }
 
 /// Spawns children into a borrowing scope. Cheap to clone; may go into the children themselves.
@@ -139,9 +147,10 @@ struct Arrivals<C: ?Sized> {
 }
 
 impl<C: ?Sized> LocalScope<'_, C> {
+    #[track_caller]
     fn new() -> Self {
         let host = context::current_task().map(|task| task.info().id());
-        let group = GroupState::new(Policy::InPlace, host);
+        let group = GroupState::new(Policy::InPlace, host, Location::caller());
         let new = Mutex::new(Arrivals { children: Vec::new(), host: None });
         LocalScope { nursery: Arc::new(Nursery { group, new }), env: PhantomData }
     }
@@ -157,6 +166,7 @@ impl<C: ?Sized> LocalScope<'_, C> {
         ScopeHandle { node: self.nursery.group.as_node() }
     }
 
+    #[track_caller]
     fn adopt<F: Future, T>(
         &self,
         future: F,
@@ -165,10 +175,10 @@ impl<C: ?Sized> LocalScope<'_, C> {
     ) -> LocalHandle<T> {
         let name = default_name::<F>();
         let slot = Arc::new(Slot::new());
-        let node: NodeRef = Arc::new(ScopeNode(Node::new(false, NEVER, None)));
+        let node: NodeRef = Arc::new(ScopeNode(Node::new(Location::caller())));
         let handle = LocalHandle { slot: slot.clone(), node: node.clone(), name, polled: false };
         if !self.nursery.group.admit() {
-            drop(slot.fill(Err(TaskEnded::new(name.to_owned(), Why::NotStarted))));
+            drop(slot.fill(Err(TaskEnded::new(Label::of_child(name), Why::NotStarted))));
             return handle;
         }
         let group = self.nursery.group.clone();
@@ -188,6 +198,7 @@ impl<C: ?Sized> LocalScope<'_, C> {
 
 impl<'env> LocalScope<'env, AnyChild<'env>> {
     /// Spawns a child that ends in a value. It runs when the scope is polled next.
+    #[track_caller]
     pub fn spawn<F, Which>(&self, future: F) -> LocalHandle<F::Output>
     where
         F: Future + 'env,
@@ -197,6 +208,7 @@ impl<'env> LocalScope<'env, AnyChild<'env>> {
     }
 
     /// Spawns a child that may fail: its error fails the scope.
+    #[track_caller]
     pub fn try_spawn<F, T, E>(&self, future: F) -> LocalHandle<T>
     where
         F: Future<Output = Result<T, E>> + 'env,
@@ -209,6 +221,7 @@ impl<'env> LocalScope<'env, AnyChild<'env>> {
 
 impl<'env> LocalScope<'env, SendChild<'env>> {
     /// Spawns a child that ends in a value. It runs when the scope is polled next.
+    #[track_caller]
     pub fn spawn<F, Which>(&self, future: F) -> LocalHandle<F::Output>
     where
         F: Future + Send + 'env,
@@ -218,6 +231,7 @@ impl<'env> LocalScope<'env, SendChild<'env>> {
     }
 
     /// Spawns a child that may fail: its error fails the scope.
+    #[track_caller]
     pub fn try_spawn<F, T, E>(&self, future: F) -> LocalHandle<T>
     where
         F: Future<Output = Result<T, E>> + Send + 'env,
@@ -245,7 +259,6 @@ impl<C: ?Sized> fmt::Debug for LocalScope<'_, C> {
 /// # Cancel safety
 ///
 /// As [`TaskHandle`](crate::TaskHandle).
-#[must_use = "a handle only observes; drop it if nobody needs the value"]
 pub struct LocalHandle<T> {
     slot: Arc<Slot<T>>,
     node: NodeRef,
@@ -338,7 +351,7 @@ impl<F: Future, T> Future for LocalChild<F, T> {
             Ok(Poll::Ready(Ending::Value(Ok(value)))) => Ok(value),
             Ok(Poll::Ready(Ending::Value(Err(error)))) => {
                 let text = error.to_string();
-                this.group.fail(ChildError::of_task((*this.name).to_owned(), error));
+                this.group.fail(ChildError::of_task(Label::of_child(this.name), error));
                 Err(Why::Failed(text.into()))
             }
             Ok(Poll::Ready(Ending::Cancelled(cancelled))) => Err(Why::Cancelled(cancelled)),
@@ -351,7 +364,7 @@ impl<F: Future, T> Future for LocalChild<F, T> {
                 Err(Why::Panicked(message, Mutex::new(None)))
             }
         };
-        let result = result.map_err(|why| TaskEnded::new((*this.name).to_owned(), why));
+        let result = result.map_err(|why| TaskEnded::new(Label::of_child(this.name), why));
         *this.ended = true;
         let told = catch_unwind(AssertUnwindSafe(|| {
             if let Ok(Some(waker)) = this.slot.fill(result) {
@@ -367,8 +380,10 @@ impl<F: Future, T> Future for LocalChild<F, T> {
 }
 
 pin_project! {
-    /// The future of a borrowing scope. Its node is nobody's drop point: body and children are.
-    struct LocalGroup<B: Future, T, C: ?Sized> {
+    /// The future of a borrowing scope.
+    // Its node is nobody's drop point: body and children are.
+    #[must_use = "futures do nothing unless polled"]
+    pub struct LocalGroup<B: Future, T, C: ?Sized> {
         #[pin]
         body: Scoped<B>,
         settle: fn(B::Output) -> Result<T, BoxError>,
@@ -405,8 +420,14 @@ pin_project! {
 impl<B: Future, T, C: ?Sized> LocalGroup<B, T, C> {
     fn new(nursery: Arc<Nursery<C>>, body: B, settle: fn(B::Output) -> Result<T, BoxError>) -> Self {
         let seat = Seat::new(Place::Linked(nursery.group.as_node()));
-        let body = Scoped::new(Lazy::PLAIN, body);
+        let body = Scoped::new(Lazy::NOWHERE, body);
         LocalGroup { body, settle, children: FuturesUnordered::new(), nursery, seat, host: Host::new() }
+    }
+}
+
+impl<B: Future, T, C: ?Sized> fmt::Debug for LocalGroup<B, T, C> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("LocalGroup").field("group", &self.nursery.group).finish_non_exhaustive()
     }
 }
 

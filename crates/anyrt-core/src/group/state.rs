@@ -6,7 +6,7 @@ use std::panic::Location;
 use std::task::Waker;
 
 use super::error::ChildError;
-use crate::scope::node::{self, HasNode, NEVER, Node, NodeRef};
+use crate::scope::node::{self, HasNode, Node, NodeRef};
 use crate::scope::{Cancelled, Cause};
 use crate::sync::{Arc, Mutex};
 use crate::task::TaskId;
@@ -56,7 +56,11 @@ pub(crate) struct Toll {
 }
 
 impl GroupState {
-    pub(crate) fn new(policy: Policy, host: Option<TaskId>) -> Arc<GroupState> {
+    pub(crate) fn new(
+        policy: Policy,
+        host: Option<TaskId>,
+        opened: &'static Location<'static>,
+    ) -> Arc<GroupState> {
         let core = Core {
             alive: 0,
             closed: false,
@@ -65,7 +69,7 @@ impl GroupState {
             waiting: None,
             guardian: None,
         };
-        Arc::new(GroupState { node: Node::new(false, NEVER, None), policy, host, core: Mutex::new(core) })
+        Arc::new(GroupState { node: Node::new(opened), policy, host, core: Mutex::new(core) })
     }
 
     /// The task that hosts the group.

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use crate::context;
 use crate::sync::Arc;
+use crate::task::Label;
 
 /// What kind of thing cancelled a scope.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -32,7 +33,7 @@ pub struct Cancelled(Arc<Story>);
 struct Story {
     cause: Cause,
     reason: Option<Box<str>>,
-    task: Option<Box<str>>,
+    task: Option<Label>,
     after: Option<Duration>,
     location: &'static Location<'static>,
 }
@@ -40,7 +41,7 @@ struct Story {
 impl Cancelled {
     /// Tells the story of a cancellation that happens now, by the task that is current.
     pub(crate) fn new(cause: Cause, reason: Option<Box<str>>, location: &'static Location<'static>) -> Self {
-        let task = context::current_task().map(|task| task.info().label().into_boxed_str());
+        let task = context::current_task().map(|task| task.info().label());
         Cancelled(Arc::new(Story { cause, reason, task, after: None, location }))
     }
 
@@ -50,7 +51,7 @@ impl Cancelled {
         after: Option<Duration>,
         location: &'static Location<'static>,
     ) -> Self {
-        let task = context::current_task().map(|task| task.info().label().into_boxed_str());
+        let task = context::current_task().map(|task| task.info().label());
         Cancelled(Arc::new(Story { cause: Cause::Deadline, reason, task, after, location }))
     }
 
@@ -64,9 +65,9 @@ impl Cancelled {
         self.0.reason.as_deref()
     }
 
-    /// Name and id of the task in which it was cancelled; none when no task of ours did it.
+    /// The name of the task in which it was cancelled; none when no task of ours did it.
     pub fn task(&self) -> Option<&str> {
-        self.0.task.as_deref()
+        self.0.task.as_ref().map(Label::name)
     }
 
     /// Where `cancel` was called, or where the deadline was set.

@@ -2,7 +2,7 @@
 
 use std::any::Any;
 use std::future::Future;
-use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::panic::{AssertUnwindSafe, Location, catch_unwind, resume_unwind};
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
@@ -25,30 +25,38 @@ use crate::context::Lazy;
 ///
 /// Polled in place: dropped by foreign code (`select!`, an abort) it is dropped with its owner, and
 /// the clean-up does not run.
-pub async fn finally<F, C>(work: F, cleanup: C) -> F::Output
+#[track_caller]
+pub fn finally<F, C>(work: F, cleanup: C) -> impl Future<Output = F::Output>
 where
     F: Future,
     C: AsyncFnOnce(),
 {
-    let ended = Work { scoped: Scoped::new(Lazy::PLAIN, work) }.await;
-    super::shield(cleanup()).await;
-    finish(ended).await
+    let work = Work { scoped: Scoped::new(Lazy::at(Location::caller()), work) };
+    async move {
+        let ended = work.await;
+        super::shield(cleanup()).await;
+        finish(ended).await
+    }
 }
 
 /// As [`finally`], with a clean-up that is told how the work ended.
-pub async fn finally_with<F, C>(work: F, cleanup: C) -> F::Output
+#[track_caller]
+pub fn finally_with<F, C>(work: F, cleanup: C) -> impl Future<Output = F::Output>
 where
     F: Future,
     C: AsyncFnOnce(Outcome<'_, F::Output>),
 {
-    let ended = Work { scoped: Scoped::new(Lazy::PLAIN, work) }.await;
-    let outcome = match &ended {
-        Ok(Ending::Value(value)) => Outcome::Value(value),
-        Ok(Ending::Cancelled(cancelled)) => Outcome::Cancelled(cancelled),
-        Err(_) => Outcome::Panicked,
-    };
-    super::shield(cleanup(outcome)).await;
-    finish(ended).await
+    let work = Work { scoped: Scoped::new(Lazy::at(Location::caller()), work) };
+    async move {
+        let ended = work.await;
+        let outcome = match &ended {
+            Ok(Ending::Value(value)) => Outcome::Value(value),
+            Ok(Ending::Cancelled(cancelled)) => Outcome::Cancelled(cancelled),
+            Err(_) => Outcome::Panicked,
+        };
+        super::shield(cleanup(outcome)).await;
+        finish(ended).await
+    }
 }
 
 type Ended<T> = Result<Ending<T>, Box<dyn Any + Send>>;

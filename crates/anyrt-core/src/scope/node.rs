@@ -8,6 +8,7 @@ use std::time::Duration;
 use slab::Slab;
 
 use super::cause::Cancelled;
+use crate::context::Lazy;
 use crate::group::GroupState;
 use crate::sync::atomic::{AtomicU8, AtomicU64, AtomicUsize, Ordering};
 use crate::sync::{Arc, Mutex};
@@ -59,6 +60,8 @@ pub(crate) struct Node {
     deadline: AtomicU64,
     /// The address of the parent's node, to see cheaply whether a poll comes from elsewhere. 0: none.
     parent: AtomicUsize,
+    /// Where it was opened, for messages. None for tasks.
+    opened: Option<&'static Location<'static>>,
     state: Mutex<State>,
 }
 
@@ -74,29 +77,25 @@ struct State {
     /// Whether it is counted among the holds of its parent, or would be if it had one.
     told: bool,
     own_deadline: u64,
+    /// The time that was asked for, if the deadline was given as one.
+    after: Option<Duration>,
     waker: Option<Waker>,
     rare: Option<Box<Rare>>,
 }
 
-/// What only scopes with a deadline or a cancelled one need.
+/// What only few scopes need, most of them cancelled ones.
 #[derive(Default)]
 struct Rare {
     cause: Option<Cancelled>,
     reason: Option<Box<str>>,
-    set: Option<DeadlineNote>,
+    /// Where the deadline was moved.
+    moved: Option<&'static Location<'static>>,
     /// Woken when a hold begins after all: those who wait to be dropped.
     parked: Vec<Waker>,
     /// Woken when the cancellation is taken back by a shield: those who left their queue.
     shut: Vec<Waker>,
     /// Woken when the cancellation arrives: those who wait for it.
     watchers: Vec<Waker>,
-}
-
-/// Who set a deadline, for the story of the cancellation.
-#[derive(Clone, Copy)]
-pub(crate) struct DeadlineNote {
-    pub(crate) after: Option<Duration>,
-    pub(crate) location: &'static Location<'static>,
 }
 
 /// The children of a node: mostly none or one, so that a chain of scopes allocates no table.
@@ -162,20 +161,31 @@ fn shielded(bits: u8) -> bool {
 }
 
 impl Node {
-    pub(crate) fn new(shield: bool, own_deadline: u64, set: Option<DeadlineNote>) -> Node {
-        let rare = set.map(|note| Box::new(Rare { set: Some(note), ..Rare::default() }));
-        Node::with(if shield { SHIELD } else { 0 }, own_deadline, rare)
+    /// The node of a scope that was opened at `opened`.
+    pub(crate) fn new(opened: &'static Location<'static>) -> Node {
+        Node::with(0, NEVER, None, Some(opened))
+    }
+
+    pub(crate) fn from_lazy(lazy: Lazy) -> Node {
+        let bits = if lazy.shield { SHIELD } else { 0 };
+        Node::with(bits, lazy.deadline, lazy.after, lazy.opened)
     }
 
     pub(crate) fn task_root() -> Node {
-        Node::with(TASK_ROOT, NEVER, None)
+        Node::with(TASK_ROOT, NEVER, None, None)
     }
 
-    fn with(bits: u8, own_deadline: u64, rare: Option<Box<Rare>>) -> Node {
+    fn with(
+        bits: u8,
+        own_deadline: u64,
+        after: Option<Duration>,
+        opened: Option<&'static Location<'static>>,
+    ) -> Node {
         Node {
             bits: AtomicU8::new(bits),
             deadline: AtomicU64::new(own_deadline),
             parent: AtomicUsize::new(0),
+            opened,
             state: Mutex::new(State {
                 parent: None,
                 slot: 0,
@@ -184,8 +194,9 @@ impl Node {
                 holds_parent: false,
                 told: false,
                 own_deadline,
+                after,
                 waker: None,
-                rare,
+                rare: None,
             }),
         }
     }
@@ -474,23 +485,30 @@ pub(crate) fn expire(from: &NodeRef, now: u64) {
     }
     for node in late.into_iter().rev() {
         cancel(&node, || {
-            let (reason, note) = {
-                let mut state = node.node().state.lock();
-                let rare = state.rare();
-                (rare.reason.clone(), rare.set)
-            };
-            let location = note.map_or_else(Location::caller, |note| note.location);
-            Cancelled::deadline(reason, note.and_then(|note| note.after), location)
+            let node = node.node();
+            let state = node.state.lock();
+            let rare = state.rare.as_ref();
+            let location = rare.and_then(|rare| rare.moved).or(node.opened);
+            let reason = rare.and_then(|rare| rare.reason.clone());
+            let after = state.after;
+            drop(state);
+            Cancelled::deadline(reason, after, location.unwrap_or_else(Location::caller))
         });
     }
 }
 
 /// Moves a node's own deadline. Does not cancel: the caller knows the time.
-pub(crate) fn set_deadline(target: &NodeRef, deadline: u64, note: Option<DeadlineNote>) {
+pub(crate) fn set_deadline(
+    target: &NodeRef,
+    deadline: u64,
+    after: Option<Duration>,
+    moved: Option<&'static Location<'static>>,
+) {
     change(target, |_, state| {
         state.own_deadline = deadline;
-        if note.is_some() {
-            state.rare().set = note;
+        state.after = after;
+        if moved.is_some() {
+            state.rare().moved = moved;
         }
         // The owner arms its timer anew.
         state.waker.take()
@@ -617,6 +635,26 @@ fn update_one(
     }
     state.told = tells;
     state.parent.clone().map(|parent| (parent, if tells { 1 } else { -1 }))
+}
+
+/// What holds a node, as a text: where its innermost holds were opened. Iterative.
+pub(crate) fn holders(top: &NodeRef) -> String {
+    let mut found = Vec::new();
+    let mut work = vec![top.clone()];
+    while let Some(node) = work.pop() {
+        let node = node.node();
+        let state = node.state.lock();
+        let before = work.len();
+        state.children.for_each(|child| work.push(child.clone()));
+        if state.told && work.len() == before {
+            found.extend(node.opened.map(ToString::to_string));
+        }
+    }
+    if found.is_empty() {
+        "a blocking call, or a group whose tasks do not end".to_owned()
+    } else {
+        found.join(", ")
+    }
 }
 
 /// Gives a node without a parent its place in the tree.

@@ -4,6 +4,7 @@ use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::pin::Pin;
 use std::task::{Context, Poll, Waker};
+use std::time::Duration;
 
 use pin_project_lite::pin_project;
 
@@ -131,19 +132,34 @@ impl<F: Future> Scoped<F> {
 /// A place in the scope tree, kept by the future that owns it, and the timer of its deadline.
 pub(crate) struct Seat {
     pub(crate) place: Place,
-    timer: Option<Box<Armed>>,
+    timer: Option<Armed>,
+    late: Option<Late>,
     ended: bool,
+}
+
+/// The watch over a hold that keeps a cancelled scope.
+struct Late {
+    after: Duration,
+    /// None when it has told.
+    timer: Option<Pin<Box<dyn Timer>>>,
 }
 
 struct Armed {
     deadline: u64,
     timer: Pin<Box<dyn Timer>>,
-    waker: Waker,
+}
+
+impl Armed {
+    /// Whether the deadline has passed; if not, the node hears of it when it does.
+    fn poll(&mut self, node: &NodeRef) -> bool {
+        let waker = node.clone().timer_waker();
+        self.timer.as_mut().poll_elapsed(&mut Context::from_waker(&waker)).is_ready()
+    }
 }
 
 impl Seat {
     pub(crate) fn new(place: Place) -> Seat {
-        Seat { place, timer: None, ended: false }
+        Seat { place, timer: None, late: None, ended: false }
     }
 
     /// Before a poll: moves the node below the scope that it is polled in, and looks at its timer.
@@ -152,7 +168,7 @@ impl Seat {
         settle(node);
         if let Some(armed) = &mut self.timer
             && node.node().take_timer_fired()
-            && armed.timer.as_mut().poll_elapsed(&mut Context::from_waker(&armed.waker)).is_ready()
+            && armed.poll(node)
             && let Ok(handle) = Handle::try_current()
         {
             node::expire(node, clock::to_u64(handle.now()));
@@ -163,10 +179,42 @@ impl Seat {
     pub(crate) fn verdict(&mut self, waker: &Waker, outer: Outer, gone: bool) -> Verdict {
         let node = self.attend(waker);
         let verdict = node.node().verdict(waker, outer == Outer::EndsHere, gone);
-        if verdict != Verdict::Stay && node.node().is_inherited() {
+        if verdict == Verdict::Stay {
+            self.watch_hold(&node, waker);
+        } else if node.node().is_inherited() {
             node::mark_unwinding(&node);
         }
         verdict
+    }
+
+    /// Tells, once, when a cancelled scope is kept for long: by a hold that was begun and is not
+    /// polled any more, perhaps, which nothing can cure.
+    pub(crate) fn watch_hold(&mut self, node: &NodeRef, waker: &Waker) {
+        if !node.node().is_cancelled() {
+            return;
+        }
+        let late = match &mut self.late {
+            Some(late) => late,
+            none => {
+                let Ok(handle) = Handle::try_current() else { return };
+                let after = handle.0.shared.held_warning;
+                let timer = handle.now().checked_add(after).map(|at| handle.runtime().timer(at));
+                none.insert(Late { after, timer })
+            }
+        };
+        if let Some(timer) = &mut late.timer
+            && timer.as_mut().poll_elapsed(&mut Context::from_waker(waker)).is_ready()
+        {
+            late.timer = None;
+            let cause = node.node().cause().map(|cause| cause.to_string());
+            tracing::warn!(
+                target: "anyrt::held",
+                cause,
+                after = ?late.after,
+                by = node::holders(node),
+                "a cancelled scope is still held: what holds it may not be polled any more"
+            );
+        }
     }
 
     /// Waits for what may happen to the node: a cancellation, its deadline.
@@ -195,7 +243,7 @@ impl Seat {
     /// The node goes on without this future: somebody else ends it.
     pub(crate) fn give_up(&mut self) {
         self.timer = None;
-        self.place = Place::Lazy(Lazy::PLAIN);
+        self.place = Place::Lazy(Lazy::NOWHERE);
     }
 
     pub(crate) fn end(&mut self) {
@@ -226,13 +274,9 @@ impl Seat {
                 armed.deadline = deadline;
                 armed
             }
-            none => none.insert(Box::new(Armed {
-                deadline,
-                timer: handle.runtime().timer(instant),
-                waker: node.clone().timer_waker(),
-            })),
+            none => none.insert(Armed { deadline, timer: handle.runtime().timer(instant) }),
         };
-        if armed.timer.as_mut().poll_elapsed(&mut Context::from_waker(&armed.waker)).is_ready() {
+        if armed.poll(node) {
             node::expire(node, clock::to_u64(handle.now()));
         }
     }

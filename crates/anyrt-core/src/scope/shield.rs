@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::future::Future;
+use std::panic::Location;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
@@ -18,8 +19,10 @@ use crate::context::Lazy;
 /// # Cancel safety
 ///
 /// Polled in place: dropped by foreign code (`select!`, an abort) it is dropped with its owner.
+#[track_caller]
 pub fn shield<F: Future>(future: F) -> Shield<F> {
-    Shield { scoped: Scoped::new(Lazy::SHIELD, future) }
+    let lazy = Lazy { shield: true, ..Lazy::at(Location::caller()) };
+    Shield { scoped: Scoped::new(lazy, future) }
 }
 
 pin_project! {

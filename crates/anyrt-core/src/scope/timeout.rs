@@ -11,7 +11,6 @@ use std::time::{Duration, Instant};
 use pin_project_lite::pin_project;
 
 use super::cause::Cancelled;
-use super::node::{DeadlineNote, NEVER};
 use super::scoped::{Ending, Outer, Scoped};
 use crate::clock;
 use crate::context::{self, Lazy, Place};
@@ -66,7 +65,7 @@ pin_project! {
     pub struct MoveOnAfter<F> {
         // Taken at the first poll.
         limit: Option<Limit>,
-        location: &'static Location<'static>,
+        opened: &'static Location<'static>,
         #[pin]
         scoped: Scoped<F>,
     }
@@ -75,7 +74,8 @@ pin_project! {
 impl<F: Future> MoveOnAfter<F> {
     #[track_caller]
     fn new(limit: Option<Limit>, future: F) -> Self {
-        MoveOnAfter { limit, location: Location::caller(), scoped: Scoped::new(Lazy::PLAIN, future) }
+        let opened = Location::caller();
+        MoveOnAfter { limit, opened, scoped: Scoped::new(Lazy::NOWHERE, future) }
     }
 
     fn poll_ending(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Ending<F::Output>> {
@@ -85,8 +85,8 @@ impl<F: Future> MoveOnAfter<F> {
                 Limit::After(after) => (clock::add(context::now(), after), Some(after)),
                 Limit::At(instant) => (clock::to_u64(instant), None),
             };
-            let note = (deadline != NEVER).then_some(DeadlineNote { after, location: this.location });
-            this.scoped.as_mut().seat().place = Place::Lazy(Lazy { shield: false, deadline, note });
+            let lazy = Lazy { deadline, after, ..Lazy::at(this.opened) };
+            this.scoped.as_mut().seat().place = Place::Lazy(lazy);
         }
         this.scoped.poll_to_end(cx, Outer::Returns)
     }
@@ -176,7 +176,7 @@ impl From<TimedOut> for io::Error {
 
 impl<F> fmt::Debug for MoveOnAfter<F> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("MoveOnAfter").field("location", &format_args!("{}", self.location)).finish()
+        f.debug_struct("MoveOnAfter").field("opened", &format_args!("{}", self.opened)).finish()
     }
 }
 

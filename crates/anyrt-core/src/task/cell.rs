@@ -144,7 +144,7 @@ where
             }
             End::Lost => {
                 let label = self.info.label();
-                self.group.fail(ChildError::of_task(label.clone(), Lost::new(label).into()));
+                self.group.fail(ChildError::of_task(label.clone(), Lost::new(label.to_string()).into()));
                 Err(Why::NotStarted)
             }
         };

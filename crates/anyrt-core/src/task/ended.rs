@@ -3,6 +3,7 @@
 use std::any::Any;
 use std::fmt;
 
+use super::info::Label;
 use crate::scope::Cancelled;
 use crate::sync::{Arc, Mutex};
 
@@ -11,7 +12,7 @@ use crate::sync::{Arc, Mutex};
 /// For a child of a group this is an echo: the group owns the error or the panic and reports it;
 /// returned from the group's body with `?` it is not counted again.
 pub struct TaskEnded {
-    task: Box<str>,
+    task: Label,
     why: Why,
 }
 
@@ -26,8 +27,8 @@ pub(crate) enum Why {
 }
 
 impl TaskEnded {
-    pub(crate) fn new(task: String, why: Why) -> TaskEnded {
-        TaskEnded { task: task.into_boxed_str(), why }
+    pub(crate) fn new(task: Label, why: Why) -> TaskEnded {
+        TaskEnded { task, why }
     }
 
     /// It ended with an error, which its group reports.
@@ -50,9 +51,9 @@ impl TaskEnded {
         matches!(self.why, Why::NotStarted)
     }
 
-    /// Name and id of the task.
+    /// The name of the task.
     pub fn task_name(&self) -> &str {
-        &self.task
+        self.task.name()
     }
 
     /// The cancellation, if that ended it.

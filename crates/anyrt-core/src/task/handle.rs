@@ -30,7 +30,6 @@ pub(crate) trait Observed<T>: Send + Sync {
 /// # Cancel safety
 ///
 /// Dropping it while it is awaited loses the value, not the task. Await `&mut handle` to keep it.
-#[must_use = "a handle only observes; drop it if nobody needs the value"]
 pub struct TaskHandle<T> {
     task: Arc<dyn Observed<T>>,
     polled: bool,

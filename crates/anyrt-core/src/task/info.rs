@@ -34,10 +34,48 @@ pub struct TaskInfo {
     handle: Handle,
 }
 
+/// A name that is cheap to copy: given by somebody, or that of a function.
 #[derive(Clone)]
 enum Name {
     Given(Arc<str>),
     Default(&'static str),
+}
+
+/// Who a task is, for errors that outlive it: to make one costs no allocation.
+#[derive(Clone)]
+pub(crate) struct Label {
+    name: Name,
+    /// None for the children of a borrowing scope: they are no tasks.
+    id: Option<TaskId>,
+}
+
+impl Label {
+    /// Of a child of a borrowing scope.
+    pub(crate) fn of_child(name: &'static str) -> Label {
+        Label { name: Name::Default(name), id: None }
+    }
+
+    pub(crate) fn name(&self) -> &str {
+        match &self.name {
+            Name::Given(name) => name,
+            Name::Default(name) => name,
+        }
+    }
+}
+
+impl fmt::Display for Label {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.id {
+            Some(id) => write!(f, "{}#{id}", self.name()),
+            None => f.write_str(self.name()),
+        }
+    }
+}
+
+impl fmt::Debug for Label {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
 }
 
 impl TaskInfo {
@@ -74,8 +112,8 @@ impl TaskInfo {
     }
 
     /// Name and id, for messages.
-    pub(crate) fn label(&self) -> String {
-        format!("{}#{}", self.name(), self.id)
+    pub(crate) fn label(&self) -> Label {
+        Label { name: self.name.clone(), id: Some(self.id) }
     }
 }
 
