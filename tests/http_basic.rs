@@ -9,7 +9,7 @@ use anyrt::sync::Event;
 use anyrt_http::{App, Form, Json, Path, Query};
 use axum_core::extract::Request;
 use bytes::Bytes;
-use client::Server;
+use client::{Server, soon};
 use http::{HeaderMap, StatusCode, Uri};
 use http_body_util::BodyExt;
 use serde::{Deserialize, Serialize};
@@ -65,7 +65,7 @@ async fn a_plain_function_that_blocks_stops_nobody_else() {
     let server = Server::start(app).await;
     let mut slow = server.connect().await;
     slow.send("GET /slow HTTP/1.1\r\nHost: test\r\n\r\n").await;
-    begun.wait().await;
+    soon(begun.wait()).await;
     assert_eq!(server.get("/quick").await.body, "quick");
     release.send(()).expect("the handler waits");
     assert_eq!(slow.reply().await.body, "slow");
@@ -168,7 +168,7 @@ async fn what_is_sent_while_a_handler_waits_is_kept() {
     let server = Server::start(app.get("/next", async || "next")).await;
     let mut client = server.connect().await;
     client.send("POST /wait HTTP/1.1\r\nHost: test\r\nContent-Length: 40000\r\n\r\n").await;
-    begun.wait().await;
+    soon(begun.wait()).await;
     // Beyond what is read ahead, and with the next request behind it.
     let body = "0123456789".repeat(4000);
     client.send(&format!("{body}GET /next HTTP/1.1\r\nHost: test\r\n\r\n")).await;
@@ -201,7 +201,7 @@ async fn a_server_that_stops_finishes_what_was_begun() {
     assert_eq!(idle.reply().await.body, "idle");
     let mut busy = server.connect().await;
     busy.send("GET / HTTP/1.1\r\nHost: test\r\n\r\n").await;
-    begun.wait().await;
+    soon(begun.wait()).await;
 
     server.stop.set();
     assert!(idle.closed().await, "an idle connection is closed at once");
@@ -233,7 +233,7 @@ async fn what_still_runs_at_the_deadline_is_cancelled() {
     let server = Server::start(app).await;
     let mut client = server.connect().await;
     client.send("GET / HTTP/1.1\r\nHost: test\r\n\r\n").await;
-    begun.wait().await;
+    soon(begun.wait()).await;
     server.stop().await;
     assert!(ended.is_set(), "the clean-up ran before the server ended");
     assert!(client.closed().await);

@@ -2,13 +2,19 @@
 //! under test.
 #![allow(dead_code, reason = "each test file takes what it needs")]
 
-use std::future::Future;
+use std::future::{Future, IntoFuture};
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use anyrt::net::{TcpListener, TcpStream};
 use anyrt::sync::Event;
 use anyrt_http::App;
 use futures_util::{AsyncReadExt, AsyncWriteExt};
+
+/// What a test waits for comes soon: a test that fails says so, and does not hang.
+pub(crate) async fn soon<F: IntoFuture>(future: F) -> F::Output {
+    anyrt::fail_after(Duration::from_secs(20), future.into_future()).await.expect("soon")
+}
 
 pub(crate) struct Server {
     address: SocketAddr,
@@ -37,11 +43,11 @@ impl Server {
     /// Ends the server gracefully, and waits for it.
     pub(crate) async fn stop(self) {
         self.stop.set();
-        self.ended.await.expect("the server ends without a panic");
+        soon(self.ended).await.expect("the server ends without a panic");
     }
 
     pub(crate) async fn connect(&self) -> Client {
-        Client(TcpStream::connect(self.address).await.expect("the server accepts"))
+        Client::connect(self.address).await
     }
 
     /// GET on a connection of its own.
@@ -77,6 +83,10 @@ pub(crate) struct Reply {
 }
 
 impl Client {
+    pub(crate) async fn connect(address: SocketAddr) -> Client {
+        Client(TcpStream::connect(address).await.expect("the server accepts"))
+    }
+
     pub(crate) async fn send(&mut self, text: &str) {
         self.0.write_all(text.as_bytes()).await.expect("the server reads");
         self.0.flush().await.expect("the server reads");
@@ -87,7 +97,7 @@ impl Client {
         let mut head = Vec::new();
         while !head.ends_with(b"\r\n\r\n") {
             let mut byte = [0];
-            match self.0.read(&mut byte).await {
+            match soon(self.0.read(&mut byte)).await {
                 Ok(1) => head.push(byte[0]),
                 end => panic!("no response but {end:?} after {:?}", String::from_utf8_lossy(&head)),
             }
@@ -96,12 +106,12 @@ impl Client {
         let status = head["http/1.1 ".len()..][..3].parse().expect("a status");
         let length = head.lines().find_map(|line| line.strip_prefix("content-length: "));
         let mut body = vec![0; length.map_or(0, |length| length.parse().expect("a length"))];
-        self.0.read_exact(&mut body).await.expect("the whole body");
+        soon(self.0.read_exact(&mut body)).await.expect("the whole body");
         Reply { status, head, body: String::from_utf8(body).expect("a text") }
     }
 
     /// Whether the server closed the connection, without another byte.
     pub(crate) async fn closed(&mut self) -> bool {
-        matches!(self.0.read(&mut [0]).await, Ok(0) | Err(_))
+        matches!(soon(self.0.read(&mut [0])).await, Ok(0) | Err(_))
     }
 }

@@ -15,7 +15,7 @@ use anyrt_http::App;
 use axum_core::body::Body;
 use axum_core::response::IntoResponse;
 use bytes::Bytes;
-use client::Server;
+use client::{Server, soon};
 use futures_util::AsyncWriteExt;
 use http_body::Frame;
 
@@ -61,8 +61,8 @@ fn app(watched: &Watched) -> App {
 async fn cancelled(watched: &Watched) {
     assert!(!watched.cleaned_up.is_set());
     watched.go.set();
-    watched.cleaned_up.wait().await;
-    watched.dropped.wait().await;
+    soon(watched.cleaned_up.wait()).await;
+    soon(watched.dropped.wait()).await;
 }
 
 #[anyrt::test]
@@ -71,7 +71,7 @@ async fn a_client_that_closes_cancels_its_handler() {
     let server = Server::start(app(&watched)).await;
     let mut client = server.connect().await;
     client.send("GET / HTTP/1.1\r\nHost: test\r\n\r\n").await;
-    watched.begun.wait().await;
+    soon(watched.begun.wait()).await;
     drop(client);
     cancelled(&watched).await;
     assert_eq!(server.get("/quick").await.body, "quick");
@@ -84,7 +84,7 @@ async fn a_client_that_ends_its_sending_has_left() {
     let server = Server::start(app(&watched)).await;
     let mut client = server.connect().await;
     client.send("GET / HTTP/1.1\r\nHost: test\r\n\r\n").await;
-    watched.begun.wait().await;
+    soon(watched.begun.wait()).await;
     client.0.close().await.expect("the sending side closes");
     assert!(client.closed().await, "without an answer");
     cancelled(&watched).await;
@@ -97,7 +97,7 @@ async fn a_client_that_pipelined_before_it_left_is_noticed() {
     let server = Server::start(app(&watched)).await;
     let mut client = server.connect().await;
     client.send("GET / HTTP/1.1\r\nHost: test\r\n\r\nGET /quick HTTP/1.1\r\n").await;
-    watched.begun.wait().await;
+    soon(watched.begun.wait()).await;
     client.send("Host: test\r\n\r\n").await;
     drop(client);
     cancelled(&watched).await;
@@ -110,7 +110,7 @@ async fn a_client_whose_body_nobody_reads_is_noticed() {
     let server = Server::start(app(&watched)).await;
     let mut client = server.connect().await;
     client.send("POST / HTTP/1.1\r\nHost: test\r\nContent-Length: 100\r\n\r\nthe beginning").await;
-    watched.begun.wait().await;
+    soon(watched.begun.wait()).await;
     drop(client);
     cancelled(&watched).await;
     server.stop().await;
@@ -122,7 +122,7 @@ async fn the_server_waits_for_what_holds_in_a_request_whose_client_left() {
     let server = Server::start(app(&watched)).await;
     let mut client = server.connect().await;
     client.send("GET / HTTP/1.1\r\nHost: test\r\n\r\n").await;
-    watched.begun.wait().await;
+    soon(watched.begun.wait()).await;
     drop(client);
     server.stop.set();
     watched.go.set();
@@ -151,9 +151,9 @@ async fn a_plain_function_whose_client_left_is_told_and_waited_for() {
     let server = Server::start(app).await;
     let mut client = server.connect().await;
     client.send("GET / HTTP/1.1\r\nHost: test\r\n\r\n").await;
-    begun.wait().await;
+    soon(begun.wait()).await;
     drop(client);
-    told.wait().await;
+    soon(told.wait()).await;
     server.stop.set();
     release.send(()).expect("the function waits");
     server.stop().await;
@@ -191,8 +191,8 @@ async fn a_client_that_leaves_a_stream_ends_it() {
     let mut client = server.connect().await;
     client.send("GET / HTTP/1.1\r\nHost: test\r\n\r\n").await;
     assert_eq!(client.reply().await.status, 200);
-    watched.begun.wait().await;
+    soon(watched.begun.wait()).await;
     drop(client);
-    watched.dropped.wait().await;
+    soon(watched.dropped.wait()).await;
     server.stop().await;
 }

@@ -3,6 +3,9 @@
 #[path = "http_client.rs"]
 mod client;
 
+use std::fmt::Debug;
+use std::sync::{LazyLock, Mutex};
+
 use anyrt_http::{App, Form, Json, Limits, Path, Query};
 use client::Server;
 use serde::Deserialize;
@@ -189,6 +192,63 @@ async fn a_panic_is_500_and_the_server_goes_on() {
     assert_eq!(client.reply().await.body, "1");
     drop(client);
     server.stop().await;
+}
+
+#[anyrt::test]
+async fn a_panic_is_logged_with_the_name_of_its_task() {
+    let log = Log::installed();
+    let message = format!("known by {:?}", std::thread::current().id());
+    let app = App::new().get("/", {
+        let message = message.clone();
+        move || -> String { panic!("{message}") }
+    });
+    let server = Server::start(app).await;
+    assert_eq!(server.get("/").await.status, 500);
+    let lines = log.0.lock().expect("no panic while locked");
+    let line = lines.iter().find(|line| line.contains(&message)).expect("the panic is logged");
+    assert!(line.contains("ERROR") && line.contains("task=\"http connection\""), "{line}");
+    drop(lines);
+    server.stop().await;
+}
+
+/// What the layer logs, line by line.
+#[derive(Default)]
+struct Log(Mutex<Vec<String>>);
+
+impl Log {
+    fn installed() -> &'static Log {
+        static LOG: LazyLock<Log> = LazyLock::new(Log::default);
+        // An error: it is installed already.
+        let _ = tracing::subscriber::set_global_default(&*LOG);
+        &LOG
+    }
+}
+
+impl tracing::Subscriber for &'static Log {
+    fn enabled(&self, metadata: &tracing::Metadata<'_>) -> bool {
+        metadata.is_event() && metadata.target().starts_with("anyrt_http")
+    }
+
+    fn event(&self, event: &tracing::Event<'_>) {
+        struct Line(String);
+        impl tracing::field::Visit for Line {
+            fn record_debug(&mut self, field: &tracing::field::Field, value: &dyn Debug) {
+                self.0 += &format!(" {field}={value:?}");
+            }
+        }
+        let mut line = Line(event.metadata().level().to_string());
+        event.record(&mut line);
+        self.0.lock().expect("no panic while locked").push(line.0);
+    }
+
+    fn new_span(&self, _: &tracing::span::Attributes<'_>) -> tracing::Id {
+        tracing::Id::from_u64(1)
+    }
+
+    fn record(&self, _: &tracing::Id, _: &tracing::span::Record<'_>) {}
+    fn record_follows_from(&self, _: &tracing::Id, _: &tracing::Id) {}
+    fn enter(&self, _: &tracing::Id) {}
+    fn exit(&self, _: &tracing::Id) {}
 }
 
 #[anyrt::test]
