@@ -33,6 +33,8 @@ struct Current {
     locals: Locals,
     /// Set in threads that run blocking jobs.
     in_job: bool,
+    /// Set while a task is polled, also where somebody has entered a handle inside the poll.
+    polling: bool,
     /// Set where there is no task: in jobs and in futures that foreign code polls.
     handle: Option<Handle>,
 }
@@ -145,9 +147,10 @@ pub(crate) fn current_task() -> Option<TaskRef> {
     CURRENT.try_with(|current| current.borrow().task.clone()).ok().flatten()
 }
 
-/// Whether a task, or a future that stands in for one, is being polled on this thread.
+/// Whether a task, or a future that stands in for one, is being polled on this thread: one in a
+/// scope that foreign code polls. A job may block, although its caller's scope is around it.
 pub(crate) fn is_polling() -> bool {
-    CURRENT.with_borrow(|current| !current.in_job && (current.task.is_some() || !current.scopes.is_empty()))
+    CURRENT.with_borrow(|current| current.polling || !current.in_job && current.scopes.len() > current.base)
 }
 
 pub(crate) fn in_job() -> bool {
@@ -272,6 +275,7 @@ pub(crate) struct Setting {
     pub(crate) locals: Locals,
     pub(crate) handle: Option<Handle>,
     pub(crate) in_job: bool,
+    pub(crate) polling: bool,
 }
 
 /// Makes `setting` current while `run` runs, and takes it back, also when `run` unwinds.
@@ -304,5 +308,6 @@ impl Current {
         std::mem::swap(&mut self.locals, &mut setting.locals);
         std::mem::swap(&mut self.handle, &mut setting.handle);
         std::mem::swap(&mut self.in_job, &mut setting.in_job);
+        std::mem::swap(&mut self.polling, &mut setting.polling);
     }
 }

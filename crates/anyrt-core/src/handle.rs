@@ -33,7 +33,8 @@ pub type Finder = fn() -> Option<Arc<dyn Runtime>>;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error(
     "no runtime here: start one with `anyrt::run(async {{ .. }})` or `#[anyrt::main]`, \
-     call this from inside a task or a blocking job of it, or pass a `Handle` to this thread"
+     call this from inside a task or a blocking job of it, or pass a `Handle` to this thread; \
+     in a program that anyrt did not start, call `anyrt::init()` first"
 )]
 pub struct NoRuntime;
 
@@ -146,6 +147,7 @@ impl Handle {
             locals: Locals::default(),
             handle: Some(self.clone()),
             in_job: false,
+            polling: context::is_polling(),
         };
         context::within(&mut setting, run)
     }

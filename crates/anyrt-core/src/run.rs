@@ -39,19 +39,20 @@ pub(crate) struct Shared {
 }
 
 impl Shared {
-    fn new(name: &str, limit: usize, held_warning: Duration) -> Shared {
+    #[track_caller]
+    fn new(policy: Policy, name: &str, limit: usize, held_warning: Duration) -> Shared {
         Shared {
             name: name.into(),
             pool: Pool::new(name),
             limiter: CapacityLimiter::new(limit),
             held_warning,
-            root: GroupState::new(Policy::EachForItself, None, Location::caller()),
+            root: GroupState::new(policy, None, Location::caller()),
         }
     }
 
     /// For runtimes that no run of ours has started: nothing waits at their end.
     pub(crate) fn detached() -> Shared {
-        Shared::new("anyrt", DEFAULT_LIMIT, HELD_WARNING)
+        Shared::new(Policy::Detached, "anyrt", DEFAULT_LIMIT, HELD_WARNING)
     }
 }
 
@@ -133,6 +134,17 @@ impl Run {
         self
     }
 
+    /// Whether a run can be started on this thread: not while a task is being polled.
+    ///
+    /// What [`try_run`](Run::try_run) asks first; for those who would start a runtime before it.
+    ///
+    /// # Errors
+    ///
+    /// [`RunError::Nested`].
+    pub fn check_here() -> Result<(), RunError> {
+        if context::is_polling() { Err(RunError::Nested) } else { Ok(()) }
+    }
+
     /// Runs `main` to its end on this thread, and then everything that it has spawned.
     ///
     /// Tasks at the root that are alive when `main` has ended are cancelled, cleaned up and awaited;
@@ -159,11 +171,11 @@ impl Run {
     ///
     /// With the panic of `main`, or of a root task whose handle was dropped.
     pub fn try_run<F: Future>(self, main: F) -> Result<F::Output, RunError> {
-        if context::is_polling() {
-            return Err(RunError::Nested);
-        }
-        let handle =
-            Handle::new(self.runtime.clone(), Shared::new(&self.name, self.limit, self.held_warning));
+        Run::check_here()?;
+        let handle = Handle::new(
+            self.runtime.clone(),
+            Shared::new(Policy::EachForItself, &self.name, self.limit, self.held_warning),
+        );
         let mut ended = None;
         let driven = {
             let mut root = std::pin::pin!(async {
@@ -197,7 +209,9 @@ impl Run {
 /// Dropped, `main` is dropped, and the root's tasks are cancelled; nobody waits for them.
 pub async fn try_embed<F: Future>(main: F) -> Result<F::Output, RunError> {
     let outer = Handle::current();
-    let shared = Shared::new(&outer.0.shared.name, outer.limiter().total(), outer.0.shared.held_warning);
+    let outside = &outer.0.shared;
+    let limit = outer.limiter().total();
+    let shared = Shared::new(Policy::EachForItself, &outside.name, limit, outside.held_warning);
     let handle = Handle::new(outer.runtime().clone(), shared);
     let ended = Root::new(handle.clone(), main).await;
     // Idle threads end by themselves: to join them here would block a thread of the runtime.
@@ -261,7 +275,13 @@ impl<F: Future> Root<F> {
         let root = handle.0.shared.root.clone();
         let info = TaskInfo::new(handle, Some("main".into()), default_name::<F>(), None);
         let task: TaskRef = Arc::new(MainTask { info, node: Node::task_root() });
-        let setting = Setting { task: Some(task), locals: Locals::default(), handle: None, in_job: false };
+        let setting = Setting {
+            task: Some(task),
+            locals: Locals::default(),
+            handle: None,
+            in_job: false,
+            polling: true,
+        };
         Root { main: Some(main), setting, root, ended: None }
     }
 }

@@ -68,7 +68,7 @@ where
     let task = TaskCell::new(info, group.clone(), Some(future), settle);
     let node: NodeRef = task.clone();
     node::link(&node, &(group as NodeRef));
-    let setting = Setting { task: Some(task.clone()), locals, handle: None, in_job: false };
+    let setting = Setting { task: Some(task.clone()), locals, handle: None, in_job: false, polling: true };
     handle.runtime().spawn(Task { task: task.clone(), setting });
     TaskHandle::new(task)
 }

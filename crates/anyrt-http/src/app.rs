@@ -165,6 +165,8 @@ impl App {
             return Err(mistake);
         }
         graph::check(&self.routes, &self.sources)?;
+        // A program that anyrt did not start may meet it first in a handler.
+        anyrt::init();
         for (method, path, operation) in self.routes.operations() {
             let place = if operation.blocking() { "thread pool" } else { "event loop" };
             tracing::info!(%method, path, handler = operation.name(), place, "route");

@@ -6,7 +6,6 @@
 use std::future::Future;
 use std::sync::Arc;
 
-use anyrt::CancelScope;
 use axum_core::response::{IntoResponse, Response};
 
 /// A function of up to sixteen arguments: `fn` items, closures, `async` closures, `fn` pointers.
@@ -115,15 +114,6 @@ where
     {
         let handler = Arc::clone(handler);
         // The making of the response may be as slow as the function: a large value turned to JSON.
-        in_pool(move || handler.invoke(args).into_response()).await
-    }
-}
-
-/// Runs a function in the pool, in a scope of its own: when the request moves to another task because
-/// its client left, the scope moves with it, so that it is waited for and sees `check_cancelled`.
-pub(crate) async fn in_pool<T: Send + 'static>(function: impl FnOnce() -> T + Send + 'static) -> T {
-    match CancelScope::new().run(async move |_| anyrt::run_blocking(function).await).await {
-        Ok(value) => value,
-        Err(cancelled) => unreachable!("nobody has the handle of this scope: {cancelled}"),
+        anyrt::run_blocking(move || handler.invoke(args).into_response()).await
     }
 }

@@ -14,7 +14,7 @@ use http::request::Parts;
 use crate::arguments::FromHead;
 use crate::context::RequestContext;
 use crate::dependency::{Argument, Dependency, Value};
-use crate::handler::{Async, Blocking, Callable, in_pool};
+use crate::handler::{Async, Blocking, Callable};
 
 /// Where each dependency comes from.
 pub(crate) type Sources = HashMap<TypeId, Source>;
@@ -134,7 +134,7 @@ where
         A: Send + 'static,
     {
         let provider = Arc::clone(provider);
-        in_pool(move || provider.invoke(arguments).provided()).await
+        anyrt::run_blocking(move || provider.invoke(arguments).provided()).await
     }
 }
 

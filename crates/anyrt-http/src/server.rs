@@ -87,7 +87,7 @@ pub(crate) async fn run(
     limits: Limits,
     stop: impl Future<Output = Result<()>> + Send,
 ) -> Result<()> {
-    let clock = Handle::current();
+    let clock = anyrt::current_handle();
     let server = Arc::new(Server { host, http: http(&limits, clock.clone()), stopping: Event::new() });
     let stopping = Arc::clone(&server);
     let served = CancelScope::new().reason("the deadline of the server's shutdown").run(async move |scope| {

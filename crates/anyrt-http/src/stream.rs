@@ -29,18 +29,46 @@ thread_local! {
     static LANDING: RefCell<Box<[u8]>> = RefCell::new(vec![0; AHEAD].into());
 }
 
+/// What was read ahead and not yet given to hyper. Empty, and without memory, nearly always.
+#[derive(Debug, Default)]
+struct Ahead(Vec<u8>);
+
+impl Ahead {
+    fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    fn room(&self) -> usize {
+        AHEAD - self.0.len()
+    }
+
+    fn keep(&mut self, bytes: &[u8]) {
+        self.0.extend_from_slice(bytes);
+    }
+
+    /// Gives at most `most` bytes, the earliest first.
+    fn give(&mut self, most: usize, take: impl FnOnce(&[u8])) {
+        let count = most.min(self.0.len());
+        take(&self.0[..count]);
+        if count == self.0.len() {
+            self.0 = Vec::new();
+        } else {
+            self.0.drain(..count);
+        }
+    }
+}
+
 /// A connection as hyper sees it.
 #[derive(Debug)]
 pub(crate) struct Wire {
     stream: TcpStream,
-    /// Read ahead and not yet given to hyper. Empty, and without memory, nearly always.
-    ahead: Vec<u8>,
+    ahead: Ahead,
     connection: Arc<Connection>,
 }
 
 impl Wire {
     pub(crate) fn new(stream: TcpStream, connection: Arc<Connection>) -> Self {
-        Wire { stream, ahead: Vec::new(), connection }
+        Wire { stream, ahead: Ahead::default(), connection }
     }
 
     /// Reads once, at most `most` bytes, and hands them to `take`.
@@ -60,9 +88,9 @@ impl Wire {
 
     /// Looks whether the client is still there; `Pending` is good news.
     fn poll_gone(&mut self, cx: &mut Context<'_>) -> Poll<io::Error> {
-        while self.ahead.len() < AHEAD {
-            let room = AHEAD - self.ahead.len();
-            match ready!(self.land(cx, room, |wire, bytes| wire.ahead.extend_from_slice(bytes))) {
+        while self.ahead.room() > 0 {
+            let room = self.ahead.room();
+            match ready!(self.land(cx, room, |wire, bytes| wire.ahead.keep(bytes))) {
                 Ok(0) => {
                     return Poll::Ready(io::Error::new(ErrorKind::ConnectionReset, "the client left"));
                 }
@@ -85,13 +113,7 @@ impl Read for Wire {
         if self.ahead.is_empty() {
             return self.land(cx, room, |_, bytes| buffer.put_slice(bytes)).map_ok(drop);
         }
-        let count = room.min(self.ahead.len());
-        buffer.put_slice(&self.ahead[..count]);
-        if count == self.ahead.len() {
-            self.ahead = Vec::new();
-        } else {
-            self.ahead.drain(..count);
-        }
+        self.ahead.give(room, |bytes| buffer.put_slice(bytes));
         Poll::Ready(Ok(()))
     }
 }
@@ -125,5 +147,29 @@ impl Write for Wire {
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.stream).poll_close(cx)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{AHEAD, Ahead};
+
+    fn given(ahead: &mut Ahead, most: usize) -> Vec<u8> {
+        let mut given = Vec::new();
+        ahead.give(most, |bytes| given.extend_from_slice(bytes));
+        given
+    }
+
+    #[test]
+    fn what_is_kept_is_given_in_order_and_its_memory_freed() {
+        let mut ahead = Ahead::default();
+        ahead.keep(b"abc");
+        ahead.keep(b"de");
+        assert_eq!(ahead.room(), AHEAD - 5);
+        assert_eq!(given(&mut ahead, 2), b"ab");
+        ahead.keep(b"f");
+        assert_eq!(given(&mut ahead, 9), b"cdef");
+        assert!(ahead.is_empty());
+        assert_eq!(ahead.0.capacity(), 0);
     }
 }

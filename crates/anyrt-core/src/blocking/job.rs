@@ -2,12 +2,13 @@
 
 use std::any::Any;
 use std::fmt;
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::panic::{AssertUnwindSafe, Location, catch_unwind};
 use std::task::{Context, Poll, Waker};
 
 use super::limiter::Token;
-use crate::context::{self, Setting};
-use crate::scope::node::{self, NodeRef};
+use crate::context::{self, Place, Setting};
+use crate::scope::node::{self, HasNode, Node, NodeRef};
+use crate::scope::scoped::settle;
 use crate::sync::{Arc, Mutex};
 
 type Payload = Box<dyn Any + Send>;
@@ -28,12 +29,17 @@ impl fmt::Debug for Job {
     }
 }
 
-trait AnyJob: Send + Sync {
-    fn run(&self);
+trait AnyJob: HasNode {
+    fn run(self: Arc<Self>);
 }
 
 /// The one allocation of a call: closure in, result out.
+///
+/// It is a place in the scope tree, below the scope that the call is polled in: there it holds until
+/// the closure has returned, and there the closure looks whether it is cancelled. If the future of
+/// the call is handed on to another scope, the place goes with it.
 pub(super) struct JobCell<F, T> {
+    node: Node,
     work: Mutex<Option<Work<F>>>,
     result: Mutex<Outcome<T>>,
 }
@@ -41,10 +47,7 @@ pub(super) struct JobCell<F, T> {
 struct Work<F> {
     closure: F,
     setting: Setting,
-    scope: Option<NodeRef>,
     token: Token,
-    /// The scope that waits until the closure has returned; none if it was told to abandon.
-    held: Option<NodeRef>,
 }
 
 enum Outcome<T> {
@@ -75,27 +78,33 @@ where
     F: FnOnce() -> T + Send + 'static,
     T: Send + 'static,
 {
-    pub(super) fn new(
-        closure: F,
-        setting: Setting,
-        scope: Option<NodeRef>,
-        token: Token,
-        held: Option<NodeRef>,
-    ) -> Arc<Self> {
-        let work = Work { closure, setting, scope, token, held };
-        Arc::new(JobCell { work: Mutex::new(Some(work)), result: Mutex::new(Outcome::Running(None)) })
+    /// `holds`: the scope waits until the closure has returned.
+    #[track_caller]
+    pub(super) fn new(closure: F, setting: Setting, token: Token, holds: bool) -> Arc<Self> {
+        let work = Work { closure, setting, token };
+        let cell = Arc::new(JobCell {
+            node: Node::new(Location::caller()),
+            work: Mutex::new(Some(work)),
+            result: Mutex::new(Outcome::Running(None)),
+        });
+        settle(&cell.place());
+        node::hold_parent(cell.place(), || holds);
+        cell
     }
 
     pub(super) fn job(self: &Arc<Self>) -> Job {
         Job(self.clone())
     }
 
+    pub(super) fn place(self: &Arc<Self>) -> NodeRef {
+        self.clone()
+    }
+
     /// Takes back what no thread could be found for: token and hold are released.
-    pub(super) fn withdraw(&self) {
+    pub(super) fn withdraw(self: &Arc<Self>) {
         let work = self.work.lock().take();
-        if let Some(work) = work {
-            release(work.held);
-        }
+        drop(work);
+        node::end(&self.place());
     }
 
     pub(super) fn poll(&self, cx: &mut Context<'_>) -> Poll<Result<T, Payload>> {
@@ -138,9 +147,9 @@ where
     }
 }
 
-fn release(held: Option<NodeRef>) {
-    if let Some(scope) = held {
-        node::hold(scope, -1);
+impl<F: Send, T: Send> HasNode for JobCell<F, T> {
+    fn node(&self) -> &Node {
+        &self.node
     }
 }
 
@@ -149,24 +158,19 @@ where
     F: FnOnce() -> T + Send + 'static,
     T: Send + 'static,
 {
-    fn run(&self) {
-        let Some(Work { closure, mut setting, scope, token, held }) = self.work.lock().take() else { return };
+    fn run(self: Arc<Self>) {
+        let Some(Work { closure, mut setting, token }) = self.work.lock().take() else { return };
         // What belongs to the caller is dropped before it hears of the end.
+        let mut place = Place::Linked(self.place());
         let ended = catch_unwind(AssertUnwindSafe(|| {
-            context::within(&mut setting, || match scope {
-                Some(scope) => {
-                    let mut place = context::Place::Linked(scope);
-                    context::inside(&mut place, closure)
-                }
-                None => closure(),
-            })
+            context::within(&mut setting, || context::inside(&mut place, closure))
         }));
         drop(setting);
         drop(token);
         // A value that nobody wants, or a waker, may panic: that must not cost the pool a thread.
         let told = catch_unwind(AssertUnwindSafe(|| {
             self.finish(ended);
-            release(held);
+            node::hold_parent(self.place(), || false);
         }));
         if let Err(payload) = told {
             tracing::error!(

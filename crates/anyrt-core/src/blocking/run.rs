@@ -10,7 +10,8 @@ use super::job::{Job, JobCell};
 use super::limiter::{Acquire, CapacityLimiter, Token};
 use crate::context::{self, Setting};
 use crate::handle::Handle;
-use crate::scope::node;
+use crate::scope::node::{self, NodeRef};
+use crate::scope::scoped::settle;
 use crate::sync::Arc;
 
 /// Runs `job` in a thread, and waits for it without blocking the thread of the caller.
@@ -100,7 +101,7 @@ pub struct BlockingCall<F, T> {
 enum State<F, T> {
     New(Option<RunBlocking<F>>),
     Acquiring { acquire: Acquire, job: Option<F>, handle: Handle },
-    Running(Arc<JobCell<F, T>>),
+    Running { cell: Arc<JobCell<F, T>>, place: NodeRef },
     Ended,
 }
 
@@ -129,10 +130,13 @@ where
                     let Poll::Ready(token) = Pin::new(acquire).poll(cx) else { return Poll::Pending };
                     let Some(job) = job.take() else { unreachable!("a call is submitted once") };
                     let cell = submit(handle, job, token, this.abandon);
-                    this.state = State::Running(cell);
+                    let place = cell.place();
+                    this.state = State::Running { cell, place };
                 }
-                State::Running(cell) => {
+                State::Running { cell, place } => {
+                    settle(place);
                     let Poll::Ready(result) = cell.poll(cx) else { return Poll::Pending };
+                    node::end(place);
                     this.state = State::Ended;
                     return Poll::Ready(result.unwrap_or_else(|payload| resume_unwind(payload)));
                 }
@@ -152,13 +156,9 @@ where
         locals: context::locals(),
         handle: Some(handle.clone()),
         in_job: true,
+        polling: false,
     };
-    let scope = context::top();
-    let held = if abandon { None } else { scope.clone() };
-    if let Some(scope) = &held {
-        node::hold(scope.clone(), 1);
-    }
-    let cell = JobCell::new(job, setting, scope, token, held);
+    let cell = JobCell::new(job, setting, token, !abandon);
     if let Err((refused, error)) = hand_over(handle, cell.job()) {
         drop(refused);
         cell.withdraw();
@@ -176,8 +176,9 @@ fn hand_over(handle: &Handle, job: Job) -> Result<(), (Job, std::io::Error)> {
 
 impl<F, T> Drop for BlockingCall<F, T> {
     fn drop(&mut self) {
-        if let State::Running(cell) = &self.state {
+        if let State::Running { cell, place } = &self.state {
             cell.abandon();
+            node::end(place);
         }
     }
 }
@@ -193,7 +194,7 @@ impl<F, T> fmt::Debug for BlockingCall<F, T> {
         let state = match &self.state {
             State::New(_) => "new",
             State::Acquiring { .. } => "waiting for a token",
-            State::Running(_) => "running",
+            State::Running { .. } => "running",
             State::Ended => "ended",
         };
         f.debug_struct("BlockingCall").field("state", &state).finish()

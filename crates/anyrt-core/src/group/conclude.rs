@@ -60,14 +60,15 @@ impl<T> Host<T> {
     ) -> Poll<Result<T, GroupError>> {
         let node = group.as_node();
         if let Some(cut) = &self.cut {
-            // Moved out of the cancelled scope it has an answer after all.
             if node.node().is_cut_from_outside() {
                 return wait_to_be_dropped(cx);
             }
+            // Moved out of the cancelled scope, it has an answer after all.
             let cut = cut.clone();
             self.done = true;
+            let result = self.output.take().ok_or_else(|| GroupError::from_cancelled(cut));
             node::end(&node);
-            return Poll::Ready(Err(GroupError::from_cancelled(cut)));
+            return Poll::Ready(result);
         }
         let Some(Toll { mut errors, panics }) = group.close_or_wait(cx.waker()) else {
             return Poll::Pending;

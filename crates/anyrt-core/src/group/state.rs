@@ -9,7 +9,7 @@ use super::error::ChildError;
 use crate::scope::node::{self, HasNode, Node, NodeRef};
 use crate::scope::{Cancelled, Cause};
 use crate::sync::{Arc, Mutex};
-use crate::task::TaskId;
+use crate::task::{TaskId, panic_message};
 use crate::wake::WakeList;
 
 type Payload = Box<dyn Any + Send>;
@@ -24,6 +24,8 @@ pub(crate) enum Policy {
     InPlace,
     /// The root of a run: a failure is nobody else's matter; a panic belongs to the handle.
     EachForItself,
+    /// The root of a runtime that was adopted: the same, and nobody asks at the end.
+    Detached,
 }
 
 /// The shared part of a group. It is a node of the scope tree: the scope that its children and its
@@ -135,7 +137,12 @@ impl GroupState {
     /// Records an error and, if that is the policy, cancels the siblings and the body.
     pub(crate) fn fail(self: &Arc<Self>, mut error: ChildError) {
         error.note_echo(self.node.is_cancelled());
-        self.core.lock().errors.push(error);
+        if self.is_root() {
+            tracing::error!(%error, "a task at the root failed");
+        }
+        if self.policy != Policy::Detached {
+            self.core.lock().errors.push(error);
+        }
         self.cancel_siblings();
     }
 
@@ -146,20 +153,31 @@ impl GroupState {
                 self.panicked_unheard(payload);
                 None
             }
-            Policy::EachForItself => Some(payload),
+            Policy::EachForItself | Policy::Detached => Some(payload),
         }
     }
 
     /// Records a panic that nobody else will hear of.
     pub(crate) fn panicked_unheard(self: &Arc<Self>, payload: Payload) {
-        self.core.lock().panics.push(payload);
+        if self.is_root() {
+            let panic = panic_message(&*payload);
+            tracing::error!(panic, "a task at the root panicked, and nobody has its handle");
+        }
+        if self.policy != Policy::Detached {
+            self.core.lock().panics.push(payload);
+        }
         self.cancel_siblings();
     }
 
     fn cancel_siblings(self: &Arc<Self>) {
-        if self.policy != Policy::EachForItself {
+        if !self.is_root() {
             self.cancel_for(Cause::SiblingFailed);
         }
+    }
+
+    /// Whether nobody's block stands around it, so that failures are each task's own matter.
+    pub(crate) fn is_root(&self) -> bool {
+        matches!(self.policy, Policy::EachForItself | Policy::Detached)
     }
 
     #[track_caller]

@@ -32,6 +32,8 @@ const ENDED: u8 = 1 << 4;
 const TASK_ROOT: u8 = 1 << 5;
 /// Its timer has fired and was not looked at yet.
 const TIMER: u8 = 1 << 6;
+/// The last hold inside went away since the current poll began, or before it.
+const RELEASED: u8 = 1 << 7;
 
 /// Whatever has a place in the tree: a scope, a task, a group.
 pub(crate) trait HasNode: Send + Sync {
@@ -76,6 +78,8 @@ struct State {
     holds_parent: bool,
     /// Whether it is counted among the holds of its parent, or would be if it had one.
     told: bool,
+    /// It was kept for one more poll because the last hold went away during the one before.
+    kept_once: bool,
     own_deadline: u64,
     /// The time that was asked for, if the deadline was given as one.
     after: Option<Duration>,
@@ -193,6 +197,7 @@ impl Node {
                 holds: 0,
                 holds_parent: false,
                 told: false,
+                kept_once: false,
                 own_deadline,
                 after,
                 waker: None,
@@ -332,6 +337,13 @@ impl Node {
         }
     }
 
+    /// A poll begins: what was released before it, the future will see.
+    pub(crate) fn begin_poll(&self) {
+        if self.bits() & RELEASED != 0 {
+            self.bits.fetch_and(!RELEASED, Ordering::AcqRel);
+        }
+    }
+
     /// Decides about a future of this node that was just polled and is pending.
     ///
     /// `resolves`: a drop point that ends when it is cancelled from outside (a branch, a child)
@@ -343,16 +355,25 @@ impl Node {
             return if gone { Verdict::Resolve } else { Verdict::Stay };
         }
         let mut wakes = WakeList::default();
-        let (held, parent) = {
+        let (held, released, parent) = {
             let mut state = self.state.lock();
             let held = state.holds > 0;
             if held && let Some(rare) = &mut state.rare {
                 wakes.append(&mut rare.parked);
             }
-            (held, state.parent.clone())
+            let released = !held && self.bits() & RELEASED != 0 && !state.kept_once;
+            state.kept_once = released;
+            (held, released, state.parent.clone())
         };
         if held {
             wakes.wake();
+            return Verdict::Stay;
+        }
+        if released {
+            // Another thread has ended a hold after the future was polled. What that brought (a
+            // result, the errors of a group) must be seen before anything is dropped. Once: what
+            // begins and ends a hold in each poll would stay for ever.
+            waker.wake_by_ref();
             return Verdict::Stay;
         }
         if !inherited(bits) || resolves {
@@ -402,7 +423,7 @@ impl Node {
 impl State {
     /// Whether it is a hold for its parent. The root of a task is none: its group holds instead.
     fn tells(&self, bits: u8) -> bool {
-        (self.holds > 0 || self.holds_parent || bits & SHIELD != 0) && bits & TASK_ROOT == 0
+        (self.holds > 0 || self.holds_parent || shielded(bits)) && bits & TASK_ROOT == 0
     }
 
     /// Collects whom it concerns that the node is cancelled now, or is not any more.
@@ -626,8 +647,11 @@ fn update_one(
     let mut state = node.state.lock();
     let held = state.holds > 0;
     apply(&mut state);
-    if held && state.holds <= 0 && node.is_cancelled() {
-        wakes.take(&mut state.waker);
+    if held && state.holds <= 0 {
+        node.bits.fetch_or(RELEASED, Ordering::AcqRel);
+        if node.is_cancelled() {
+            wakes.take(&mut state.waker);
+        }
     }
     let tells = state.tells(node.bits());
     if tells == state.told {

@@ -166,6 +166,7 @@ impl Seat {
     pub(crate) fn settle(&mut self) {
         let Place::Linked(node) = &self.place else { return };
         settle(node);
+        node.node().begin_poll();
         if let Some(armed) = &mut self.timer
             && node.node().take_timer_fired()
             && armed.poll(node)
@@ -283,7 +284,7 @@ impl Seat {
 }
 
 /// Moves a node below the scope that its future is polled in: a future may be handed on.
-fn settle(node: &NodeRef) {
+pub(crate) fn settle(node: &NodeRef) {
     if context::with_top(|top| node.node().is_under(top)) {
         return;
     }

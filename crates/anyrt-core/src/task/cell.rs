@@ -79,6 +79,7 @@ impl<F: Future, T> TaskCell<F, T> {
     /// Polls the future by the rule of cancellation; how it ended, when it did.
     fn advance(&self, mut future: Pin<&mut Option<F>>, cx: &mut Context<'_>) -> Option<End<T>> {
         let inner = future.as_mut().as_pin_mut()?;
+        self.node.begin_poll();
         let polled = catch_unwind(AssertUnwindSafe(|| match inner.poll(cx) {
             Poll::Ready(output) => Some((self.settle)(output)),
             Poll::Pending => None,
@@ -143,8 +144,9 @@ where
                 Err(Why::Panicked(message, Mutex::new(kept)))
             }
             End::Lost => {
-                let label = self.info.label();
-                self.group.fail(ChildError::of_task(label.clone(), Lost::new(label.to_string()).into()));
+                if !self.group.is_root() {
+                    self.fail_lost();
+                }
                 Err(Why::NotStarted)
             }
         };
@@ -162,14 +164,26 @@ where
         }
     }
 
-    /// A result that nobody will ask for. Only a panic that no group keeps must not be lost.
+    /// A result that nobody will ask for. What no group has must not be lost: at the root a panic,
+    /// and that the runtime has dropped the task.
     fn unwanted(&self, result: Result<T, TaskEnded>) {
-        if let Err(ended) = result
-            && ended.is_panic()
-            && let Some(payload) = ended.into_panic()
-        {
-            self.group.panicked_unheard(payload);
+        if !self.group.is_root() {
+            return;
         }
+        match result {
+            Err(ended) if ended.is_not_started() => self.fail_lost(),
+            Err(ended) => {
+                if let Some(payload) = ended.into_panic() {
+                    self.group.panicked_unheard(payload);
+                }
+            }
+            Ok(_) => (),
+        }
+    }
+
+    fn fail_lost(&self) {
+        let label = self.info.label();
+        self.group.fail(ChildError::of_task(label.clone(), Lost::new(label.to_string()).into()));
     }
 }
 

@@ -1,0 +1,295 @@
+//! What asks for the current runtime: the functions of the core, after the foreign runtimes that
+//! this build knows were made known to it.
+//!
+//! The core depends on no runtime, so somebody has to tell it how tokio is found, before the first
+//! question; and a library cannot run code before `main` without unsafe code. So each function that
+//! may ask goes through here: one load of an atomic in front of the core's function.
+
+use std::future::Future;
+use std::time::{Duration, Instant};
+
+use anyrt_core::{
+    BoxError, FailAfter, GroupError, Handle, Interval, MoveOnAfter, Run, RunBlocking, RunError, Sleep,
+    TaskGroup, TaskHandle,
+};
+
+/// Lets [`Handle::current`] find the runtimes that this build knows and anyrt has not started: with
+/// the feature `tokio`, the tokio runtime that is entered on the thread that asks.
+///
+/// **Every function of this crate does so by itself.** Only a program which anyrt did not start, and
+/// in which the very first use of anyrt is an associated function of a type (`TcpListener::bind`,
+/// `CancelScope::new`, `Handle::current`), has to call it before; [`current_handle`] and
+/// [`embed`](crate::embed) are such programs' usual first call, and do.
+pub fn init() {
+    #[cfg(feature = "tokio")]
+    {
+        static ONCE: std::sync::Once = std::sync::Once::new();
+        ONCE.call_once(|| Handle::register_finder(anyrt_tokio::find));
+    }
+}
+
+/// Whether a run can be started on this thread: not while a task is being polled.
+pub(crate) fn check_not_polling() -> Result<(), RunError> {
+    #[cfg(feature = "tokio")]
+    if anyrt_tokio::polling() {
+        return Err(RunError::Nested);
+    }
+    Run::check_here()
+}
+
+/// The current handle: [`Handle::current`], which also finds a foreign runtime as the first call.
+///
+/// # Panics
+///
+/// Outside of any runtime, naming the caller and the cure.
+#[track_caller]
+pub fn current_handle() -> Handle {
+    init();
+    Handle::current()
+}
+
+/// Spawns a task at the root of the run, which waits for it at its end; see [`Handle::spawn`].
+///
+/// In a program that anyrt did not start, nothing waits for it, unless [`embed`] is around.
+///
+/// # Panics
+///
+/// Outside of any runtime, naming the caller and the cure.
+#[track_caller]
+pub fn spawn<F>(future: F) -> TaskHandle<F::Output>
+where
+    F: Future + Send + 'static,
+    F::Output: Send + 'static,
+{
+    current_handle().spawn(future)
+}
+
+/// Waits for `duration`, counted from the first poll. Zero is a [`checkpoint`](crate::checkpoint).
+///
+/// # Panics
+///
+/// When polled outside of any runtime, naming the caller and the cure.
+///
+/// # Cancel safety
+///
+/// Nothing is lost.
+#[track_caller]
+pub fn sleep(duration: Duration) -> Sleep {
+    init();
+    anyrt_core::sleep(duration)
+}
+
+/// Waits until `deadline` on the runtime's clock; one that has passed is a checkpoint.
+///
+/// # Panics, cancel safety
+///
+/// As [`sleep`].
+#[track_caller]
+pub fn sleep_until(deadline: Instant) -> Sleep {
+    init();
+    anyrt_core::sleep_until(deadline)
+}
+
+/// Ticks every `period`: the first time at once, on every backend.
+///
+/// A tick that comes late does not move the later ones; those that were missed altogether are
+/// skipped.
+///
+/// # Panics
+///
+/// When `period` is zero; [`Interval::tick`] when polled outside of any runtime.
+#[track_caller]
+pub fn interval(period: Duration) -> Interval {
+    init();
+    anyrt_core::interval(period)
+}
+
+/// The current instant of the runtime's clock.
+///
+/// # Panics
+///
+/// Outside of any runtime, naming the caller and the cure.
+#[track_caller]
+pub fn now() -> Instant {
+    init();
+    anyrt_core::now()
+}
+
+/// Runs `job` in a thread, and waits for it without blocking the thread of the caller.
+///
+/// First a checkpoint, then a token of a [`CapacityLimiter`](crate::CapacityLimiter) (that of the
+/// run, 40 by default), then the pool. The context (handle, scope, task-locals) goes with it and
+/// does not come back.
+///
+/// ```
+/// anyrt::run(async {
+///     let sum = anyrt::run_blocking(|| (1..=10).sum::<u32>()).await;
+///     assert_eq!(sum, 55);
+/// });
+/// ```
+///
+/// # Panics
+///
+/// With the panic of `job`; outside of any runtime, naming the caller and the cure; when no thread
+/// can be started.
+///
+/// # Cancel safety
+///
+/// Cancelled before it has a token, it never runs. Cancelled while it runs, the scope waits, and the
+/// result is returned; told to [`abandon_on_cancel`](RunBlocking::abandon_on_cancel), it is left at
+/// once. What was accepted by the pool always runs to its end, and keeps its token until then; also
+/// when this future is dropped by foreign code.
+#[track_caller]
+pub fn run_blocking<F, T>(job: F) -> RunBlocking<F>
+where
+    F: FnOnce() -> T + Send + 'static,
+    T: Send + 'static,
+{
+    init();
+    anyrt_core::run_blocking(job)
+}
+
+/// Runs `future` for at most `limit`; `None` when the time ran out before it had ended.
+///
+/// The time counts from the first poll, with one read of the clock; a future that is ready at once
+/// costs no timer. `None` for `limit` never fires, zero fires at the first checkpoint.
+///
+/// # Panics
+///
+/// When polled outside of any runtime, naming the caller and the cure.
+///
+/// # Cancel safety
+///
+/// Dropped by foreign code, `future` is dropped with it.
+#[track_caller]
+pub fn move_on_after<F: Future>(limit: impl Into<Option<Duration>>, future: F) -> MoveOnAfter<F> {
+    init();
+    anyrt_core::move_on_after(limit, future)
+}
+
+/// As [`move_on_after`], with an instant on the runtime's clock.
+#[track_caller]
+pub fn move_on_at<F: Future>(deadline: impl Into<Option<Instant>>, future: F) -> MoveOnAfter<F> {
+    init();
+    anyrt_core::move_on_at(deadline, future)
+}
+
+/// Runs `future` for at most `limit`, else fails with [`TimedOut`](crate::TimedOut).
+///
+/// Otherwise as [`move_on_after`]. Whether it timed out is decided by what cancelled it, not by
+/// looking at the clock afterwards.
+#[track_caller]
+pub fn fail_after<F: Future>(limit: impl Into<Option<Duration>>, future: F) -> FailAfter<F> {
+    init();
+    anyrt_core::fail_after(limit, future)
+}
+
+/// As [`fail_after`], with an instant on the runtime's clock.
+#[track_caller]
+pub fn fail_at<F: Future>(deadline: impl Into<Option<Instant>>, future: F) -> FailAfter<F> {
+    init();
+    anyrt_core::fail_at(deadline, future)
+}
+
+/// Runs `body` with a group whose children are real tasks; left only when every child has ended.
+///
+/// The first child that fails or panics cancels its siblings and the body at that moment. The body's
+/// value comes back when it ended and nothing failed. A body whose own end can be an error is for
+/// [`try_task_group`].
+///
+/// ```
+/// use std::io;
+///
+/// let answer = anyrt::run(anyrt::task_group(async |tg| {
+///     tg.spawn(async { println!("a child") });
+///     tg.try_spawn(async { Err::<(), _>(io::Error::other("no")) });
+///     42
+/// }));
+/// assert_eq!(answer.unwrap_err().to_string(), "no");
+/// ```
+///
+/// # Errors
+///
+/// [`GroupError`]: what failed, in order of occurrence, or that the group itself was cancelled.
+///
+/// # Panics
+///
+/// With the first panic of a child or of the body, when all children have ended; outside of any
+/// runtime, naming the caller and the cure.
+///
+/// # Cancel safety
+///
+/// Dropped by foreign code (`select!`, an abort), the body is dropped with its owner; the children
+/// are cancelled, and the nearest open group around, else the root of the run, waits for them and
+/// gets their errors.
+#[track_caller]
+pub fn task_group<F, T>(body: F) -> impl Future<Output = Result<T, GroupError>>
+where
+    F: AsyncFnOnce(TaskGroup) -> T,
+{
+    init();
+    anyrt_core::task_group(body)
+}
+
+/// As [`task_group`], with a body that ends in a `Result`: its error fails the group like a child's.
+///
+/// ```
+/// let answer = anyrt::run(anyrt::try_task_group(async |tg| {
+///     let one = tg.spawn(async { 1 });
+///     let two = tg.try_spawn(async { "2".parse::<u32>() });
+///     Ok(one.await? + two.await?)
+/// }))?;
+/// assert_eq!(answer, 3);
+/// # Ok::<(), anyrt::GroupError>(())
+/// ```
+///
+/// # Errors
+///
+/// As [`task_group`]; the body's own error is among them. One that a handle gave it (`handle.await?`)
+/// only repeats what the group has, and is not counted again.
+///
+/// # Panics, cancel safety
+///
+/// As [`task_group`].
+#[track_caller]
+pub fn try_task_group<F, T>(body: F) -> impl Future<Output = Result<T, GroupError>>
+where
+    F: AsyncFnOnce(TaskGroup) -> Result<T, BoxError>,
+{
+    init();
+    anyrt_core::try_task_group(body)
+}
+
+/// Runs `main` as the root of a run inside a program whose runtime somebody else drives, and then
+/// everything that it has spawned.
+///
+/// What [`run`](crate::run) promises for the end of a run holds here for the end of this future.
+///
+/// # Panics
+///
+/// With the panic of `main`, or of a root task whose handle was dropped; with what
+/// [`RunError::Unhandled`] says; outside of any runtime, naming the caller and the cure.
+///
+/// # Cancel safety
+///
+/// Dropped, `main` is dropped, and the root's tasks are cancelled; nobody waits for them.
+#[track_caller]
+pub fn embed<F: Future>(main: F) -> impl Future<Output = F::Output> {
+    init();
+    anyrt_core::embed(main)
+}
+
+/// As [`embed`], with an error in place of a panic where there is no panic to be resumed.
+///
+/// # Errors
+///
+/// [`RunError::Unhandled`].
+///
+/// # Panics, cancel safety
+///
+/// As [`embed`].
+#[track_caller]
+pub fn try_embed<F: Future>(main: F) -> impl Future<Output = Result<F::Output, RunError>> {
+    init();
+    anyrt_core::try_embed(main)
+}

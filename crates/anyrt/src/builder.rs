@@ -1,0 +1,172 @@
+//! Starting a run: [`run`], [`run_on`], [`Builder`].
+
+use std::env;
+use std::future::Future;
+use std::io;
+use std::num::NonZeroUsize;
+
+use anyrt_core::{Run, RunError};
+
+use crate::ambient;
+use crate::backend::Backend;
+
+/// Runs `main` to its end on this thread, and then everything that it has spawned.
+///
+/// The runtime is the one that the environment variable `ANYRT_BACKEND` names, else the first that
+/// is compiled in of tokio, smol, async-std. [`run_on`] and [`Builder`] name one in the code.
+///
+/// Tasks at the root that are alive when `main` has ended are cancelled, cleaned up and awaited.
+///
+/// ```
+/// let answer = anyrt::run(async {
+///     let question = anyrt::spawn(async { 6 * 7 });
+///     question.await
+/// })?;
+/// assert_eq!(answer, 42);
+/// # Ok::<(), anyrt::TaskEnded>(())
+/// ```
+///
+/// # Panics
+///
+/// With the panic of `main`, or of a root task whose handle was dropped. With a [`RunError`]: inside
+/// a task (also a plain tokio one), where [`embed`](crate::embed) is the way; when no backend, or not
+/// the one that was asked for, is compiled in. [`try_run`] gives an error for these.
+#[track_caller]
+pub fn run<F: Future>(main: F) -> F::Output {
+    Builder::new().run(main)
+}
+
+/// As [`run`], with an error in place of a panic where there is no panic to be resumed.
+///
+/// # Errors
+///
+/// [`RunError`].
+///
+/// # Panics
+///
+/// With the panic of `main`, or of a root task whose handle was dropped.
+pub fn try_run<F: Future>(main: F) -> Result<F::Output, RunError> {
+    Builder::new().try_run(main)
+}
+
+/// As [`run`], on `backend`, whatever the environment says.
+///
+/// # Panics
+///
+/// As [`run`].
+#[track_caller]
+pub fn run_on<F: Future>(backend: Backend, main: F) -> F::Output {
+    Builder::new().backend(backend).run(main)
+}
+
+/// As [`try_run`], on `backend`, whatever the environment says.
+///
+/// # Errors, panics
+///
+/// As [`try_run`].
+pub fn try_run_on<F: Future>(backend: Backend, main: F) -> Result<F::Output, RunError> {
+    Builder::new().backend(backend).try_run(main)
+}
+
+/// A run with something to say about it.
+///
+/// ```
+/// let names = anyrt::Builder::new().name("app").threads(2).blocking_limit(8);
+/// names.run(async {
+///     let thread = anyrt::run_blocking(|| std::thread::current().name().map(str::to_owned)).await;
+///     assert!(thread.is_some_and(|name| name.starts_with("app")));
+/// });
+/// ```
+#[derive(Debug, Clone, Default)]
+#[must_use = "nothing runs until `run` or `try_run` is called"]
+pub struct Builder {
+    backend: Option<Backend>,
+    threads: Option<usize>,
+    name: Option<String>,
+    blocking_limit: Option<usize>,
+}
+
+impl Builder {
+    /// As [`run`] does it.
+    pub fn new() -> Builder {
+        Builder::default()
+    }
+
+    /// The backend, whatever the environment says.
+    pub fn backend(mut self, backend: Backend) -> Builder {
+        self.backend = Some(backend);
+        self
+    }
+
+    /// How many threads poll tasks; by default as many as there are cores. The thread that calls
+    /// [`run`](Builder::run) polls the main future and is not counted.
+    ///
+    /// It is ignored by [`Backend::TokioCurrentThread`], which has none, and by
+    /// [`Backend::AsyncStd`], which obeys only the environment variable `ASYNC_STD_THREAD_COUNT`.
+    /// Zero is an error of the run.
+    pub fn threads(mut self, threads: usize) -> Builder {
+        self.threads = Some(threads);
+        self
+    }
+
+    /// The name of the run; its threads are named after it. `anyrt` by default.
+    pub fn name(mut self, name: impl Into<String>) -> Builder {
+        self.name = Some(name.into());
+        self
+    }
+
+    /// How many blocking calls may run at once by the default limiter; 40 by default.
+    ///
+    /// Zero is an error of the run.
+    pub fn blocking_limit(mut self, limit: usize) -> Builder {
+        self.blocking_limit = Some(limit);
+        self
+    }
+
+    /// Starts the runtime and runs `main`; see [`run`].
+    ///
+    /// # Panics
+    ///
+    /// As [`run`].
+    #[track_caller]
+    pub fn run<F: Future>(self, main: F) -> F::Output {
+        match self.try_run(main) {
+            Ok(output) => output,
+            Err(error) => panic!("{error}"),
+        }
+    }
+
+    /// Starts the runtime and runs `main`; see [`try_run`].
+    ///
+    /// # Errors
+    ///
+    /// [`RunError`]; [`RunError::Start`] for a zero, too.
+    ///
+    /// # Panics
+    ///
+    /// As [`try_run`].
+    pub fn try_run<F: Future>(self, main: F) -> Result<F::Output, RunError> {
+        ambient::init();
+        // Before anything is started: in a task the start of a runtime would be in vain.
+        ambient::check_not_polling()?;
+        let environment = env::var_os("ANYRT_BACKEND").map(|name| name.to_string_lossy().into_owned());
+        let backend = Backend::choose(self.backend, environment.as_deref())?;
+        let threads = self.threads.map(|threads| positive("threads", threads)).transpose()?;
+        let limit = self.blocking_limit.map(|limit| positive("blocking_limit", limit)).transpose()?;
+        let name = self.name.as_deref().unwrap_or("anyrt");
+        let mut run = Run::new(backend.start(threads, name)?).name(name);
+        if let Some(limit) = limit {
+            run = run.blocking_limit(limit);
+        }
+        run.try_run(main)
+    }
+}
+
+fn positive(what: &str, number: usize) -> Result<NonZeroUsize, RunError> {
+    NonZeroUsize::new(number).ok_or_else(|| {
+        RunError::Start(io::Error::new(
+            io::ErrorKind::InvalidInput,
+            format!("`{what}` is zero, and must be at least one"),
+        ))
+    })
+}

@@ -1,0 +1,17 @@
+//! Structured concurrency on any async runtime.
+#![forbid(unsafe_code)]
+
+mod ambient;
+mod backend;
+mod builder;
+pub mod sync;
+
+// What is ambient comes from here, the rest from the core: a name of one's own goes before a glob.
+pub use ambient::{
+    current_handle, embed, fail_after, fail_at, init, interval, move_on_after, move_on_at, now, run_blocking,
+    sleep, sleep_until, spawn, task_group, try_embed, try_task_group,
+};
+#[doc(inline)]
+pub use anyrt_core::*;
+pub use backend::Backend;
+pub use builder::{Builder, run, run_on, try_run, try_run_on};
