@@ -56,7 +56,7 @@ pub enum Obligation {
     Listeners,
     /// [`Runtime::datagram`]: adopts a std datagram socket.
     Datagrams,
-    /// [`Runtime::shutdown`]: tasks that come later are dropped at once.
+    /// [`Runtime::shutdown`]: tasks that come later are dropped at once, unless nothing ends the runtime.
     Shutdown,
 }
 

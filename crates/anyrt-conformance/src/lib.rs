@@ -7,6 +7,7 @@
 //! ```
 //! # mod own { pub fn runtime() -> std::sync::Arc<dyn anyrt_conformance::Runtime> { unimplemented!() } }
 //! anyrt_conformance::suite!(on_my_runtime, || own::runtime());
+//! # fn main() {}
 //! ```
 //!
 //! makes one test per case, each on a new runtime and under a watchdog. A case that hangs is reported

@@ -188,7 +188,7 @@ macro_rules! for_each_case {
                 bare rt_obligation_each_of_two_waiting_accepts_gets_a_connection [Listeners];
                 bare rt_obligation_an_accept_that_is_dropped_loses_no_connection [Listeners];
                 bare rt_obligation_datagrams_arrive_whole_and_name_their_sender [Datagrams];
-                bare rt_obligation_a_runtime_that_has_ended_drops_later_tasks [Shutdown];
+                bare rt_obligation_after_the_shutdown_a_task_is_dropped_at_once_or_runs [Shutdown];
             }
         }
     };

@@ -6,6 +6,7 @@
 /// ```
 /// # mod own { pub fn runtime() -> std::sync::Arc<dyn anyrt_conformance::Runtime> { unimplemented!() } }
 /// anyrt_conformance::suite!(on_my_runtime, || own::runtime());
+/// # fn main() {}
 /// ```
 ///
 /// A test that fails names the case and what it needs of the runtime; one that hangs fails after
