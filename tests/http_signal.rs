@@ -30,7 +30,8 @@ async fn sigterm_finishes_what_was_begun() {
     let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
     // From here on the signal does not kill the process.
     let mut heard = pin!(anyrt::signal::terminate());
-    poll_fn(|cx| Poll::Ready(assert!(heard.as_mut().poll(cx).is_pending()))).await;
+    let polled = poll_fn(|cx| Poll::Ready(heard.as_mut().poll(cx).is_pending()));
+    assert!(polled.await);
 
     let (begun, go) = (Event::new(), Event::new());
     let app = App::new().get("/", {
