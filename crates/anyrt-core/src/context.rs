@@ -273,16 +273,29 @@ impl Wake for ScopeNode {
 }
 
 /// Makes `place` the innermost scope while `run` runs, and takes it back, also when `run` unwinds.
+#[inline]
 pub(crate) fn inside<R>(place: &mut Place, run: impl FnOnce() -> R) -> R {
     struct Leave<'a>(&'a mut Place);
     impl Drop for Leave<'_> {
+        #[inline]
         fn drop(&mut self) {
-            if let Some(place) = CURRENT.with_borrow_mut(|current| current.scopes.pop()) {
-                *self.0 = place;
-            }
+            CURRENT.with_borrow_mut(|current| {
+                // One that nobody needed was copied, and needs no way back.
+                if let Some(Place::Linked(_)) = current.scopes.last()
+                    && let Some(place) = current.scopes.pop()
+                {
+                    *self.0 = place;
+                } else {
+                    let below = current.scopes.len().saturating_sub(1);
+                    current.scopes.truncate(below);
+                }
+            });
         }
     }
-    let entered = std::mem::replace(place, Place::Lazy(Lazy::NOWHERE));
+    let entered = match *place {
+        Place::Lazy(lazy) => Place::Lazy(lazy),
+        Place::Linked(_) => std::mem::replace(place, Place::Lazy(Lazy::NOWHERE)),
+    };
     CURRENT.with_borrow_mut(|current| current.scopes.push(entered));
     let _leave = Leave(place);
     run()

@@ -43,6 +43,9 @@ pin_project! {
     impl<F> PinnedDrop for Scoped<F> {
         fn drop(this: Pin<&mut Self>) {
             let mut this = this.project();
+            if this.seat.ended {
+                return;
+            }
             let panicked = if this.inner.is_some() {
                 catch_unwind(AssertUnwindSafe(|| {
                     context::inside(&mut this.seat.place, || this.inner.set(None));
@@ -163,8 +166,15 @@ impl Seat {
     }
 
     /// Before a poll: moves the node below the scope that it is polled in, and looks at its timer.
+    #[inline]
     pub(crate) fn settle(&mut self) {
-        let Place::Linked(node) = &self.place else { return };
+        if let Place::Linked(_) = &self.place {
+            self.settle_linked();
+        }
+    }
+
+    fn settle_linked(&mut self) {
+        let node = self.place.node();
         settle(node);
         node.node().begin_poll();
         if let Some(armed) = &mut self.timer
@@ -251,6 +261,7 @@ impl Seat {
         self.place = Place::Lazy(Lazy::NOWHERE);
     }
 
+    #[inline]
     pub(crate) fn end(&mut self) {
         self.timer = None;
         self.ended = true;
