@@ -33,7 +33,8 @@ pub type Finder = fn() -> Option<Arc<dyn Runtime>>;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error(
     "no runtime here: start one with `anyrt::run(async {{ .. }})` or `#[anyrt::main]`, \
-     call this from inside a task or a blocking job of it, or pass a `Handle` to this thread; \
+     open a root in a tokio program with `anyrt::embed(async {{ .. }}).await`, \
+     call this from inside a task or a blocking job, or pass a `Handle` to this thread; \
      in a program that anyrt did not start, call `anyrt::init()` first"
 )]
 pub struct NoRuntime;

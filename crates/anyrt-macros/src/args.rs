@@ -81,7 +81,10 @@ impl Parse for Arg {
     fn parse(input: ParseStream<'_>) -> syn::Result<Self> {
         let key = input.call(Ident::parse_any)?;
         input.parse::<Token![=]>()?;
-        Ok(Arg { key, value: input.parse()? })
+        let value = input.parse().map_err(|error| {
+            syn::Error::new(error.span(), "a string in quotes or a number is expected here")
+        })?;
+        Ok(Arg { key, value })
     }
 }
 

@@ -29,7 +29,7 @@ impl Function {
     /// with an empty function of that name, so that it is the only complaint.
     pub(crate) fn read(item: TokenStream, attribute: &str) -> Result<Function, TokenStream> {
         let function: Function = syn::parse2(item).map_err(|error| {
-            let text = format!("`{attribute}` stands on an async function: {error}");
+            let text = format!("`{attribute}` stands on an async function with a body");
             syn::Error::new(error.span(), text).into_compile_error()
         })?;
         match function.complaint() {

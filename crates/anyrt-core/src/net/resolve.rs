@@ -1,5 +1,6 @@
 //! Names to addresses.
 
+use std::future::Future;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6, ToSocketAddrs};
 use std::sync::OnceLock;
@@ -98,15 +99,18 @@ impl ToAddresses for (&str, u16) {
 }
 
 /// Tries each address; the last error, if none will do.
-pub(super) async fn first<A, T>(
-    addresses: A,
-    mut attempt: impl AsyncFnMut(SocketAddr) -> io::Result<T>,
+///
+/// The attempts borrow nothing, and the addresses are resolved before: else the compiler does not see
+/// that the future is `Send`.
+pub(super) async fn first<F, T>(
+    addresses: Vec<SocketAddr>,
+    mut attempt: impl FnMut(SocketAddr) -> F,
 ) -> io::Result<T>
 where
-    A: ToAddresses,
+    F: Future<Output = io::Result<T>>,
 {
     let mut last = None;
-    for address in addresses.to_addresses().await? {
+    for address in addresses {
         match attempt(address).await {
             Ok(done) => return Ok(done),
             Err(error) => last = Some(io::Error::new(error.kind(), format!("{address}: {error}"))),

@@ -1,6 +1,6 @@
 //! TCP.
 
-use std::future::Future;
+use std::future::{Future, ready};
 use std::io;
 use std::net::SocketAddr;
 use std::panic::Location;
@@ -42,10 +42,12 @@ impl TcpStream {
         let called = Location::caller();
         async move {
             let handle = Handle::current_for(called);
-            first(address, async |address| {
-                let address = Address::Tcp(address);
-                let io = leaf(true, handle.runtime().connect(&address)).await?;
-                Ok(TcpStream { io })
+            first(address.to_addresses().await?, |address| {
+                let (runtime, address) = (handle.runtime().clone(), Address::Tcp(address));
+                async move {
+                    let io = leaf(true, runtime.connect(&address)).await?;
+                    Ok(TcpStream { io })
+                }
             })
             .await
         }
@@ -120,7 +122,10 @@ impl TcpListener {
         let called = Location::caller();
         async move {
             let handle = Handle::current_for(called);
-            first(address, async |address| adopt(&handle, listen(address)?)).await
+            first(address.to_addresses().await?, |address| {
+                ready(listen(address).and_then(|socket| adopt(&handle, socket)))
+            })
+            .await
         }
     }
 

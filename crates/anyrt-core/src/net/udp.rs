@@ -1,6 +1,6 @@
 //! UDP.
 
-use std::future::Future;
+use std::future::{Future, ready};
 use std::io;
 use std::net::SocketAddr;
 use std::panic::Location;
@@ -32,7 +32,10 @@ impl UdpSocket {
         let called = Location::caller();
         async move {
             let handle = Handle::current_for(called);
-            first(address, async |address| adopt(&handle, std::net::UdpSocket::bind(address)?)).await
+            first(address.to_addresses().await?, |address| {
+                ready(std::net::UdpSocket::bind(address).and_then(|socket| adopt(&handle, socket)))
+            })
+            .await
         }
     }
 

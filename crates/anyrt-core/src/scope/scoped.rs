@@ -282,7 +282,8 @@ impl Seat {
             self.timer = None;
             return;
         };
-        let handle = Handle::current();
+        let opened = node.node().opened();
+        let handle = Handle::current_for(opened.unwrap_or_else(std::panic::Location::caller));
         let armed = match &mut self.timer {
             Some(armed) => {
                 armed.timer.as_mut().reset(instant);

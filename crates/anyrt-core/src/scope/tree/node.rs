@@ -114,6 +114,11 @@ pub(super) fn shielded(bits: u8) -> bool {
 }
 
 impl Node {
+    /// Where it was opened; none for tasks.
+    pub(crate) fn opened(&self) -> Option<&'static Location<'static>> {
+        self.opened
+    }
+
     /// The node of a scope that was opened at `opened`.
     pub(crate) fn new(opened: &'static Location<'static>) -> Node {
         Node::with(0, NEVER, None, Some(opened))

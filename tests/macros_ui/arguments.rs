@@ -1,0 +1,2 @@
+#[anyrt::main]
+async fn main(arguments: Vec<String>) {}

@@ -1,0 +1,2 @@
+#[anyrt::main(backend = "smol", flavor = "current_thread")]
+async fn main() {}

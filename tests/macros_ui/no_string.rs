@@ -1,0 +1,2 @@
+#[anyrt::main(backend = smol)]
+async fn main() {}

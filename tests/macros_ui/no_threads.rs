@@ -1,0 +1,2 @@
+#[anyrt::main(threads = 0)]
+async fn main() {}

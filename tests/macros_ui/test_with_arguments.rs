@@ -1,0 +1,4 @@
+#[anyrt::test]
+async fn takes(something: u32) {}
+
+fn main() {}

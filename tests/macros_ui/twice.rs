@@ -1,0 +1,2 @@
+#[anyrt::main(name = "one", name = "two")]
+async fn main() {}

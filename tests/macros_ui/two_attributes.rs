@@ -1,0 +1,5 @@
+#[anyrt::test]
+#[test]
+async fn two() {}
+
+fn main() {}

@@ -1,0 +1,2 @@
+#[anyrt::main(worker_threads = 4)]
+async fn main() {}

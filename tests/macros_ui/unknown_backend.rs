@@ -1,0 +1,2 @@
+#[anyrt::main(backend = "glommio")]
+async fn main() {}

@@ -1,0 +1,2 @@
+#[anyrt::main(flavor = "local")]
+async fn main() {}

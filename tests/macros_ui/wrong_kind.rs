@@ -1,0 +1,2 @@
+#[anyrt::main(name = 4)]
+async fn main() {}
