@@ -34,11 +34,8 @@ fn entries(line: &'static str) -> Vec<(String, Standing)> {
     if !first.contains('-') {
         return rest.split(' ').map(|number| (format!("{first}-{number}"), Standing::NotYet)).collect();
     }
-    let standing = if rest.starts_with("(by construction)") {
-        Standing::ByConstruction
-    } else {
-        Standing::Case
-    };
+    let standing =
+        if rest.starts_with("(by construction)") { Standing::ByConstruction } else { Standing::Case };
     vec![(first.to_owned(), standing)]
 }
 

@@ -14,7 +14,7 @@ use std::task::{Context, Poll, Waker};
 use std::thread;
 
 use anyrt_core::net::{Address, DatagramSocket, Listener, ListenerSocket, Stream, StreamSocket};
-use anyrt_core::{Event, Handle, Run, Runtime, Timer, task_group};
+use anyrt_core::{Event, Handle, Run, Runtime, Timer, shield, task_group};
 use futures::io::{AsyncReadExt, AsyncWriteExt};
 
 use crate::by_hand::Bell;
@@ -445,7 +445,8 @@ pub(crate) fn rt_obligation_after_the_shutdown_a_task_is_dropped_at_once_or_runs
             let task = group.spawn(count_polls(&counted, async move {
                 let _local = local;
             }));
-            *seen = !task.await.is_err_and(|ended| ended.is_not_started());
+            // Shielded: the loss of a child cancels the body.
+            *seen = !shield(task).await.is_err_and(|ended| ended.is_not_started());
         })
         .await;
         runs
