@@ -143,9 +143,8 @@ pub(crate) fn with_top<R>(look: impl FnOnce(Option<&NodeRef>) -> R) -> R {
     })
 }
 
-/// The clock of the current runtime, without taking a handle.
-#[track_caller]
-pub(crate) fn now() -> Instant {
+/// The clock of the current runtime, without taking a handle, for code that was called there.
+pub(crate) fn now_for(called: &Location<'_>) -> Instant {
     let known = CURRENT.with_borrow(|current| {
         let handle = match &current.task {
             Some(task) => Some(task.info().handle()),
@@ -153,7 +152,7 @@ pub(crate) fn now() -> Instant {
         };
         handle.map(Handle::now)
     });
-    known.unwrap_or_else(|| Handle::current().now())
+    known.unwrap_or_else(|| Handle::current_for(called).now())
 }
 
 pub(crate) fn current_task() -> Option<TaskRef> {

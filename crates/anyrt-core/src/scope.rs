@@ -99,23 +99,31 @@ impl CancelScope {
     /// the same gives its value. A scope that is cancelled only because one around it is never
     /// resolves: the outer one drops it.
     ///
+    /// # Panics
+    ///
+    /// With a timeout, when polled outside of any runtime.
+    ///
     /// # Cancel safety
     ///
     /// Dropped by foreign code, the body is dropped with it, synchronously.
-    pub async fn run<F, T>(self, body: F) -> Result<T, Cancelled>
+    #[track_caller]
+    pub fn run<F, T>(self, body: F) -> impl Future<Output = Result<T, Cancelled>>
     where
         F: AsyncFnOnce(ScopeHandle) -> T,
     {
-        if let Some(after) = self.timeout {
-            let deadline = clock::add(context::now(), after);
-            if deadline < self.node.node().own_deadline() {
-                node::set_deadline(&self.node, deadline, Some(after), None);
+        let called = Location::caller();
+        async move {
+            if let Some(after) = self.timeout {
+                let deadline = clock::add(context::now_for(called), after);
+                if deadline < self.node.node().own_deadline() {
+                    node::set_deadline(&self.node, deadline, Some(after), None);
+                }
             }
-        }
-        let body = body(self.handle());
-        match InScope(Scoped::at(self.node, body)).await {
-            Ending::Value(value) => Ok(value),
-            Ending::Cancelled(cancelled) => Err(cancelled),
+            let body = body(self.handle());
+            match InScope(Scoped::at(self.node, body)).await {
+                Ending::Value(value) => Ok(value),
+                Ending::Cancelled(cancelled) => Err(cancelled),
+            }
         }
     }
 }
