@@ -8,7 +8,7 @@ use std::time::Duration;
 use anyrt_core::channel::{self, Receiver};
 use anyrt_core::{
     CancelScope, Either, Event, Lock, Run, Runtime, checkpoint, finally, for_each_concurrent, join, race,
-    run_blocking, scope, shield, sleep, task_group,
+    run_blocking, scope, shield, sleep, task_group, yield_shielded,
 };
 use futures::future::{FutureExt, LocalBoxFuture, pending};
 use futures::stream::{self, FuturesUnordered, StreamExt};
@@ -107,7 +107,24 @@ pub(crate) async fn rs_04_a_blocking_job_waits_for_a_sender_that_another_branch_
         })
         .await;
     watch.has_run_for(A_MOMENT);
-    assert_eq!(result.expect("it was ready before it was dropped"), 7);
+    assert_eq!(result.expect("the job returned, so its value is there"), 7);
+
+    // Where the job ends just after it was polled, its value must be waited for all the same.
+    for round in 0..200 {
+        let result = CancelScope::new()
+            .run(async |scope| {
+                let (sender, receiver) = mpsc::channel();
+                let job = run_blocking(move || receiver.recv().expect("it is sent")).into_future();
+                let sends = async move {
+                    yield_shielded().await;
+                    sender.send(round).expect("the job waits");
+                };
+                let cancel = async { scope.cancel("while the job waits") };
+                futures::join!(job, sends, cancel).0
+            })
+            .await;
+        assert_eq!(result.expect("the job returned, so its value is there"), round);
+    }
 }
 
 pub(crate) async fn rs_05_an_operation_that_is_not_polled_while_a_message_is_handled_is_cleaned_up() {
