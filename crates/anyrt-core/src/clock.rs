@@ -3,7 +3,7 @@
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
-use crate::scope::node::NEVER;
+use crate::scope::tree::NEVER;
 
 /// Instants are counted in nanoseconds from some years before the first one that was seen, so that
 /// those before it have a number too.

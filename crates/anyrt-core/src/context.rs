@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use crate::clock;
 use crate::handle::Handle;
 use crate::locals::Locals;
-use crate::scope::node::{self, HasNode, NEVER, Node, NodeRef};
+use crate::scope::tree::{self, HasNode, NEVER, Node, NodeRef};
 use crate::sync::Arc;
 use crate::task::TaskInfo;
 
@@ -94,7 +94,7 @@ pub(crate) fn gate(takes: bool, waker: &Waker) -> Gate {
         && now >= deadline
         && let Some(top) = top()
     {
-        node::expire(&top, now);
+        tree::expire(&top, now);
         cancelled = true;
     }
     if !cancelled {
@@ -231,7 +231,7 @@ impl Place {
         if let Place::Lazy(lazy) = *self {
             let node: NodeRef = Arc::new(ScopeNode(Node::from_lazy(lazy)));
             if let Some(parent) = parent {
-                node::link(&node, parent);
+                tree::link(&node, parent);
             }
             *self = Place::Linked(node);
         }

@@ -8,7 +8,7 @@ use std::collections::VecDeque;
 use std::task::{Context, Poll, Waker};
 
 use crate::context::{self, Gate};
-use crate::scope::node::NodeRef;
+use crate::scope::tree::NodeRef;
 use crate::sync::{Arc, Mutex};
 
 /// The place of one waiter, shared between it and the queue.

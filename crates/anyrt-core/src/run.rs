@@ -19,7 +19,7 @@ use crate::handle::Handle;
 use crate::locals::Locals;
 use crate::runtime::{NotOwned, Runtime};
 use crate::scope::Cause;
-use crate::scope::node::{HasNode, Node};
+use crate::scope::tree::{HasNode, Node};
 use crate::sync::Arc;
 use crate::task::{TaskInfo, default_name};
 

@@ -9,18 +9,18 @@ use std::time::{Duration, Instant};
 
 mod cause;
 mod finally;
-pub(crate) mod node;
 pub(crate) mod scoped;
 mod shield;
 mod timeout;
+pub(crate) mod tree;
 
 pub use cause::{Cancelled, Cause};
 pub use finally::{Outcome, finally, finally_with};
 pub use shield::{Shield, shield};
 pub use timeout::{FailAfter, MoveOnAfter, TimedOut, fail_after, fail_at, move_on_after, move_on_at};
 
-use self::node::{NEVER, Node, NodeRef};
 use self::scoped::{Ending, Outer, Scoped};
+use self::tree::{NEVER, Node, NodeRef};
 use crate::clock;
 use crate::context::{self, ScopeNode};
 use crate::handle::Handle;
@@ -70,7 +70,7 @@ impl CancelScope {
     /// Cancels it at `deadline`. One that has passed already cancels at the first checkpoint.
     #[track_caller]
     pub fn deadline(self, deadline: Instant) -> CancelScope {
-        node::set_deadline(&self.node, clock::to_u64(deadline), None, Some(Location::caller()));
+        tree::set_deadline(&self.node, clock::to_u64(deadline), None, Some(Location::caller()));
         self
     }
 
@@ -82,7 +82,7 @@ impl CancelScope {
 
     /// Shields what runs inside from cancellations around this scope, not from its own.
     pub fn shield(self, shield: bool) -> CancelScope {
-        node::set_shield(&self.node, shield);
+        tree::set_shield(&self.node, shield);
         self
     }
 
@@ -116,7 +116,7 @@ impl CancelScope {
             if let Some(after) = self.timeout {
                 let deadline = clock::add(context::now_for(called), after);
                 if deadline < self.node.node().own_deadline() {
-                    node::set_deadline(&self.node, deadline, Some(after), None);
+                    tree::set_deadline(&self.node, deadline, Some(after), None);
                 }
             }
             let body = body(self.handle());
@@ -164,7 +164,7 @@ impl ScopeHandle {
     #[track_caller]
     pub fn cancel(&self, reason: &str) {
         let location = Location::caller();
-        node::cancel(&self.node, || Cancelled::new(Cause::Explicit, Some(reason.into()), location));
+        tree::cancel(&self.node, || Cancelled::new(Cause::Explicit, Some(reason.into()), location));
     }
 
     /// Whether this very scope was cancelled: by hand, or by its deadline.
@@ -210,10 +210,10 @@ impl ScopeHandle {
     #[track_caller]
     pub fn set_deadline(&self, deadline: Option<Instant>) {
         let moved = Some(Location::caller());
-        node::set_deadline(&self.node, deadline.map_or(NEVER, clock::to_u64), None, moved);
+        tree::set_deadline(&self.node, deadline.map_or(NEVER, clock::to_u64), None, moved);
         if !self.node.node().is_ended() && self.is_late() {
             let now = Handle::try_current().map_or(0, |handle| clock::to_u64(handle.now()));
-            node::expire(&self.node, now);
+            tree::expire(&self.node, now);
         }
     }
 
@@ -227,7 +227,7 @@ impl ScopeHandle {
     /// Taken down, a cancellation around it arrives at the next checkpoint. Put up after such a
     /// cancellation has begun to unwind what is inside, it comes too late: that goes on.
     pub fn set_shield(&self, shield: bool) {
-        node::set_shield(&self.node, shield);
+        tree::set_shield(&self.node, shield);
     }
 
     /// Why it is cancelled: its own cause, or that of the outermost scope that cancelled it.

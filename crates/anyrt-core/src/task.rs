@@ -23,7 +23,7 @@ use crate::context::{self, Setting};
 use crate::group::{BoxError, GroupState};
 use crate::handle::Handle;
 use crate::locals::Locals;
-use crate::scope::node::{self, NodeRef};
+use crate::scope::tree::{self, NodeRef};
 use crate::sync::Arc;
 
 /// A task on its way to a runtime: a future that never panics and whose output nobody needs.
@@ -67,7 +67,7 @@ where
     }
     let task = TaskCell::new(info, group.clone(), Some(future), settle);
     let node: NodeRef = task.clone();
-    node::link(&node, &(group as NodeRef));
+    tree::link(&node, &(group as NodeRef));
     let setting = Setting { task: Some(task.clone()), locals, handle: None, in_job: false, polling: true };
     handle.runtime().spawn(Task { task: task.clone(), setting });
     TaskHandle::new(task)

@@ -11,7 +11,7 @@ use crate::clock;
 use crate::context::{self, Gate};
 use crate::handle::Handle;
 use crate::runtime::Timer;
-use crate::scope::node::NEVER;
+use crate::scope::tree::NEVER;
 
 /// Waits for `duration`, counted from the first poll. Zero is a [`checkpoint`](crate::checkpoint).
 ///

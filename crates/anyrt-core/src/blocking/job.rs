@@ -7,8 +7,8 @@ use std::task::{Context, Poll, Waker};
 
 use super::limiter::Token;
 use crate::context::{self, Place, Setting};
-use crate::scope::node::{self, HasNode, Node, NodeRef};
 use crate::scope::scoped::settle;
+use crate::scope::tree::{self, HasNode, Node, NodeRef};
 use crate::sync::{Arc, Mutex};
 
 type Payload = Box<dyn Any + Send>;
@@ -88,7 +88,7 @@ where
             result: Mutex::new(Outcome::Running(None)),
         });
         settle(&cell.place());
-        node::hold_parent(cell.place(), || holds);
+        tree::hold_parent(cell.place(), || holds);
         cell
     }
 
@@ -104,7 +104,7 @@ where
     pub(super) fn withdraw(self: &Arc<Self>) {
         let work = self.work.lock().take();
         drop(work);
-        node::end(&self.place());
+        tree::end(&self.place());
     }
 
     pub(super) fn poll(&self, cx: &mut Context<'_>) -> Poll<Result<T, Payload>> {
@@ -170,7 +170,7 @@ where
         // A value that nobody wants, or a waker, may panic: that must not cost the pool a thread.
         let told = catch_unwind(AssertUnwindSafe(|| {
             self.finish(ended);
-            node::hold_parent(self.place(), || false);
+            tree::hold_parent(self.place(), || false);
         }));
         if let Err(payload) = told {
             tracing::error!(

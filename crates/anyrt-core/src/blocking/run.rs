@@ -10,8 +10,8 @@ use super::job::{Job, JobCell};
 use super::limiter::{Acquire, CapacityLimiter, Token};
 use crate::context::{self, Setting};
 use crate::handle::Handle;
-use crate::scope::node::{self, NodeRef};
 use crate::scope::scoped::settle;
+use crate::scope::tree::{self, NodeRef};
 use crate::sync::Arc;
 
 /// Runs `job` in a thread, and waits for it without blocking the thread of the caller.
@@ -139,7 +139,7 @@ where
                 State::Running { cell, place } => {
                     settle(place);
                     let Poll::Ready(result) = cell.poll(cx) else { return Poll::Pending };
-                    node::end(place);
+                    tree::end(place);
                     this.state = State::Ended;
                     return Poll::Ready(result.unwrap_or_else(|payload| resume_unwind(payload)));
                 }
@@ -181,7 +181,7 @@ impl<F, T> Drop for BlockingCall<F, T> {
     fn drop(&mut self) {
         if let State::Running { cell, place } = &self.state {
             cell.abandon();
-            node::end(place);
+            tree::end(place);
         }
     }
 }

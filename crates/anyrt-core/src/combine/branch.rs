@@ -7,8 +7,8 @@ use std::task::{Context, Poll};
 use pin_project_lite::pin_project;
 
 use crate::context::Lazy;
-use crate::scope::node;
 use crate::scope::scoped::{Ending, Outer, Scoped};
+use crate::scope::tree;
 use crate::scope::{Cancelled, Cause};
 
 pin_project! {
@@ -58,7 +58,7 @@ impl<F: Future> Branch<F> {
         if !*this.ended {
             let node = this.scoped.as_mut().seat().link().clone();
             let location = std::panic::Location::caller();
-            node::cancel(&node, || Cancelled::new(Cause::Explicit, Some(reason.into()), location));
+            tree::cancel(&node, || Cancelled::new(Cause::Explicit, Some(reason.into()), location));
         }
     }
 }

@@ -7,8 +7,8 @@ use std::task::{Context, Poll};
 use super::error::{BoxError, ChildError, GroupError};
 use super::state::{GroupState, Toll};
 use crate::context;
-use crate::scope::node;
 use crate::scope::scoped::Ending;
+use crate::scope::tree;
 use crate::scope::{Cancelled, Cause};
 use crate::sync::Arc;
 
@@ -67,7 +67,7 @@ impl<T> Host<T> {
             let cut = cut.clone();
             self.done = true;
             let result = self.output.take().ok_or_else(|| GroupError::from_cancelled(cut));
-            node::end(&node);
+            tree::end(&node);
             return Poll::Ready(result);
         }
         let Some(Toll { mut errors, panics }) = group.close_or_wait(cx.waker()) else {
@@ -75,7 +75,7 @@ impl<T> Host<T> {
         };
         if let Some(first) = panics.into_iter().next() {
             self.done = true;
-            node::end(&node);
+            tree::end(&node);
             resume_unwind(first);
         }
         if node.node().is_cancelled() {
@@ -83,7 +83,7 @@ impl<T> Host<T> {
         }
         if let Some(error) = GroupError::from_errors(errors) {
             self.done = true;
-            node::end(&node);
+            tree::end(&node);
             return Poll::Ready(Err(error));
         }
         let cause = || {
@@ -96,7 +96,7 @@ impl<T> Host<T> {
         }
         self.done = true;
         let result = self.output.take().ok_or_else(|| GroupError::from_cancelled(cause()));
-        node::end(&node);
+        tree::end(&node);
         Poll::Ready(result)
     }
 }

@@ -7,7 +7,7 @@ use super::error::BoxError;
 use super::state::GroupState;
 use crate::handle::Handle;
 use crate::locals::TaskContext;
-use crate::scope::node;
+use crate::scope::tree;
 use crate::scope::{Cancelled, Cause, ScopeHandle};
 use crate::sync::Arc;
 use crate::task::{self, Options, TaskHandle};
@@ -80,7 +80,7 @@ impl TaskGroup {
     #[track_caller]
     pub fn cancel(&self, reason: &str) {
         let location = Location::caller();
-        node::cancel(&self.state.as_node(), || {
+        tree::cancel(&self.state.as_node(), || {
             Cancelled::new(Cause::Explicit, Some(reason.into()), location)
         });
     }

@@ -16,8 +16,8 @@ use super::error::{BoxError, ChildError, GroupError};
 use super::handle::NotAResultElseUseTry;
 use super::state::{GroupState, Policy};
 use crate::context::{self, Gate, Lazy, Place, ScopeNode};
-use crate::scope::node::{self, Node, NodeRef};
 use crate::scope::scoped::{Ending, Outer, Scoped, Seat};
+use crate::scope::tree::{self, Node, NodeRef};
 use crate::scope::{Cancelled, Cause, ScopeHandle};
 use crate::sync::{Arc, Mutex};
 use crate::task::{Label, Slot, TaskEnded, Why, default_name, panic_message};
@@ -271,7 +271,7 @@ impl<T> LocalHandle<T> {
     #[track_caller]
     pub fn cancel(&self, reason: &str) {
         let location = Location::caller();
-        node::cancel(&self.node, || Cancelled::new(Cause::Explicit, Some(reason.into()), location));
+        tree::cancel(&self.node, || Cancelled::new(Cause::Explicit, Some(reason.into()), location));
     }
 
     /// Whether the child has ended, in whichever way.

@@ -6,7 +6,7 @@ use std::panic::Location;
 use std::task::Waker;
 
 use super::error::ChildError;
-use crate::scope::node::{self, HasNode, Node, NodeRef};
+use crate::scope::tree::{self, HasNode, Node, NodeRef};
 use crate::scope::{Cancelled, Cause};
 use crate::sync::{Arc, Mutex};
 use crate::task::{TaskId, panic_message};
@@ -130,7 +130,7 @@ impl GroupState {
     /// the node, so that of two threads that count at once the later one tells the last state.
     fn recount(self: &Arc<Self>) {
         if self.policy != Policy::InPlace {
-            node::hold_parent(self.as_node(), || self.core.lock().alive > 0);
+            tree::hold_parent(self.as_node(), || self.core.lock().alive > 0);
         }
     }
 
@@ -183,7 +183,7 @@ impl GroupState {
     #[track_caller]
     pub(crate) fn cancel_for(self: &Arc<Self>, cause: Cause) {
         let location = Location::caller();
-        node::cancel(&self.as_node(), || Cancelled::new(cause, None, location));
+        tree::cancel(&self.as_node(), || Cancelled::new(cause, None, location));
     }
 
     /// Closes the group if no child is left; else remembers whom to wake when it is so.
@@ -204,7 +204,7 @@ impl GroupState {
     pub(crate) fn orphan(self: &Arc<Self>, root: &Arc<GroupState>) {
         self.cancel_for(Cause::Dropped);
         if self.close_in_silence() {
-            node::end(&self.as_node());
+            tree::end(&self.as_node());
             return;
         }
         let guardian = self.nearest_open().or_else(|| root.admit().then(|| root.clone()));
@@ -223,12 +223,12 @@ impl GroupState {
             if let Some(guardian) = guardian {
                 self.hand_over(&guardian);
             }
-            node::end(&node);
+            tree::end(&node);
             return;
         }
-        node::unlink(&node);
+        tree::unlink(&node);
         if let Some(guardian) = guardian {
-            node::link(&node, &guardian.as_node());
+            tree::link(&node, &guardian.as_node());
         }
     }
 
@@ -262,7 +262,7 @@ impl GroupState {
         for payload in toll.panics {
             guardian.panicked_unheard(payload);
         }
-        node::end(&self.as_node());
+        tree::end(&self.as_node());
         guardian.release();
     }
 

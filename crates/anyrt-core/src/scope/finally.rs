@@ -6,9 +6,9 @@ use std::panic::{AssertUnwindSafe, Location, catch_unwind, resume_unwind};
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-use super::node;
 use super::poll_cut_short;
 use super::scoped::{Ending, Outer, Scoped};
+use super::tree;
 use crate::context::Lazy;
 
 /// Runs `work`, then `cleanup`: also when the work was cancelled or panicked.
@@ -107,7 +107,7 @@ impl<F: Future> Future for Work<F> {
         let polled = catch_unwind(AssertUnwindSafe(|| scoped.as_mut().poll_scoped(cx, Outer::EndsHere)));
         let ended = match polled {
             Ok(Poll::Pending) => {
-                node::hold_parent(scoped.seat().link().clone(), || true);
+                tree::hold_parent(scoped.seat().link().clone(), || true);
                 return Poll::Pending;
             }
             Ok(Poll::Ready(ending)) => Ok(ending),

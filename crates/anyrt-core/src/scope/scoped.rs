@@ -9,7 +9,7 @@ use std::time::Duration;
 use pin_project_lite::pin_project;
 
 use super::cause::Cancelled;
-use super::node::{self, NEVER, NodeRef, Verdict};
+use super::tree::{self, NEVER, NodeRef, Verdict};
 use crate::clock;
 use crate::context::{self, Lazy, Place};
 use crate::handle::Handle;
@@ -172,7 +172,7 @@ impl Seat {
             && armed.poll(node)
             && let Ok(handle) = Handle::try_current()
         {
-            node::expire(node, clock::to_u64(handle.now()));
+            tree::expire(node, clock::to_u64(handle.now()));
         }
     }
 
@@ -183,7 +183,7 @@ impl Seat {
         if verdict == Verdict::Stay {
             self.watch_hold(&node, waker);
         } else if node.node().is_inherited() {
-            node::mark_unwinding(&node);
+            tree::mark_unwinding(&node);
         }
         verdict
     }
@@ -212,7 +212,7 @@ impl Seat {
                 target: "anyrt::held",
                 cause,
                 after = ?late.after,
-                by = node::holders(node),
+                by = tree::holders(node),
                 "a cancelled scope is still held: what holds it may not be polled any more"
             );
         }
@@ -251,7 +251,7 @@ impl Seat {
         self.timer = None;
         self.ended = true;
         if let Place::Linked(node) = &self.place {
-            node::end(node);
+            tree::end(node);
         }
     }
 
@@ -278,7 +278,7 @@ impl Seat {
             none => none.insert(Armed { deadline, timer: handle.runtime().timer(instant) }),
         };
         if armed.poll(node) {
-            node::expire(node, clock::to_u64(handle.now()));
+            tree::expire(node, clock::to_u64(handle.now()));
         }
     }
 }
@@ -289,10 +289,10 @@ pub(crate) fn settle(node: &NodeRef) {
         return;
     }
     let parent = context::top();
-    node::unlink(node);
+    tree::unlink(node);
     if let Some(parent) = &parent {
-        node::link(node, parent);
+        tree::link(node, parent);
     } else {
-        node::orphaned(node);
+        tree::orphaned(node);
     }
 }

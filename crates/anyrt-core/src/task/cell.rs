@@ -16,7 +16,7 @@ use super::slot::Slot;
 use crate::context::{self, Tasked};
 use crate::group::{BoxError, ChildError, GroupState, Lost};
 use crate::scope::Cancelled;
-use crate::scope::node::{self, HasNode, Node, NodeRef, Verdict};
+use crate::scope::tree::{self, HasNode, Node, NodeRef, Verdict};
 use crate::sync::{Arc, Mutex};
 
 type Payload = Box<dyn Any + Send>;
@@ -94,7 +94,7 @@ impl<F: Future, T> TaskCell<F, T> {
                         if self.node.is_inherited()
                             && let Some(top) = context::top()
                         {
-                            node::mark_unwinding(&top);
+                            tree::mark_unwinding(&top);
                         }
                         End::Cancelled(cause)
                     }
@@ -160,7 +160,7 @@ where
             self.group.panicked_unheard(payload);
         }
         if let Some(task) = context::current_task() {
-            node::end(&(task as NodeRef));
+            tree::end(&(task as NodeRef));
         }
     }
 

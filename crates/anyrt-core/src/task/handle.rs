@@ -9,7 +9,7 @@ use std::task::{Context, Poll};
 use super::ended::TaskEnded;
 use super::info::{TaskId, TaskInfo};
 use crate::context::{self, Gate};
-use crate::scope::node::{self, NodeRef};
+use crate::scope::tree::{self, NodeRef};
 use crate::scope::{Cancelled, Cause};
 use crate::sync::Arc;
 
@@ -50,7 +50,7 @@ impl<T> TaskHandle<T> {
         T: 'static,
     {
         let location = Location::caller();
-        node::cancel(&self.task.clone().place(), || {
+        tree::cancel(&self.task.clone().place(), || {
             Cancelled::new(Cause::Explicit, Some(reason.into()), location)
         });
     }

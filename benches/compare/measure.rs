@@ -1,0 +1,120 @@
+//! Measuring a pair: in turns, as often as was asked for.
+
+use std::rc::Rc;
+use std::time::Duration;
+
+use crate::allocator;
+use crate::options::Options;
+use crate::pair::{Pair, Work};
+use crate::station::{Side, Station, Stations};
+use crate::stopwatch::Sample;
+
+/// How often allocations are counted; the least count is told, that without the growth of tables.
+const COUNTED_PASSES: usize = 3;
+
+/// How many repetitions are counted; of an operation with 1,000 parts or more, one.
+const COUNTED: u64 = 1_000;
+
+/// What is told of a pair.
+pub(crate) struct Outcome {
+    pub(crate) rounds: usize,
+    pub(crate) ours: Told,
+    pub(crate) theirs: Told,
+    /// Of the wall times of a round, ours to theirs.
+    pub(crate) ratio: Spread,
+    pub(crate) cpu_ratio: Spread,
+}
+
+/// What is told of one side, per operation.
+pub(crate) struct Told {
+    pub(crate) wall_ns: f64,
+    pub(crate) cpu_ns: f64,
+    pub(crate) allocations: f64,
+}
+
+pub(crate) struct Spread {
+    pub(crate) least: f64,
+    pub(crate) median: f64,
+    pub(crate) greatest: f64,
+}
+
+pub(crate) fn measure(pair: &Pair, stations: &mut Stations, options: &Options) -> Result<Outcome, String> {
+    let mut at = |side| stations.on(pair.backend, side).map_err(|error| error.to_string());
+    let ours = Bench::prepare(at(Side::Ours)?, &pair.ours, options.sample)?;
+    let theirs = Bench::prepare(at(Side::Theirs)?, &pair.theirs, options.sample)?;
+    let mut rounds = Vec::with_capacity(options.rounds);
+    for round in 0..options.rounds {
+        // Who comes second may find a warmer or a busier machine.
+        rounds.push(if round % 2 == 0 {
+            let ours = ours.take()?;
+            (ours, theirs.take()?)
+        } else {
+            let theirs = theirs.take()?;
+            (ours.take()?, theirs)
+        });
+    }
+    let ratio = |time: fn(&Sample) -> f64| {
+        Spread::of(rounds.iter().map(|(ours, theirs)| time(ours) / time(theirs)).collect())
+    };
+    Ok(Outcome {
+        rounds: rounds.len(),
+        ours: ours.told(rounds.iter().map(|(ours, _)| ours))?,
+        theirs: theirs.told(rounds.iter().map(|(_, theirs)| theirs))?,
+        ratio: ratio(Sample::wall_ns),
+        cpu_ratio: ratio(Sample::cpu_ns),
+    })
+}
+
+/// One side of a pair, warmed up.
+struct Bench<'a> {
+    station: Rc<Station>,
+    work: &'a Work,
+    /// So many repetitions take as long as was asked for.
+    count: u64,
+}
+
+impl<'a> Bench<'a> {
+    fn prepare(station: Rc<Station>, work: &'a Work, at_least: Duration) -> Result<Self, String> {
+        let mut bench = Bench { station, work, count: 1 };
+        while bench.take()?.wall < at_least {
+            bench.count *= 2;
+        }
+        Ok(bench)
+    }
+
+    fn take(&self) -> Result<Sample, String> {
+        self.station.take((self.work)(self.count))
+    }
+
+    fn told<'s>(&self, samples: impl Iterator<Item = &'s Sample> + Clone) -> Result<Told, String> {
+        Ok(Told {
+            wall_ns: Spread::of(samples.clone().map(Sample::wall_ns).collect()).median,
+            cpu_ns: Spread::of(samples.map(Sample::cpu_ns).collect()).median,
+            allocations: self.allocations()?,
+        })
+    }
+
+    fn allocations(&self) -> Result<f64, String> {
+        let parts = self.station.take((self.work)(1))?.operations;
+        let count = (COUNTED / parts).max(1);
+        let mut least = f64::INFINITY;
+        for _ in 0..COUNTED_PASSES {
+            let sample = allocator::counting(|| self.station.take((self.work)(count)))?;
+            least = least.min(sample.allocations_each());
+        }
+        Ok(least)
+    }
+}
+
+impl Spread {
+    fn of(mut values: Vec<f64>) -> Spread {
+        values.sort_by(f64::total_cmp);
+        let middle = values.len() / 2;
+        let median = if values.len() % 2 == 1 {
+            values[middle]
+        } else {
+            f64::midpoint(values[middle - 1], values[middle])
+        };
+        Spread { least: values[0], median, greatest: values[values.len() - 1] }
+    }
+}

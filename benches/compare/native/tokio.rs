@@ -1,0 +1,140 @@
+//! tokio, and tokio-util's task tracker.
+
+use std::future::ready;
+use std::hint::black_box;
+
+use anyrt::Backend;
+use futures::StreamExt;
+use tokio::runtime::Builder;
+use tokio::task::{JoinSet, spawn_blocking};
+use tokio::time::{Instant, timeout, timeout_at};
+use tokio_util::task::TaskTracker;
+
+use crate::crowd::Crowd;
+use crate::ours;
+use crate::pair::Pair;
+use crate::row::{CALLS, CHILDREN, Row};
+use crate::station::{Orders, THREADS};
+use crate::stopwatch::{Sample, Stopwatch, repeat};
+use crate::yields::yield_once;
+
+pub(crate) fn pairs(backend: Backend) -> Vec<Pair> {
+    const JOIN_SET: &str = "tokio JoinSet";
+    const BLOCKING: &str = "tokio spawn_blocking";
+    vec![
+        Pair::new(Row::Spawn, backend, ours::spawn, "tokio::spawn", spawn),
+        Pair::new(Row::Group, backend, ours::group, JOIN_SET, join_set),
+        Pair::new(Row::Group, backend, ours::group, "tokio-util TaskTracker (no results)", tracker),
+        Pair::new(Row::GroupResults, backend, ours::group_results, JOIN_SET, join_set),
+        Pair::new(Row::Cancel, backend, ours::cancel, "tokio JoinSet::abort_all", abort_all),
+        Pair::new(Row::TimeoutReady, backend, ours::timeout_ready, "tokio timeout", timeout_ready),
+        Pair::new(Row::TimeoutYields, backend, ours::timeout_yields, "tokio timeout", timeout_yields),
+        Pair::new(Row::DeadlineReady, backend, ours::deadline_ready, "tokio timeout_at", deadline_ready),
+        Pair::new(Row::DeadlineYields, backend, ours::deadline_yields, "tokio timeout_at", deadline_yields),
+        Pair::new(Row::BlockingOne, backend, ours::blocking_one, BLOCKING, blocking_one),
+        Pair::new(Row::BlockingDefault, backend, ours::blocking_default, BLOCKING, blocking_many),
+        Pair::new(Row::BlockingUnlimited, backend, ours::blocking_unlimited, BLOCKING, blocking_many),
+    ]
+}
+
+pub(crate) fn drive(backend: Backend, mut orders: Orders) {
+    let mut builder = match backend {
+        Backend::TokioCurrentThread => Builder::new_current_thread(),
+        _ => Builder::new_multi_thread(),
+    };
+    let runtime = match builder.worker_threads(THREADS).enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => panic!("tokio could not be started: {error}"),
+    };
+    runtime.block_on(async {
+        while let Some(order) = orders.next().await {
+            // If it panicked, who ordered it notices.
+            let _ = tokio::spawn(order.fill()).await;
+        }
+    });
+}
+
+async fn spawn(count: u64) -> Sample {
+    repeat(count, || tokio::spawn(async { black_box(1) })).await
+}
+
+async fn join_set(count: u64) -> Sample {
+    let watch = Stopwatch::start();
+    for _ in 0..count {
+        let mut set = JoinSet::new();
+        for _ in 0..CHILDREN {
+            set.spawn(async { black_box(1) });
+        }
+        let mut sum = 0;
+        while let Some(result) = set.join_next().await {
+            sum += result.unwrap_or(0);
+        }
+        assert_eq!(sum, CHILDREN);
+    }
+    watch.stop(count * CHILDREN)
+}
+
+async fn tracker(count: u64) -> Sample {
+    let watch = Stopwatch::start();
+    for _ in 0..count {
+        let tracker = TaskTracker::new();
+        for _ in 0..CHILDREN {
+            tracker.spawn(async { black_box(1) });
+        }
+        tracker.close();
+        tracker.wait().await;
+    }
+    watch.stop(count * CHILDREN)
+}
+
+async fn abort_all(count: u64) -> Sample {
+    let mut total = Sample::default();
+    for _ in 0..count {
+        let crowd = Crowd::new();
+        let mut set = JoinSet::new();
+        for _ in 0..CHILDREN {
+            set.spawn(crowd.child());
+        }
+        crowd.all_wait().await;
+        let watch = Stopwatch::start();
+        set.abort_all();
+        while set.join_next().await.is_some() {}
+        total += watch.stop(CHILDREN);
+    }
+    total
+}
+
+async fn timeout_ready(count: u64) -> Sample {
+    repeat(count, || timeout(ours::LIMIT, ready(black_box(1)))).await
+}
+
+async fn timeout_yields(count: u64) -> Sample {
+    repeat(count, || timeout(ours::LIMIT, yield_once())).await
+}
+
+async fn deadline_ready(count: u64) -> Sample {
+    let deadline = Instant::now() + ours::LIMIT;
+    repeat(count, || timeout_at(deadline, ready(black_box(1)))).await
+}
+
+async fn deadline_yields(count: u64) -> Sample {
+    let deadline = Instant::now() + ours::LIMIT;
+    repeat(count, || timeout_at(deadline, yield_once())).await
+}
+
+async fn blocking_one(count: u64) -> Sample {
+    repeat(count, || spawn_blocking(|| black_box(1))).await
+}
+
+async fn blocking_many(count: u64) -> Sample {
+    let watch = Stopwatch::start();
+    for _ in 0..count {
+        let calls: Vec<_> = (0..CALLS).map(|_| spawn_blocking(|| black_box(1))).collect();
+        let mut sum = 0;
+        for call in calls {
+            sum += call.await.unwrap_or(0);
+        }
+        assert_eq!(sum, CALLS);
+    }
+    watch.stop(count * CALLS)
+}

@@ -1,0 +1,58 @@
+//! What the command line asks for.
+
+use std::time::Duration;
+
+use crate::pair::Pair;
+
+pub(crate) const USAGE: &str = "\
+usage: cargo bench -p benches -- [words] [--json] [--rounds N] [--quick]
+
+  words        only pairs whose row, backend and peer contain all of them
+  --json       one object a line in place of the table
+  --rounds N   how often each side of a pair is measured (default 25)
+  --quick      five short rounds: to see that it works, not to quote";
+
+pub(crate) struct Options {
+    pub(crate) words: Vec<String>,
+    pub(crate) json: bool,
+    pub(crate) rounds: usize,
+    /// How long one side is measured in one round, at least.
+    pub(crate) sample: Duration,
+}
+
+impl Options {
+    /// None when it was asked for help.
+    pub(crate) fn parse(arguments: impl Iterator<Item = String>) -> Result<Option<Options>, String> {
+        let mut options =
+            Options { words: Vec::new(), json: false, rounds: 25, sample: Duration::from_millis(2) };
+        let (mut rounds, mut quick, mut measured) = (None, false, false);
+        let mut arguments = arguments;
+        while let Some(argument) = arguments.next() {
+            match argument.as_str() {
+                // `cargo bench` adds it; `cargo test --benches` does not.
+                "--bench" => measured = true,
+                "--json" => options.json = true,
+                "--quick" => quick = true,
+                "--rounds" => {
+                    let number = arguments.next().and_then(|number| number.parse().ok());
+                    rounds =
+                        Some(number.filter(|number| *number > 0).ok_or("`--rounds` takes a number above 0")?);
+                }
+                "--help" | "-h" => return Ok(None),
+                option if option.starts_with('-') => return Err(format!("unknown option `{option}`")),
+                word => options.words.push(word.to_lowercase()),
+            }
+        }
+        if quick || !measured {
+            options.rounds = if measured { 5 } else { 1 };
+            options.sample = Duration::from_micros(300);
+        }
+        options.rounds = rounds.unwrap_or(options.rounds);
+        Ok(Some(options))
+    }
+
+    pub(crate) fn wants(&self, pair: &Pair) -> bool {
+        let text = format!("{} {} {}", pair.row, pair.backend, pair.peer).to_lowercase();
+        self.words.iter().all(|word| text.contains(word))
+    }
+}

@@ -1,0 +1,82 @@
+//! Tasks and groups.
+
+use std::hint::black_box;
+
+use anyrt::{send_scope, task_group};
+
+use crate::crowd::Crowd;
+use crate::row::CHILDREN;
+use crate::stopwatch::{Sample, Stopwatch, repeat};
+
+pub(crate) async fn spawn(count: u64) -> Sample {
+    let handle = anyrt::current_handle();
+    repeat(count, || handle.spawn(async { black_box(1) })).await
+}
+
+pub(crate) async fn group(count: u64) -> Sample {
+    let watch = Stopwatch::start();
+    for _ in 0..count {
+        let ended = task_group(async |tg| {
+            for _ in 0..CHILDREN {
+                tg.spawn(async { black_box(1) });
+            }
+        })
+        .await;
+        assert!(ended.is_ok());
+    }
+    watch.stop(count * CHILDREN)
+}
+
+pub(crate) async fn group_results(count: u64) -> Sample {
+    let watch = Stopwatch::start();
+    for _ in 0..count {
+        let sum = task_group(async |tg| {
+            let children: Vec<_> = (0..CHILDREN).map(|_| tg.spawn(async { black_box(1) })).collect();
+            let mut sum = 0;
+            for child in children {
+                sum += child.await.unwrap_or(0);
+            }
+            sum
+        })
+        .await;
+        assert_eq!(sum.ok(), Some(CHILDREN));
+    }
+    watch.stop(count * CHILDREN)
+}
+
+pub(crate) async fn cancel(count: u64) -> Sample {
+    let mut total = Sample::default();
+    for _ in 0..count {
+        let crowd = Crowd::new();
+        let mut watch = None;
+        let ended = task_group(async |tg| {
+            for _ in 0..CHILDREN {
+                tg.spawn(crowd.child());
+            }
+            crowd.all_wait().await;
+            watch = Some(Stopwatch::start());
+            tg.cancel("they have waited enough");
+        })
+        .await;
+        assert!(ended.is_ok());
+        if let Some(watch) = watch {
+            total += watch.stop(CHILDREN);
+        }
+    }
+    total
+}
+
+pub(crate) async fn borrowing(count: u64) -> Sample {
+    let numbers: Vec<u64> = vec![1; CHILDREN as usize];
+    let watch = Stopwatch::start();
+    for _ in 0..count {
+        let ended = send_scope(async |s| {
+            for number in &numbers {
+                s.spawn(async move { black_box(*number) });
+            }
+        })
+        .await;
+        assert!(ended.is_ok());
+    }
+    watch.stop(count * CHILDREN)
+}

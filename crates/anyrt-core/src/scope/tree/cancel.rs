@@ -1,0 +1,214 @@
+//! What changes a node and is passed down: cancellation, deadlines, shields.
+
+use std::panic::Location;
+use std::task::Waker;
+use std::time::Duration;
+
+use super::hold::update_holds;
+use super::node::{
+    ENDED, INHERITED, NEVER, Node, NodeRef, OWN, SHIELD, State, UNWINDING, effective, inherited, shielded,
+};
+use crate::scope::Cancelled;
+use crate::sync::atomic::Ordering;
+use crate::wake::WakeList;
+
+/// Cancels a node itself; false when it was cancelled before, or has ended.
+pub(crate) fn cancel(target: &NodeRef, cause: impl FnOnce() -> Cancelled) -> bool {
+    let node = target.node();
+    if node.bits() & (OWN | ENDED) != 0 {
+        return false;
+    }
+    let cause = cause();
+    let mut wakes = WakeList::default();
+    let spread = {
+        let mut state = node.state.lock();
+        let before = node.bits();
+        if before & (OWN | ENDED) != 0 {
+            return false;
+        }
+        node.bits.fetch_or(OWN, Ordering::AcqRel);
+        state.rare().cause = Some(cause);
+        wakes.append(&mut state.rare().watchers);
+        wakes.take(&mut state.waker);
+        !effective(before)
+    };
+    if spread {
+        pass_down(target.clone(), &mut wakes);
+    }
+    wakes.wake();
+    true
+}
+
+/// Tells the subtree what has changed at its top. Iterative: a tree may be deep.
+///
+/// Each node is refreshed under its parent's lock from what the parent is at that moment, so that
+/// two changes on their way down at once cannot leave an old state behind.
+pub(super) fn pass_down(top: NodeRef, wakes: &mut WakeList) {
+    let mut work = vec![top];
+    while let Some(parent) = work.pop() {
+        let node = parent.node();
+        let state = node.state.lock();
+        let cancelled = node.is_cancelled();
+        let deadline = node.deadline();
+        state.children.for_each(|child| {
+            if child.node().refresh(cancelled, deadline, wakes) {
+                work.push(child.clone());
+            }
+        });
+    }
+}
+
+/// Cancels every scope in sight of `from` whose deadline has passed, outermost first.
+pub(crate) fn expire(from: &NodeRef, now: u64) {
+    let mut late = Vec::new();
+    let mut next = Some(from.clone());
+    while let Some(node) = next {
+        let above = {
+            let state = node.node().state.lock();
+            if state.own_deadline <= now {
+                late.push(node.clone());
+            }
+            if shielded(node.node().bits()) { None } else { state.parent.clone() }
+        };
+        next = above;
+    }
+    for node in late.into_iter().rev() {
+        cancel(&node, || {
+            let node = node.node();
+            let state = node.state.lock();
+            let rare = state.rare.as_ref();
+            let location = rare.and_then(|rare| rare.moved).or(node.opened);
+            let reason = rare.and_then(|rare| rare.reason.clone());
+            let after = state.after;
+            drop(state);
+            Cancelled::deadline(reason, after, location.unwrap_or_else(Location::caller))
+        });
+    }
+}
+
+/// Moves a node's own deadline. Does not cancel: the caller knows the time.
+pub(crate) fn set_deadline(
+    target: &NodeRef,
+    deadline: u64,
+    after: Option<Duration>,
+    moved: Option<&'static Location<'static>>,
+) {
+    change(target, |_, state| {
+        state.own_deadline = deadline;
+        state.after = after;
+        if moved.is_some() {
+            state.rare().moved = moved;
+        }
+        // The owner arms its timer anew.
+        state.waker.take()
+    });
+}
+
+/// Puts the shield up or takes it down.
+pub(crate) fn set_shield(target: &NodeRef, shield: bool) {
+    change(target, |node, _| {
+        if shield {
+            node.bits.fetch_or(SHIELD, Ordering::AcqRel);
+        } else {
+            node.bits.fetch_and(!SHIELD, Ordering::AcqRel);
+        }
+        None
+    });
+    update_holds(target.clone(), |_| ());
+}
+
+/// A node has no parent any more: it inherits nothing.
+pub(crate) fn orphaned(target: &NodeRef) {
+    change(target, |_, _| None);
+}
+
+/// Changes what a node makes of what it inherits, then tells it and its subtree.
+fn change(target: &NodeRef, apply: impl FnOnce(&Node, &mut State) -> Option<Waker>) {
+    let node = target.node();
+    let mut wakes = WakeList::default();
+    let mut apply = Some(apply);
+    loop {
+        // Downwards only: the parent's lock is taken first, then it must still be the parent.
+        let parent = node.parent();
+        let above = parent.as_ref().map(|parent| parent.node().state.lock());
+        let mut state = node.state.lock();
+        let same = match (&state.parent, &parent) {
+            (Some(now), Some(then)) => std::ptr::eq(now.node(), then.node()),
+            (None, None) => true,
+            _ => false,
+        };
+        if !same {
+            continue;
+        }
+        let before = node.is_cancelled();
+        if let Some(apply) = apply.take()
+            && let Some(waker) = apply(node, &mut state)
+        {
+            wakes.push(waker);
+        }
+        let (cancelled, deadline) =
+            parent.as_ref().map_or((false, NEVER), |p| (p.node().is_cancelled(), p.node().deadline()));
+        let mut spread = node.refresh_locked(&mut state, cancelled, deadline, &mut wakes);
+        if before != node.is_cancelled() {
+            // The flag itself did not move, what is made of it did.
+            state.turned(!before, &mut wakes);
+            spread = true;
+        }
+        drop(state);
+        drop(above);
+        if spread {
+            pass_down(target.clone(), &mut wakes);
+        }
+        break;
+    }
+    wakes.wake();
+}
+
+/// Notes, from a node that an inherited cancellation cut short up to the scope it came from, that
+/// it can no longer be shielded off.
+pub(crate) fn mark_unwinding(from: &NodeRef) {
+    let mut next = Some(from.clone());
+    while let Some(node) = next {
+        let state = node.node().state.lock();
+        let bits = node.node().bits();
+        if !inherited(bits) || bits & UNWINDING != 0 {
+            return;
+        }
+        node.node().bits.fetch_or(UNWINDING, Ordering::AcqRel);
+        let above = state.parent.clone();
+        drop(state);
+        next = above;
+    }
+}
+
+impl Node {
+    pub(super) fn refresh(&self, parent_cancelled: bool, parent_deadline: u64, wakes: &mut WakeList) -> bool {
+        let mut state = self.state.lock();
+        self.refresh_locked(&mut state, parent_cancelled, parent_deadline, wakes)
+    }
+
+    /// Takes over what the parent passes down; whether the children must hear of it.
+    pub(super) fn refresh_locked(
+        &self,
+        state: &mut State,
+        parent_cancelled: bool,
+        parent_deadline: u64,
+        wakes: &mut WakeList,
+    ) -> bool {
+        let before = self.bits();
+        let after = if parent_cancelled { before | INHERITED } else { before & !INHERITED };
+        if parent_cancelled {
+            self.bits.fetch_or(INHERITED, Ordering::AcqRel);
+        } else {
+            self.bits.fetch_and(!INHERITED, Ordering::AcqRel);
+        }
+        let in_sight =
+            if shielded(after) { state.own_deadline } else { state.own_deadline.min(parent_deadline) };
+        let moved = self.deadline.swap(in_sight, Ordering::AcqRel) != in_sight;
+        let turned = effective(before) != effective(after);
+        if turned {
+            state.turned(effective(after), wakes);
+        }
+        turned || moved
+    }
+}

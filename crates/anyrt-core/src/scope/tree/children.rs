@@ -1,0 +1,44 @@
+//! The children of a node.
+
+use slab::Slab;
+
+use super::node::NodeRef;
+
+/// The children of a node: mostly none or one, so that a chain of scopes allocates no table.
+pub(super) enum Children {
+    One(Option<NodeRef>),
+    Many(Box<Slab<NodeRef>>),
+}
+
+impl Children {
+    pub(super) fn insert(&mut self, child: NodeRef) -> usize {
+        match self {
+            Children::One(place @ None) => {
+                *place = Some(child);
+                0
+            }
+            Children::One(first) => {
+                // The first keeps the key 0 that it was told.
+                let mut table: Slab<NodeRef> = first.take().map(|first| (0, first)).into_iter().collect();
+                let key = table.insert(child);
+                *self = Children::Many(Box::new(table));
+                key
+            }
+            Children::Many(table) => table.insert(child),
+        }
+    }
+
+    pub(super) fn remove(&mut self, key: usize) -> Option<NodeRef> {
+        match self {
+            Children::One(place) => place.take(),
+            Children::Many(table) => table.try_remove(key),
+        }
+    }
+
+    pub(super) fn for_each(&self, mut visit: impl FnMut(&NodeRef)) {
+        match self {
+            Children::One(place) => place.iter().for_each(visit),
+            Children::Many(table) => table.iter().for_each(|(_, child)| visit(child)),
+        }
+    }
+}

@@ -1,0 +1,335 @@
+//! A node of the scope tree: its state, and the questions that need no other node.
+
+use std::fmt;
+use std::panic::Location;
+use std::task::Waker;
+use std::time::Duration;
+
+use super::children::Children;
+use crate::context::Lazy;
+use crate::group::GroupState;
+use crate::scope::Cancelled;
+use crate::sync::atomic::{AtomicU8, AtomicU64, AtomicUsize, Ordering};
+use crate::sync::{Arc, Mutex};
+use crate::wake::WakeList;
+
+/// The deadline of a scope that has none.
+pub(crate) const NEVER: u64 = u64::MAX;
+
+/// It was cancelled itself: by `cancel()` or by its own deadline. Never taken back.
+pub(super) const OWN: u8 = 1;
+/// The scope around it is cancelled. Kept also under a shield, so that a shield can be taken off.
+pub(super) const INHERITED: u8 = 1 << 1;
+/// What is inherited does not count here.
+pub(super) const SHIELD: u8 = 1 << 2;
+/// Something inside was already cut short by an inherited cancellation: a shield put up now comes
+/// too late, the cancellation goes on to the scope it belongs to.
+pub(super) const UNWINDING: u8 = 1 << 3;
+/// Its future is gone: nothing changes it any more.
+pub(super) const ENDED: u8 = 1 << 4;
+/// The root of a task: holds are not told any further up.
+pub(super) const TASK_ROOT: u8 = 1 << 5;
+/// Its timer has fired and was not looked at yet.
+pub(super) const TIMER: u8 = 1 << 6;
+/// The last hold inside was ended by somebody else since the current poll began, or before it.
+pub(super) const RELEASED: u8 = 1 << 7;
+
+/// Whatever has a place in the tree: a scope, a task, a group.
+pub(crate) trait HasNode: Send + Sync {
+    fn node(&self) -> &Node;
+
+    /// What the timer of its own deadline wakes. Only what has deadlines needs one.
+    fn timer_waker(self: Arc<Self>) -> Waker {
+        Waker::noop().clone()
+    }
+
+    /// The group whose scope this is, for finding the nearest one around an orphan.
+    fn as_group(self: Arc<Self>) -> Option<Arc<GroupState>> {
+        None
+    }
+}
+
+/// A link in the tree. Parents own their children until these are unlinked, children their parent.
+pub(crate) type NodeRef = Arc<dyn HasNode>;
+
+/// A node of the scope tree.
+///
+/// `bits` and `deadline` are written under the lock of `state` and read without it.
+pub(crate) struct Node {
+    pub(super) bits: AtomicU8,
+    /// The earliest deadline in sight: its own, and its parents' up to a shield.
+    pub(super) deadline: AtomicU64,
+    /// The address of the parent's node, to see cheaply whether a poll comes from elsewhere. 0: none.
+    pub(super) parent: AtomicUsize,
+    /// Where it was opened, for messages. None for tasks.
+    pub(super) opened: Option<&'static Location<'static>>,
+    pub(super) state: Mutex<State>,
+}
+
+pub(super) struct State {
+    pub(super) parent: Option<NodeRef>,
+    /// Its key among the parent's children.
+    pub(super) slot: usize,
+    pub(super) children: Children,
+    /// How many things inside hold.
+    pub(super) holds: i32,
+    /// Whether it holds its parent whatever is inside (a group with children, a clean-up to come).
+    pub(super) holds_parent: bool,
+    /// Whether it is counted among the holds of its parent, or would be if it had one.
+    pub(super) told: bool,
+    /// It was kept for one more poll because the last hold went away during the one before.
+    pub(super) kept_once: bool,
+    pub(super) own_deadline: u64,
+    /// The time that was asked for, if the deadline was given as one.
+    pub(super) after: Option<Duration>,
+    pub(super) waker: Option<Waker>,
+    pub(super) rare: Option<Box<Rare>>,
+}
+
+/// What only few scopes need, most of them cancelled ones.
+#[derive(Default)]
+pub(super) struct Rare {
+    pub(super) cause: Option<Cancelled>,
+    pub(super) reason: Option<Box<str>>,
+    /// Where the deadline was moved.
+    pub(super) moved: Option<&'static Location<'static>>,
+    /// Woken when a hold begins after all: those who wait to be dropped.
+    pub(super) parked: Vec<Waker>,
+    /// Woken when the cancellation is taken back by a shield: those who left their queue.
+    pub(super) shut: Vec<Waker>,
+    /// Woken when the cancellation arrives: those who wait for it.
+    pub(super) watchers: Vec<Waker>,
+}
+
+pub(super) fn effective(bits: u8) -> bool {
+    bits & OWN != 0 || inherited(bits)
+}
+
+pub(super) fn inherited(bits: u8) -> bool {
+    bits & INHERITED != 0 && !shielded(bits)
+}
+
+pub(super) fn shielded(bits: u8) -> bool {
+    bits & SHIELD != 0 && bits & UNWINDING == 0
+}
+
+impl Node {
+    /// The node of a scope that was opened at `opened`.
+    pub(crate) fn new(opened: &'static Location<'static>) -> Node {
+        Node::with(0, NEVER, None, Some(opened))
+    }
+
+    pub(crate) fn from_lazy(lazy: Lazy) -> Node {
+        let bits = if lazy.shield { SHIELD } else { 0 };
+        Node::with(bits, lazy.deadline, lazy.after, lazy.opened)
+    }
+
+    pub(crate) fn task_root() -> Node {
+        Node::with(TASK_ROOT, NEVER, None, None)
+    }
+
+    fn with(
+        bits: u8,
+        own_deadline: u64,
+        after: Option<Duration>,
+        opened: Option<&'static Location<'static>>,
+    ) -> Node {
+        Node {
+            bits: AtomicU8::new(bits),
+            deadline: AtomicU64::new(own_deadline),
+            parent: AtomicUsize::new(0),
+            opened,
+            state: Mutex::new(State {
+                parent: None,
+                slot: 0,
+                children: Children::One(None),
+                holds: 0,
+                holds_parent: false,
+                told: false,
+                kept_once: false,
+                own_deadline,
+                after,
+                waker: None,
+                rare: None,
+            }),
+        }
+    }
+
+    pub(super) fn bits(&self) -> u8 {
+        self.bits.load(Ordering::Acquire)
+    }
+
+    pub(super) fn address(&self) -> usize {
+        std::ptr::from_ref(self).addr()
+    }
+
+    /// Cancelled, by itself or by what is around it and not shielded off.
+    pub(crate) fn is_cancelled(&self) -> bool {
+        effective(self.bits())
+    }
+
+    /// Cancelled by something around it. Goes before its own: the outermost scope returns.
+    pub(crate) fn is_inherited(&self) -> bool {
+        inherited(self.bits())
+    }
+
+    pub(crate) fn is_own_cancelled(&self) -> bool {
+        self.bits() & OWN != 0
+    }
+
+    pub(crate) fn is_shielded(&self) -> bool {
+        self.bits() & SHIELD != 0
+    }
+
+    pub(crate) fn is_ended(&self) -> bool {
+        self.bits() & ENDED != 0
+    }
+
+    /// Something inside was cut short by a cancellation from outside, which still stands.
+    pub(crate) fn is_cut_from_outside(&self) -> bool {
+        let bits = self.bits();
+        bits & UNWINDING != 0 && inherited(bits)
+    }
+
+    /// The earliest deadline in sight.
+    pub(crate) fn deadline(&self) -> u64 {
+        self.deadline.load(Ordering::Acquire)
+    }
+
+    pub(crate) fn own_deadline(&self) -> u64 {
+        self.state.lock().own_deadline
+    }
+
+    /// Whether something inside holds.
+    pub(crate) fn holds(&self) -> bool {
+        self.state.lock().holds > 0
+    }
+
+    pub(crate) fn is_under(&self, parent: Option<&NodeRef>) -> bool {
+        self.parent.load(Ordering::Relaxed) == parent.map_or(0, |parent| parent.node().address())
+    }
+
+    pub(crate) fn parent(&self) -> Option<NodeRef> {
+        self.state.lock().parent.clone()
+    }
+
+    /// Its own cause, or that of the outermost scope around it that cancelled it.
+    pub(crate) fn cause(self: &Node) -> Option<Cancelled> {
+        let mut found = self.own_cause();
+        let mut next = if self.is_inherited() { self.parent() } else { None };
+        while let Some(node) = next {
+            found = node.node().own_cause().or(found);
+            next = if node.node().is_inherited() { node.node().parent() } else { None };
+        }
+        found
+    }
+
+    pub(crate) fn own_cause(&self) -> Option<Cancelled> {
+        self.state.lock().rare.as_ref().and_then(|rare| rare.cause.clone())
+    }
+
+    pub(crate) fn set_reason(&self, reason: &str) {
+        self.state.lock().rare().reason = Some(reason.into());
+    }
+
+    /// Remembers whom to wake when something changes here. True when it was already remembered.
+    pub(crate) fn register(&self, waker: &Waker) -> bool {
+        if self.state.lock().waker.as_ref().is_some_and(|known| known.will_wake(waker)) {
+            return true;
+        }
+        let new = waker.clone();
+        let old = self.state.lock().waker.replace(new);
+        drop(old);
+        false
+    }
+
+    /// Waits to be dropped with the scope; woken if a hold begins in it after all.
+    pub(crate) fn park(&self, waker: &Waker) {
+        self.keep(waker, |rare| &mut rare.parked);
+    }
+
+    /// Waits to be dropped with the scope; woken only if the cancellation is taken back.
+    pub(crate) fn shut(&self, waker: &Waker) {
+        self.keep(waker, |rare| &mut rare.shut);
+    }
+
+    /// Waits for the cancellation itself.
+    pub(crate) fn watch(&self, waker: &Waker) {
+        self.keep(waker, |rare| &mut rare.watchers);
+    }
+
+    fn keep(&self, waker: &Waker, list: fn(&mut Rare) -> &mut Vec<Waker>) {
+        const LOOK_BACK: usize = 64;
+        let new = waker.clone();
+        let mut state = self.state.lock();
+        let list = list(state.rare());
+        if !list.iter().rev().take(LOOK_BACK).any(|known| known.will_wake(&new)) {
+            list.push(new);
+        }
+    }
+
+    /// Notes that the timer fired; the scope looks at it when it is polled.
+    pub(crate) fn timer_fired(&self) {
+        let mut wakes = WakeList::default();
+        {
+            let mut state = self.state.lock();
+            self.bits.fetch_or(TIMER, Ordering::AcqRel);
+            wakes.take(&mut state.waker);
+        }
+        wakes.wake();
+    }
+
+    pub(crate) fn take_timer_fired(&self) -> bool {
+        self.bits() & TIMER != 0 && {
+            let _state = self.state.lock();
+            self.bits.fetch_and(!TIMER, Ordering::AcqRel) & TIMER != 0
+        }
+    }
+}
+
+impl State {
+    /// Whether it is a hold for its parent. The root of a task is none: its group holds instead.
+    pub(super) fn tells(&self, bits: u8) -> bool {
+        (self.holds > 0 || self.holds_parent || shielded(bits)) && bits & TASK_ROOT == 0
+    }
+
+    /// Collects whom it concerns that the node is cancelled now, or is not any more.
+    pub(super) fn turned(&mut self, cancelled: bool, wakes: &mut WakeList) {
+        wakes.take(&mut self.waker);
+        if let Some(rare) = &mut self.rare {
+            if cancelled {
+                wakes.append(&mut rare.watchers);
+            } else {
+                wakes.append(&mut rare.parked);
+                wakes.append(&mut rare.shut);
+            }
+        }
+    }
+
+    pub(super) fn rare(&mut self) -> &mut Rare {
+        self.rare.get_or_insert_default()
+    }
+}
+
+impl Drop for Node {
+    /// Lets go of the chain of parents one by one: it may be a million long.
+    fn drop(&mut self) {
+        let mut next = self.state.lock().parent.take();
+        while let Some(parent) = next {
+            next =
+                if Arc::strong_count(&parent) == 1 { parent.node().state.lock().parent.take() } else { None };
+        }
+    }
+}
+
+impl fmt::Debug for Node {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let bits = self.bits();
+        f.debug_struct("Node")
+            .field("cancelled", &effective(bits))
+            .field("own", &(bits & OWN != 0))
+            .field("shield", &(bits & SHIELD != 0))
+            .field("ended", &(bits & ENDED != 0))
+            .finish_non_exhaustive()
+    }
+}

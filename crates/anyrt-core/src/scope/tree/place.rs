@@ -1,0 +1,116 @@
+//! A node's place in the tree: how it comes there, moves, and leaves.
+
+use super::cancel::pass_down;
+use super::children::Children;
+use super::hold::hold;
+use super::node::{ENDED, NEVER, NodeRef};
+use crate::sync::atomic::Ordering;
+use crate::wake::WakeList;
+
+/// Gives a node without a parent its place in the tree.
+pub(crate) fn link(child: &NodeRef, parent: &NodeRef) {
+    if is_inside(parent, child) {
+        tracing::warn!("a future is polled inside itself: it does not inherit cancellation from there");
+        return;
+    }
+    let mut wakes = WakeList::default();
+    let (told, spread) = {
+        let mut above = parent.node().state.lock();
+        let slot = above.children.insert(child.clone());
+        let cancelled = parent.node().is_cancelled();
+        let deadline = parent.node().deadline();
+        let mut state = child.node().state.lock();
+        state.parent = Some(parent.clone());
+        state.slot = slot;
+        state.told = state.tells(child.node().bits());
+        child.node().parent.store(parent.node().address(), Ordering::Relaxed);
+        let spread = child.node().refresh_locked(&mut state, cancelled, deadline, &mut wakes);
+        (state.told, spread)
+    };
+    if spread {
+        pass_down(child.clone(), &mut wakes);
+    }
+    wakes.wake();
+    if told {
+        hold(parent.clone(), 1);
+    }
+}
+
+/// Whether `inner` stands below `outer`: a future may have been handed to one of its own children.
+fn is_inside(inner: &NodeRef, outer: &NodeRef) -> bool {
+    if matches!(outer.node().state.lock().children, Children::One(None)) {
+        return std::ptr::eq(inner.node(), outer.node());
+    }
+    let mut next = Some(inner.clone());
+    while let Some(node) = next {
+        if std::ptr::eq(node.node(), outer.node()) {
+            return true;
+        }
+        next = node.node().parent();
+    }
+    false
+}
+
+/// Takes a node out of its place; its holds there with it.
+pub(crate) fn unlink(child: &NodeRef) {
+    let (parent, slot, told) = {
+        let mut state = child.node().state.lock();
+        child.node().parent.store(0, Ordering::Relaxed);
+        (state.parent.take(), state.slot, std::mem::take(&mut state.told))
+    };
+    let Some(parent) = parent else { return };
+    let removed = parent.node().state.lock().children.remove(slot);
+    drop(removed);
+    if told {
+        hold(parent, -1);
+    }
+}
+
+/// A future's node is at its end: out of the tree, and nothing changes it any more.
+pub(crate) fn end(target: &NodeRef) {
+    unlink(target);
+    let (own, waiting, left) = {
+        let mut state = target.node().state.lock();
+        target.node().bits.fetch_or(ENDED, Ordering::AcqRel);
+        let mut waiting = Vec::new();
+        if let Some(rare) = &mut state.rare {
+            waiting.append(&mut rare.parked);
+            waiting.append(&mut rare.shut);
+        }
+        let left = std::mem::replace(&mut state.children, Children::One(None));
+        (state.waker.take(), waiting, left)
+    };
+    left.for_each(|child| let_go(child, target));
+    // Whoever waited in here was dropped with the inner future, or is part of a future that
+    // somebody else polls too and that must hear of it. Those who would only wake the owner are the
+    // former.
+    let mut wakes = WakeList::default();
+    let (gone, elsewhere): (Vec<_>, Vec<_>) =
+        waiting.into_iter().partition(|waker| own.as_ref().is_some_and(|own| own.will_wake(waker)));
+    elsewhere.into_iter().for_each(|waker| wakes.push(waker));
+    drop((own, gone, left));
+    wakes.wake();
+}
+
+/// A future that was polled here lives on elsewhere: shared, or kept for another poll.
+///
+/// It inherits nothing until it is polled again. What waited in it only because of a cancellation
+/// here is woken: there may be somebody else to poll it.
+fn let_go(child: &NodeRef, parent: &NodeRef) {
+    let mut wakes = WakeList::default();
+    let (former, spread) = {
+        let mut state = child.node().state.lock();
+        if !state.parent.as_ref().is_some_and(|now| std::ptr::eq(now.node(), parent.node())) {
+            return;
+        }
+        child.node().parent.store(0, Ordering::Relaxed);
+        state.told = false;
+        let former = state.parent.take();
+        (former, child.node().refresh_locked(&mut state, false, NEVER, &mut wakes))
+    };
+    drop(former);
+    if spread {
+        pass_down(child.clone(), &mut wakes);
+    }
+    wakes.wake();
+}

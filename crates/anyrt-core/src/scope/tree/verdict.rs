@@ -1,0 +1,72 @@
+//! The rule itself: what becomes of a future that was polled and is pending.
+
+use std::task::Waker;
+
+use super::node::{Node, RELEASED, effective, inherited};
+use crate::sync::atomic::Ordering;
+use crate::wake::WakeList;
+
+/// What a future that was pending has to do next.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Verdict {
+    /// Stay pending, inner future and all.
+    Stay,
+    /// Drop the inner future, stay pending: the scope around resolves.
+    Drop,
+    /// Drop the inner future and end as cancelled.
+    Resolve,
+}
+
+impl Node {
+    /// A poll begins: what was released before it, the future will see.
+    pub(crate) fn begin_poll(&self) {
+        if self.bits() & RELEASED != 0 {
+            self.bits.fetch_and(!RELEASED, Ordering::AcqRel);
+        }
+    }
+
+    /// Decides about a future of this node that was just polled and is pending.
+    ///
+    /// `resolves`: a drop point that ends when it is cancelled from outside (a branch, a child)
+    /// instead of leaving that to the scope around it. `gone`: its inner future was dropped before.
+    pub(crate) fn verdict(&self, waker: &Waker, resolves: bool, gone: bool) -> Verdict {
+        self.register(waker);
+        let bits = self.bits();
+        if !effective(bits) {
+            return if gone { Verdict::Resolve } else { Verdict::Stay };
+        }
+        let mut wakes = WakeList::default();
+        let (held, released, parent) = {
+            let mut state = self.state.lock();
+            let held = state.holds > 0;
+            if held && let Some(rare) = &mut state.rare {
+                wakes.append(&mut rare.parked);
+            }
+            let released = !held && self.bits() & RELEASED != 0 && !state.kept_once;
+            state.kept_once = released;
+            (held, released, state.parent.clone())
+        };
+        if held {
+            wakes.wake();
+            return Verdict::Stay;
+        }
+        if released {
+            // Another thread has ended a hold after the future was polled. What that brought (a
+            // result, the errors of a group) must be seen before anything is dropped. Once: what
+            // begins and ends a hold in each poll would stay for ever.
+            waker.wake_by_ref();
+            return Verdict::Stay;
+        }
+        if !inherited(bits) || resolves {
+            return Verdict::Resolve;
+        }
+        match parent {
+            Some(parent) if !parent.node().holds() => {
+                parent.node().park(waker);
+                Verdict::Stay
+            }
+            _ if gone => Verdict::Stay,
+            _ => Verdict::Drop,
+        }
+    }
+}
