@@ -160,6 +160,21 @@ pub(crate) async fn tg_20_of_cancellations_only_a_single_one_leaves() {
     assert_eq!(error.iter().count(), 0, "no members: {error}");
     assert_eq!(error.cancelled().and_then(|cancelled| cancelled.reason()), Some("enough"));
     assert_eq!(drops.get(), 3);
+
+    // The same when the body passes on what the handle of a cancelled child says.
+    let result = try_task_group(async |group| {
+        let child = group.spawn(pending::<()>());
+        group.cancel("enough");
+        shield(async {
+            child.await?;
+            anyrt_core::Ok(())
+        })
+        .await
+    })
+    .await;
+    let error = result.expect_err("the body did not finish");
+    assert!(error.is_cancelled());
+    assert_eq!(error.iter().count(), 0, "no members: {error}");
 }
 
 pub(crate) async fn tg_21_cancelled_members_never_stand_beside_errors() {
@@ -175,6 +190,20 @@ pub(crate) async fn tg_21_cancelled_members_never_stand_beside_errors() {
     assert!(!error.is_cancelled());
     assert_eq!((error.len(), error.iter().count()), (1, 1), "{error}");
     assert_eq!(failures(&error), ["boom"]);
+
+    // Nor does one that comes back through the handle of a child and out of the body.
+    let result = try_task_group(async |group| {
+        let cancelled = group.spawn(pending::<()>());
+        group.try_spawn(async { Err::<(), _>(Failure("boom")) });
+        shield(async {
+            cancelled.await?;
+            anyrt_core::Ok(())
+        })
+        .await
+    })
+    .await;
+    let error = result.expect_err("a child failed");
+    assert_eq!((error.len(), failures(&error)), (1, vec!["boom"]), "{error}");
 }
 
 pub(crate) async fn tg_22_cancelling_a_group_is_no_error_of_a_child() {
