@@ -122,6 +122,19 @@ pub(crate) fn top() -> Option<NodeRef> {
     CURRENT.with_borrow_mut(Current::linked_top)
 }
 
+/// Whether this is one of the scopes around the code that runs, up to the root of its task.
+pub(crate) fn is_around(node: &Node) -> bool {
+    CURRENT.with_borrow(|current| {
+        let own = current.scopes[current.base..].iter().rev();
+        own.filter_map(|place| match place {
+            Place::Linked(linked) => Some(linked.node()),
+            Place::Lazy(_) => None,
+        })
+        .chain(current.task.as_ref().map(|task| task.node()))
+        .any(|around| std::ptr::eq(around, node))
+    })
+}
+
 /// Looks at the innermost scope around the code that runs.
 pub(crate) fn with_top<R>(look: impl FnOnce(Option<&NodeRef>) -> R) -> R {
     CURRENT.with_borrow_mut(|current| match current.scopes[current.base..].last() {
@@ -130,9 +143,8 @@ pub(crate) fn with_top<R>(look: impl FnOnce(Option<&NodeRef>) -> R) -> R {
     })
 }
 
-/// The clock of the current runtime, without taking a handle.
-#[track_caller]
-pub(crate) fn now() -> Instant {
+/// The clock of the current runtime, without taking a handle, for code that was called there.
+pub(crate) fn now_for(called: &Location<'_>) -> Instant {
     let known = CURRENT.with_borrow(|current| {
         let handle = match &current.task {
             Some(task) => Some(task.info().handle()),
@@ -140,7 +152,7 @@ pub(crate) fn now() -> Instant {
         };
         handle.map(Handle::now)
     });
-    known.unwrap_or_else(|| Handle::current().now())
+    known.unwrap_or_else(|| Handle::current_for(called).now())
 }
 
 pub(crate) fn current_task() -> Option<TaskRef> {

@@ -95,10 +95,7 @@ where
 }
 
 fn open(called: &'static Location<'static>) -> (Arc<GroupState>, Handle) {
-    let handle = match Handle::try_current() {
-        Result::Ok(handle) => handle,
-        Err(error) => panic!("{error} (a task group was opened at {called})"),
-    };
+    let handle = Handle::current_for(called);
     let host = context::current_task().map(|task| task.info().id());
     (GroupState::new(Policy::OneForAll, host, called), handle)
 }

@@ -74,9 +74,14 @@ impl Handle {
     /// Outside of any runtime, naming the caller and the cure.
     #[track_caller]
     pub fn current() -> Handle {
+        Handle::current_for(Location::caller())
+    }
+
+    /// As [`current`](Handle::current), for code that is polled later than it was called.
+    pub(crate) fn current_for(called: &Location<'_>) -> Handle {
         match Handle::try_current() {
             Ok(handle) => handle,
-            Err(error) => panic!("{error} (asked for at {})", Location::caller()),
+            Err(error) => panic!("{error} (asked for at {called})"),
         }
     }
 
@@ -132,6 +137,7 @@ impl Handle {
     }
 
     /// Runs a closure that blocks in a thread of the pool; see [`run_blocking`](crate::run_blocking).
+    #[track_caller]
     pub fn run_blocking<F, T>(&self, job: F) -> RunBlocking<F>
     where
         F: FnOnce() -> T + Send + 'static,

@@ -207,16 +207,20 @@ impl Run {
 /// # Cancel safety
 ///
 /// Dropped, `main` is dropped, and the root's tasks are cancelled; nobody waits for them.
-pub async fn try_embed<F: Future>(main: F) -> Result<F::Output, RunError> {
-    let outer = Handle::current();
-    let outside = &outer.0.shared;
-    let limit = outer.limiter().total();
-    let shared = Shared::new(Policy::EachForItself, &outside.name, limit, outside.held_warning);
-    let handle = Handle::new(outer.runtime().clone(), shared);
-    let ended = Root::new(handle.clone(), main).await;
-    // Idle threads end by themselves: to join them here would block a thread of the runtime.
-    handle.0.shared.pool.retire();
-    ended.conclude()
+#[track_caller]
+pub fn try_embed<F: Future>(main: F) -> impl Future<Output = Result<F::Output, RunError>> {
+    let called = Location::caller();
+    async move {
+        let outer = Handle::current_for(called);
+        let outside = &outer.0.shared;
+        let limit = outer.limiter().total();
+        let shared = Shared::new(Policy::EachForItself, &outside.name, limit, outside.held_warning);
+        let handle = Handle::new(outer.runtime().clone(), shared);
+        let ended = Root::new(handle.clone(), main).await;
+        // Idle threads end by themselves: to join them here would block a thread of the runtime.
+        handle.0.shared.pool.retire();
+        ended.conclude()
+    }
 }
 
 /// As [`try_embed`], with a panic for the error.
@@ -224,10 +228,15 @@ pub async fn try_embed<F: Future>(main: F) -> Result<F::Output, RunError> {
 /// # Panics
 ///
 /// As [`try_embed`], and with what [`RunError::Unhandled`] says.
-pub async fn embed<F: Future>(main: F) -> F::Output {
-    match try_embed(main).await {
-        Ok(output) => output,
-        Err(error) => panic!("{error}"),
+#[track_caller]
+pub fn embed<F: Future>(main: F) -> impl Future<Output = F::Output> {
+    let called = Location::caller();
+    let embedded = try_embed(main);
+    async move {
+        match embedded.await {
+            Ok(output) => output,
+            Err(error) => panic!("{error} (embedded at {called})"),
+        }
     }
 }
 

@@ -99,23 +99,31 @@ impl CancelScope {
     /// the same gives its value. A scope that is cancelled only because one around it is never
     /// resolves: the outer one drops it.
     ///
+    /// # Panics
+    ///
+    /// With a timeout, when polled outside of any runtime.
+    ///
     /// # Cancel safety
     ///
     /// Dropped by foreign code, the body is dropped with it, synchronously.
-    pub async fn run<F, T>(self, body: F) -> Result<T, Cancelled>
+    #[track_caller]
+    pub fn run<F, T>(self, body: F) -> impl Future<Output = Result<T, Cancelled>>
     where
         F: AsyncFnOnce(ScopeHandle) -> T,
     {
-        if let Some(after) = self.timeout {
-            let deadline = clock::add(context::now(), after);
-            if deadline < self.node.node().own_deadline() {
-                node::set_deadline(&self.node, deadline, Some(after), None);
+        let called = Location::caller();
+        async move {
+            if let Some(after) = self.timeout {
+                let deadline = clock::add(context::now_for(called), after);
+                if deadline < self.node.node().own_deadline() {
+                    node::set_deadline(&self.node, deadline, Some(after), None);
+                }
             }
-        }
-        let body = body(self.handle());
-        match InScope(Scoped::at(self.node, body)).await {
-            Ending::Value(value) => Ok(value),
-            Ending::Cancelled(cancelled) => Err(cancelled),
+            let body = body(self.handle());
+            match InScope(Scoped::at(self.node, body)).await {
+                Ending::Value(value) => Ok(value),
+                Ending::Cancelled(cancelled) => Err(cancelled),
+            }
         }
     }
 }
@@ -269,20 +277,17 @@ pub fn is_cancelled() -> bool {
 /// Stays pending until the scope drops it: for a construct that has no value because a
 /// cancellation cut it short.
 ///
-/// # Panics
-///
-/// When nothing cancels the place where it is polled: the future was moved out of the scope that
-/// cut it short, and there is no value that it could give.
+/// Moved out of the scope that cut it short it stays pending all the same, because there is no value
+/// that it could give; a warning says so.
 pub(crate) fn poll_cut_short<T>(what: &str, cx: &mut Context<'_>) -> Poll<T> {
-    let top = context::top().filter(|top| top.node().is_cancelled());
-    let Some(top) = top else {
-        panic!(
-            "this `{what}` was cut short by a cancelled scope and then polled outside of it: it has no value; \
-             do not poll a future again that a cancelled scope was polling"
-        );
-    };
-    if !top.node().holds() {
-        top.node().park(cx.waker());
+    match context::top().filter(|top| top.node().is_cancelled()) {
+        Some(top) if !top.node().holds() => top.node().park(cx.waker()),
+        Some(_) => (),
+        None => tracing::warn!(
+            target: "anyrt::held",
+            "this {what} was cut short by a cancelled scope and is polled outside of it: it has no value and \
+             stays pending; do not poll a future again that a cancelled scope was polling"
+        ),
     }
     Poll::Pending
 }

@@ -71,10 +71,7 @@ impl Sleep {
     }
 
     fn start(&mut self) {
-        let handle = match self.handle.take().map_or_else(Handle::try_current, Ok) {
-            Ok(handle) => handle,
-            Err(error) => panic!("{error} (a sleep was begun at {})", self.called),
-        };
+        let handle = self.handle.take().unwrap_or_else(|| Handle::current_for(self.called));
         let now = handle.now();
         let deadline = match self.when {
             When::After(duration) => clock::add(now, duration),
@@ -135,7 +132,7 @@ impl fmt::Debug for Sleep {
 #[track_caller]
 pub fn interval(period: Duration) -> Interval {
     assert!(!period.is_zero(), "the period of an interval must not be zero");
-    Interval { period, next: None }
+    Interval { period, next: None, called: Location::caller() }
 }
 
 /// See [`interval`].
@@ -143,6 +140,7 @@ pub fn interval(period: Duration) -> Interval {
 pub struct Interval {
     period: Duration,
     next: Option<Instant>,
+    called: &'static Location<'static>,
 }
 
 impl Interval {
@@ -156,9 +154,9 @@ impl Interval {
     ///
     /// Dropped, no tick is lost.
     pub async fn tick(&mut self) -> Instant {
-        let due = *self.next.get_or_insert_with(context::now);
+        let due = *self.next.get_or_insert_with(|| context::now_for(self.called));
         sleep_until(due).await;
-        let now = context::now();
+        let now = context::now_for(self.called);
         let late = now.saturating_duration_since(due).as_nanos() / self.period.as_nanos();
         let periods = u32::try_from(late).unwrap_or(u32::MAX - 1) + 1;
         self.next = self.period.checked_mul(periods).and_then(|ahead| due.checked_add(ahead));
@@ -173,5 +171,5 @@ impl Interval {
 /// Outside of any runtime, naming the cure.
 #[track_caller]
 pub fn now() -> Instant {
-    context::now()
+    context::now_for(Location::caller())
 }

@@ -68,7 +68,7 @@ impl Backend {
     }
 
     /// The feature of `anyrt` that brings it.
-    fn feature(self) -> &'static str {
+    pub fn feature(self) -> &'static str {
         match self {
             Backend::Tokio | Backend::TokioCurrentThread => "tokio",
             Backend::Smol => "smol",

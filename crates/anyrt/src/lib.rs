@@ -4,6 +4,7 @@
 mod ambient;
 mod backend;
 mod builder;
+mod conditions;
 pub mod sync;
 
 // What is ambient comes from here, the rest from the core: a name of one's own goes before a glob.
@@ -13,5 +14,7 @@ pub use ambient::{
 };
 #[doc(inline)]
 pub use anyrt_core::*;
+#[cfg(feature = "macros")]
+pub use anyrt_macros::{main, test};
 pub use backend::Backend;
 pub use builder::{Builder, run, run_on, try_run, try_run_on};

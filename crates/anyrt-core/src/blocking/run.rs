@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::future::{Future, IntoFuture};
-use std::panic::resume_unwind;
+use std::panic::{Location, resume_unwind};
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
@@ -36,6 +36,7 @@ use crate::sync::Arc;
 /// result is returned; told to [`abandon_on_cancel`](RunBlocking::abandon_on_cancel), it is left at
 /// once. What was accepted by the pool always runs to its end, and keeps its token until then; also
 /// when this future is dropped by foreign code.
+#[track_caller]
 pub fn run_blocking<F, T>(job: F) -> RunBlocking<F>
 where
     F: FnOnce() -> T + Send + 'static,
@@ -51,11 +52,13 @@ pub struct RunBlocking<F> {
     limiter: Option<CapacityLimiter>,
     abandon: bool,
     handle: Option<Handle>,
+    called: &'static Location<'static>,
 }
 
 impl<F> RunBlocking<F> {
+    #[track_caller]
     pub(crate) fn new(job: F) -> RunBlocking<F> {
-        RunBlocking { job, limiter: None, abandon: false, handle: None }
+        RunBlocking { job, limiter: None, abandon: false, handle: None, called: Location::caller() }
     }
 
     pub(crate) fn on(mut self, handle: Handle) -> RunBlocking<F> {
@@ -121,7 +124,7 @@ where
             match &mut this.state {
                 State::New(call) => {
                     let Some(call) = call.take() else { unreachable!("a call is started once") };
-                    let handle = call.handle.unwrap_or_else(Handle::current);
+                    let handle = call.handle.unwrap_or_else(|| Handle::current_for(call.called));
                     let limiter = call.limiter.as_ref().unwrap_or_else(|| handle.limiter());
                     let acquire = limiter.acquire();
                     this.state = State::Acquiring { acquire, job: Some(call.job), handle };

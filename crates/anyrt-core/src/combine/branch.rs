@@ -16,23 +16,25 @@ pin_project! {
         #[pin]
         scoped: Scoped<F>,
         ending: Option<Ending<F::Output>>,
+        ended: bool,
     }
 }
 
 impl<F: Future> Branch<F> {
     pub(super) fn new(future: F) -> Branch<F> {
-        Branch { scoped: Scoped::new(Lazy::NOWHERE, future), ending: None }
+        Branch { scoped: Scoped::new(Lazy::NOWHERE, future), ending: None, ended: false }
     }
 
     /// Polls it, unless it has ended; whether it has now.
     pub(super) fn poll_end(self: Pin<&mut Self>, cx: &mut Context<'_>) -> bool {
         let this = self.project();
-        if this.ending.is_none()
+        if !*this.ended
             && let Poll::Ready(ending) = this.scoped.poll_to_end(cx, Outer::EndsHere)
         {
             *this.ending = Some(ending);
+            *this.ended = true;
         }
-        this.ending.is_some()
+        *this.ended
     }
 
     /// What it ended with; none if it was cut short, or has not ended.
@@ -53,7 +55,7 @@ impl<F: Future> Branch<F> {
     /// Cancels it because another branch has decided.
     pub(super) fn cancel(self: Pin<&mut Self>, reason: &str) {
         let mut this = self.project();
-        if this.ending.is_none() {
+        if !*this.ended {
             let node = this.scoped.as_mut().seat().link().clone();
             let location = std::panic::Location::caller();
             node::cancel(&node, || Cancelled::new(Cause::Explicit, Some(reason.into()), location));

@@ -1,7 +1,9 @@
 //! TCP.
 
+use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
+use std::panic::Location;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
@@ -35,14 +37,18 @@ impl TcpStream {
     /// # Cancel safety
     ///
     /// Dropped, nothing stays open.
-    pub async fn connect(address: impl ToAddresses) -> io::Result<TcpStream> {
-        let handle = Handle::current();
-        first(address, async |address| {
-            let address = Address::Tcp(address);
-            let io = leaf(true, handle.runtime().connect(&address)).await?;
-            Ok(TcpStream { io })
-        })
-        .await
+    #[track_caller]
+    pub fn connect(address: impl ToAddresses) -> impl Future<Output = io::Result<TcpStream>> {
+        let called = Location::caller();
+        async move {
+            let handle = Handle::current_for(called);
+            first(address, async |address| {
+                let address = Address::Tcp(address);
+                let io = leaf(true, handle.runtime().connect(&address)).await?;
+                Ok(TcpStream { io })
+            })
+            .await
+        }
     }
 
     /// Adopts a connected std socket; sets it to non-blocking mode.
@@ -54,6 +60,7 @@ impl TcpStream {
     /// # Panics
     ///
     /// Outside of any runtime.
+    #[track_caller]
     pub fn from_std(socket: std::net::TcpStream) -> io::Result<TcpStream> {
         Ok(TcpStream { io: Handle::current().runtime().stream(StreamSocket::Tcp(socket))? })
     }
@@ -108,8 +115,13 @@ impl TcpListener {
     /// # Panics
     ///
     /// Outside of any runtime.
-    pub async fn bind(address: impl ToAddresses) -> io::Result<TcpListener> {
-        first(address, async |address| TcpListener::from_std(listen(address)?)).await
+    #[track_caller]
+    pub fn bind(address: impl ToAddresses) -> impl Future<Output = io::Result<TcpListener>> {
+        let called = Location::caller();
+        async move {
+            let handle = Handle::current_for(called);
+            first(address, async |address| adopt(&handle, listen(address)?)).await
+        }
     }
 
     /// Adopts a listening std socket; sets it to non-blocking mode.
@@ -121,8 +133,9 @@ impl TcpListener {
     /// # Panics
     ///
     /// Outside of any runtime.
+    #[track_caller]
     pub fn from_std(socket: std::net::TcpListener) -> io::Result<TcpListener> {
-        Ok(TcpListener { io: Handle::current().runtime().listen(ListenerSocket::Tcp(socket))? })
+        adopt(&Handle::current(), socket)
     }
 
     /// Accepts a connection.
@@ -152,6 +165,10 @@ impl TcpListener {
     pub fn socket(&self) -> socket2::SockRef<'_> {
         self.io.socket()
     }
+}
+
+fn adopt(handle: &Handle, socket: std::net::TcpListener) -> io::Result<TcpListener> {
+    Ok(TcpListener { io: handle.runtime().listen(ListenerSocket::Tcp(socket))? })
 }
 
 fn listen(address: SocketAddr) -> io::Result<std::net::TcpListener> {

@@ -1,7 +1,9 @@
 //! UDP.
 
+use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
+use std::panic::Location;
 
 use super::io::leaf;
 use super::resolve::first;
@@ -25,8 +27,13 @@ impl UdpSocket {
     /// # Panics
     ///
     /// Outside of any runtime.
-    pub async fn bind(address: impl ToAddresses) -> io::Result<UdpSocket> {
-        first(address, async |address| UdpSocket::from_std(std::net::UdpSocket::bind(address)?)).await
+    #[track_caller]
+    pub fn bind(address: impl ToAddresses) -> impl Future<Output = io::Result<UdpSocket>> {
+        let called = Location::caller();
+        async move {
+            let handle = Handle::current_for(called);
+            first(address, async |address| adopt(&handle, std::net::UdpSocket::bind(address)?)).await
+        }
     }
 
     /// Adopts a bound std socket; sets it to non-blocking mode.
@@ -38,8 +45,9 @@ impl UdpSocket {
     /// # Panics
     ///
     /// Outside of any runtime.
+    #[track_caller]
     pub fn from_std(socket: std::net::UdpSocket) -> io::Result<UdpSocket> {
-        Ok(UdpSocket { io: Handle::current().runtime().datagram(DatagramSocket::Udp(socket))? })
+        adopt(&Handle::current(), socket)
     }
 
     /// Sends one datagram; the number of bytes sent.
@@ -81,4 +89,8 @@ impl UdpSocket {
     pub fn socket(&self) -> socket2::SockRef<'_> {
         self.io.socket()
     }
+}
+
+fn adopt(handle: &Handle, socket: std::net::UdpSocket) -> io::Result<UdpSocket> {
+    Ok(UdpSocket { io: handle.runtime().datagram(DatagramSocket::Udp(socket))? })
 }

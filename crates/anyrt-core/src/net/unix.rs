@@ -1,6 +1,8 @@
 //! Unix sockets.
 
+use std::future::Future;
 use std::io;
+use std::panic::Location;
 use std::path::Path;
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -31,12 +33,16 @@ impl UnixStream {
     /// # Cancel safety
     ///
     /// Dropped, nothing stays open.
-    pub async fn connect(path: impl AsRef<Path>) -> io::Result<UnixStream> {
+    #[track_caller]
+    pub fn connect(path: impl AsRef<Path>) -> impl Future<Output = io::Result<UnixStream>> {
+        let called = Location::caller();
         let path = path.as_ref().to_owned();
-        let handle = Handle::current();
-        let address = Address::Unix(path.clone());
-        let connected = leaf(true, handle.runtime().connect(&address)).await;
-        Ok(UnixStream { io: connected.map_err(|error| at(&path, error))? })
+        async move {
+            let handle = Handle::current_for(called);
+            let address = Address::Unix(path.clone());
+            let connected = leaf(true, handle.runtime().connect(&address)).await;
+            Ok(UnixStream { io: connected.map_err(|error| at(&path, error))? })
+        }
     }
 
     /// Adopts a connected std socket; sets it to non-blocking mode.
@@ -48,6 +54,7 @@ impl UnixStream {
     /// # Panics
     ///
     /// Outside of any runtime.
+    #[track_caller]
     pub fn from_std(socket: std::os::unix::net::UnixStream) -> io::Result<UnixStream> {
         Ok(UnixStream { io: Handle::current().runtime().stream(StreamSocket::Unix(socket))? })
     }
@@ -74,6 +81,7 @@ impl UnixListener {
     /// # Panics
     ///
     /// Outside of any runtime.
+    #[track_caller]
     pub fn bind(path: impl AsRef<Path>) -> io::Result<UnixListener> {
         let path = path.as_ref();
         let socket = std::os::unix::net::UnixListener::bind(path).map_err(|error| at(path, error))?;
@@ -89,6 +97,7 @@ impl UnixListener {
     /// # Panics
     ///
     /// Outside of any runtime.
+    #[track_caller]
     pub fn from_std(socket: std::os::unix::net::UnixListener) -> io::Result<UnixListener> {
         Ok(UnixListener { io: Handle::current().runtime().listen(ListenerSocket::Unix(socket))? })
     }

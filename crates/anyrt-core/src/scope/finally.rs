@@ -24,7 +24,8 @@ use crate::context::Lazy;
 /// # Cancel safety
 ///
 /// Polled in place: dropped by foreign code (`select!`, an abort) it is dropped with its owner, and
-/// the clean-up does not run.
+/// the clean-up does not run. Polled again outside of the scope that cut its work short, it has no
+/// value and stays pending; a warning says so.
 #[track_caller]
 pub fn finally<F, C>(work: F, cleanup: C) -> impl Future<Output = F::Output>
 where

@@ -8,7 +8,7 @@ use std::time::Duration;
 use slab::Slab;
 
 use super::cause::Cancelled;
-use crate::context::Lazy;
+use crate::context::{self, Lazy};
 use crate::group::GroupState;
 use crate::sync::atomic::{AtomicU8, AtomicU64, AtomicUsize, Ordering};
 use crate::sync::{Arc, Mutex};
@@ -32,7 +32,7 @@ const ENDED: u8 = 1 << 4;
 const TASK_ROOT: u8 = 1 << 5;
 /// Its timer has fired and was not looked at yet.
 const TIMER: u8 = 1 << 6;
-/// The last hold inside went away since the current poll began, or before it.
+/// The last hold inside was ended by somebody else since the current poll began, or before it.
 const RELEASED: u8 = 1 << 7;
 
 /// Whatever has a place in the tree: a scope, a task, a group.
@@ -648,7 +648,10 @@ fn update_one(
     let held = state.holds > 0;
     apply(&mut state);
     if held && state.holds <= 0 {
-        node.bits.fetch_or(RELEASED, Ordering::AcqRel);
+        // A poll that ends a hold itself has seen what that brought.
+        if !context::is_around(node) {
+            node.bits.fetch_or(RELEASED, Ordering::AcqRel);
+        }
         if node.is_cancelled() {
             wakes.take(&mut state.waker);
         }
@@ -743,16 +746,50 @@ pub(crate) fn unlink(child: &NodeRef) {
 /// A future's node is at its end: out of the tree, and nothing changes it any more.
 pub(crate) fn end(target: &NodeRef) {
     unlink(target);
-    let forgotten = {
+    let (own, waiting, left) = {
         let mut state = target.node().state.lock();
         target.node().bits.fetch_or(ENDED, Ordering::AcqRel);
-        let lists = state
-            .rare
-            .as_mut()
-            .map(|rare| (std::mem::take(&mut rare.parked), std::mem::take(&mut rare.shut)));
-        (state.waker.take(), lists)
+        let mut waiting = Vec::new();
+        if let Some(rare) = &mut state.rare {
+            waiting.append(&mut rare.parked);
+            waiting.append(&mut rare.shut);
+        }
+        let left = std::mem::replace(&mut state.children, Children::One(None));
+        (state.waker.take(), waiting, left)
     };
-    drop(forgotten);
+    left.for_each(|child| let_go(child, target));
+    // Whoever waited in here was dropped with the inner future, or is part of a future that
+    // somebody else polls too and that must hear of it. Those who would only wake the owner are the
+    // former.
+    let mut wakes = WakeList::default();
+    let (gone, elsewhere): (Vec<_>, Vec<_>) =
+        waiting.into_iter().partition(|waker| own.as_ref().is_some_and(|own| own.will_wake(waker)));
+    elsewhere.into_iter().for_each(|waker| wakes.push(waker));
+    drop((own, gone, left));
+    wakes.wake();
+}
+
+/// A future that was polled here lives on elsewhere: shared, or kept for another poll.
+///
+/// It inherits nothing until it is polled again. What waited in it only because of a cancellation
+/// here is woken: there may be somebody else to poll it.
+fn let_go(child: &NodeRef, parent: &NodeRef) {
+    let mut wakes = WakeList::default();
+    let (former, spread) = {
+        let mut state = child.node().state.lock();
+        if !state.parent.as_ref().is_some_and(|now| std::ptr::eq(now.node(), parent.node())) {
+            return;
+        }
+        child.node().parent.store(0, Ordering::Relaxed);
+        state.told = false;
+        let former = state.parent.take();
+        (former, child.node().refresh_locked(&mut state, false, NEVER, &mut wakes))
+    };
+    drop(former);
+    if spread {
+        pass_down(child.clone(), &mut wakes);
+    }
+    wakes.wake();
 }
 
 impl Drop for Node {

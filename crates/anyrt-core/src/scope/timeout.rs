@@ -82,7 +82,7 @@ impl<F: Future> MoveOnAfter<F> {
         let mut this = self.project();
         if let Some(limit) = this.limit.take() {
             let (deadline, after) = match limit {
-                Limit::After(after) => (clock::add(context::now(), after), Some(after)),
+                Limit::After(after) => (clock::add(context::now_for(this.opened), after), Some(after)),
                 Limit::At(instant) => (clock::to_u64(instant), None),
             };
             let lazy = Lazy { deadline, after, ..Lazy::at(this.opened) };

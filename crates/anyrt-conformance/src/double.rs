@@ -1,0 +1,101 @@
+//! [`Double`]: a runtime that stands in for another one and does as it does, but for one thing.
+
+use std::future::Future;
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
+
+use anyrt_core::net::{Address, Datagram, DatagramSocket, Listener, ListenerSocket, Stream, StreamSocket};
+use anyrt_core::{Blocking, NotOwned, Runtime, Task, Timer};
+use async_trait::async_trait;
+
+/// A double of a runtime: a case sees with it what the core does when a runtime behaves unusually.
+#[derive(Debug)]
+pub(crate) struct Double {
+    original: Arc<dyn Runtime>,
+    /// Tasks are dropped in `spawn`, as a runtime does that has ended.
+    refuses: AtomicBool,
+    /// The original has ended: it cannot drive a root any more.
+    ended: bool,
+}
+
+impl Double {
+    /// A double of `original`.
+    pub(crate) fn of(original: Arc<dyn Runtime>) -> Double {
+        Double { original, refuses: AtomicBool::new(false), ended: false }
+    }
+
+    /// A double that outlives its original: it polls the root by itself and passes all else on.
+    pub(crate) fn after_the_end_of(original: Arc<dyn Runtime>) -> Double {
+        original.shutdown();
+        Double { original, refuses: AtomicBool::new(false), ended: true }
+    }
+
+    /// From now on tasks are dropped.
+    pub(crate) fn refuse_tasks(&self) {
+        self.refuses.store(true, Ordering::SeqCst);
+    }
+}
+
+#[async_trait]
+impl Runtime for Double {
+    fn name(&self) -> &'static str {
+        self.original.name()
+    }
+
+    fn block_on(&self, root: Pin<&mut dyn Future<Output = ()>>) -> Result<(), NotOwned> {
+        if self.ended {
+            futures::executor::block_on(root);
+            return Ok(());
+        }
+        self.original.block_on(root)
+    }
+
+    fn spawn(&self, task: Task) {
+        if self.refuses.load(Ordering::SeqCst) {
+            drop(task);
+        } else {
+            self.original.spawn(task);
+        }
+    }
+
+    fn enter(&self, run: &mut dyn FnMut()) {
+        if self.ended { run() } else { self.original.enter(run) }
+    }
+
+    fn blocking(&self) -> Option<&dyn Blocking> {
+        self.original.blocking()
+    }
+
+    fn now(&self) -> Instant {
+        self.original.now()
+    }
+
+    fn timer(&self, deadline: Instant) -> Pin<Box<dyn Timer>> {
+        self.original.timer(deadline)
+    }
+
+    async fn connect(&self, address: &Address) -> io::Result<Box<dyn Stream>> {
+        self.original.connect(address).await
+    }
+
+    fn listen(&self, socket: ListenerSocket) -> io::Result<Box<dyn Listener>> {
+        self.original.listen(socket)
+    }
+
+    fn stream(&self, socket: StreamSocket) -> io::Result<Box<dyn Stream>> {
+        self.original.stream(socket)
+    }
+
+    fn datagram(&self, socket: DatagramSocket) -> io::Result<Box<dyn Datagram>> {
+        self.original.datagram(socket)
+    }
+
+    fn shutdown(&self) {
+        if !self.ended {
+            self.original.shutdown();
+        }
+    }
+}

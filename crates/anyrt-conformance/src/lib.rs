@@ -1,0 +1,68 @@
+//! The suite that every anyrt backend must pass, yours included.
+//!
+//! anyrt's core owns every semantic, a backend only supplies mechanism: the [`Runtime`] trait. This
+//! suite is the trait's counterpart. It runs the core on your runtime, case by case, and tells what
+//! goes wrong. In a test of your crate:
+//!
+//! ```
+//! # mod own { pub fn runtime() -> std::sync::Arc<dyn anyrt_conformance::Runtime> { unimplemented!() } }
+//! anyrt_conformance::suite!(on_my_runtime, || own::runtime());
+//! # fn main() {}
+//! ```
+//!
+//! makes one test per case, each on a new runtime and under a watchdog. A case that hangs is reported
+//! like one that fails.
+//!
+//! # Reading a failure
+//!
+//! Each [`Case`] names the [`Obligation`]s of the trait without which it cannot pass. Begin with the
+//! cases `rt_obligation_…`, which ask the runtime for one thing each. When they pass and others fail,
+//! look for the obligation that those have in common.
+//!
+//! # Where the cases come from
+//!
+//! | family | of what |
+//! |---|---|
+//! | CK, CS, CN | checkpoints, cancel scopes, scopes inside each other |
+//! | TO, SH | deadlines and timeouts, shields |
+//! | TG | task groups |
+//! | RS, RC, RM | several futures in one task, groups cut short, futures that are moved and kept |
+//! | `rule_…` | what the rules behind these families say and no case of theirs asks |
+//! | `rt_obligation_…` | the obligations of the trait |
+//!
+//! The ids are those of the project's conformance lists; [`ids`] says where the suite stands with each
+//! of them. What a program cannot even write is shown in [`by_construction`].
+#![forbid(unsafe_code)]
+
+pub mod by_construction;
+mod case;
+mod ids;
+mod list;
+mod suite;
+mod watchdog;
+
+mod checkpoints;
+mod cut_short;
+mod deadlines;
+mod groups;
+mod moved;
+mod nesting;
+mod obligations;
+mod scopes;
+mod several;
+mod shields;
+
+mod by_hand;
+mod counting;
+mod double;
+mod endings;
+mod time;
+mod warnings;
+
+pub use anyrt_core::Runtime;
+
+#[doc(hidden)]
+pub use case::assert_passes;
+pub use case::{Case, Obligation, PATIENCE};
+pub use ids::{Standing, ids, title};
+pub use watchdog::Outcome;

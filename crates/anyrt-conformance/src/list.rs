@@ -1,0 +1,197 @@
+//! The one list of all cases.
+
+/// Calls the macro `$callback` with the list of all cases.
+///
+/// For each: whether it is a `program` for a run or gets the `bare` runtime, its name, and the
+/// [obligations](crate::Obligation) that it names.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! for_each_case {
+    ($($callback:tt)*) => {
+        $($callback)*! {
+            checkpoints {
+                program ck_01_a_checkpoint_returns_and_lets_another_task_run [TasksRun];
+                program ck_02_a_checkpoint_in_a_cancelled_scope_never_returns [];
+                program ck_04_checkpoint_if_cancelled_yields_only_when_cancelled [];
+                program ck_05_a_shielded_yield_yields_and_always_returns [];
+                program ck_06_sleeping_for_no_time_is_a_full_checkpoint [];
+                program ck_07_who_cancels_its_own_scope_runs_on_to_the_next_checkpoint [];
+                program ck_09_waiting_for_a_set_event_still_looks_at_the_cancellation [];
+                program ck_10_what_a_cancelled_scope_awaits_changes_nothing [ForeignWake];
+                program ck_11_a_deadline_that_passed_while_computing_is_seen_at_the_next_checkpoint [];
+                program ck_13_cancelling_a_scope_whose_task_has_finished_wakes_nobody [];
+            }
+            scopes {
+                program cs_01_a_new_scope_is_blank [];
+                program cs_02_cancelling_twice_is_cancelling_once [];
+                program cs_03_a_scope_cancelled_before_entry_stops_at_its_first_checkpoint [];
+                program cs_04_cancelling_a_scope_after_exit_changes_nothing [];
+                program cs_05_a_cancelled_scope_without_a_checkpoint_returns_its_value [];
+                program cs_06_a_cancelled_scope_is_left_at_a_checkpoint_and_the_code_after_it_runs [];
+                program cs_08_a_cancellation_does_not_leak_out_of_its_scope [];
+                program cs_10_a_child_cancels_the_scope_around_its_group [TasksRun];
+                program cs_11_the_first_reason_stays [];
+                program cs_12_the_message_names_the_task_that_cancelled [TasksRun];
+                program cs_13_a_cancellation_by_a_deadline_says_so [TimerWakes, TimerNotEarly];
+                program cs_14_an_error_passes_through_a_cancelled_scope [];
+                program cs_15_of_cancellations_and_an_error_only_the_error_leaves [TasksRun];
+                program cs_16_a_cancellation_two_groups_deep_is_left_out_and_the_nesting_kept [TasksRun];
+                program cs_17_a_group_of_cancellations_only_is_absorbed [TasksRun];
+                program cs_18_an_error_group_without_a_cancellation_is_not_caught [TasksRun];
+                program cs_27_a_scope_that_was_left_keeps_nothing [];
+                program cs_28_locals_of_a_cancelled_task_are_gone_when_the_group_returns [TasksRun];
+                program rule_18_a_scope_is_cancelled_from_any_thread [ForeignWake];
+            }
+            nesting {
+                program cn_01_what_follows_an_inner_scope_does_not_run_when_the_outer_is_cancelled [];
+                program cn_02_the_outer_scope_catches_and_the_inner_does_not [];
+                program cn_03_cancelling_the_inner_scope_leaves_the_outer_alone [];
+                program cn_05_an_outer_cancel_during_the_clean_up_of_an_inner_one_goes_to_the_outer [];
+                program cn_06_an_outer_cancel_during_the_clean_up_of_a_shielded_inner_one_waits [];
+                program cn_08_after_a_handled_inner_timeout_the_outer_scope_still_catches_its_own [TimerWakes, TimerNotEarly];
+                program cn_09_a_cancellation_reaches_groups_at_any_depth [TasksRun];
+                program cn_10_cancelling_the_private_scope_of_a_child_leaves_host_and_group_alone [TasksRun];
+                program rule_15_cancelling_a_deep_tree_of_scopes_needs_no_stack [];
+            }
+            deadlines {
+                program to_01_move_on_after_interrupts_its_body_without_an_error [TimerWakes, TimerNotEarly];
+                program to_02_a_timeout_of_zero_interrupts_at_the_first_checkpoint [];
+                program to_03_no_timeout_never_fires [TimerWakes];
+                program to_04_fail_after_returns_the_timeout_error [TimerWakes, TimerNotEarly];
+                program to_05_a_body_that_finishes_without_a_checkpoint_is_never_too_late [];
+                program to_06_a_timeout_carries_its_reason [];
+                program to_07_an_explicit_cancel_before_the_deadline_is_no_timeout [];
+                program to_09_of_two_timeouts_the_shorter_outer_one_fires_alone [TimerWakes, TimerNotEarly];
+                program to_10_of_two_timeouts_the_shorter_inner_one_fires_and_the_outer_body_goes_on [TimerWakes, TimerNotEarly];
+                program to_11_a_relative_timeout_starts_when_it_is_first_polled [TimerWakes, TimerNotEarly];
+                program to_13_a_deadline_moved_into_the_past_cancels_at_once [];
+                program to_14_a_deadline_that_is_taken_away_does_not_fire [TimerWakes];
+                program to_16_a_deadline_in_the_past_is_reported_before_entry [];
+                program to_17_a_deadline_that_passes_after_exit_flips_nothing [];
+                program to_18_extreme_deadlines_are_clamped [TimerWakes, TimerNotEarly];
+                program to_19_the_effective_deadline_is_the_earliest_one_in_sight [];
+                program to_20_a_cancelled_scope_says_so_in_place_of_a_deadline [];
+                program to_21_a_child_sees_the_deadline_around_its_group [TasksRun];
+                program to_23_a_timeout_around_a_group_cancels_its_children_and_is_one_error [TasksRun, TimerWakes, TimerNotEarly];
+                program to_24_an_error_during_the_clean_up_wins_over_the_timeout [TasksRun, TimerWakes, TimerNotEarly];
+                program to_25_what_timed_out_ran_at_least_as_long_as_it_was_given [TimerWakes, TimerNotEarly];
+                program rule_10_a_deadline_moved_later_is_armed_anew [TimerWakes, TimerNotEarly];
+                program rule_10_a_new_deadline_never_uncancels [];
+                program rule_19_an_outer_timeout_is_not_the_timeout_of_an_inner_fail_after [];
+                program rule_26_a_clean_up_with_bounded_time_ends_by_its_own_deadline [TimerWakes, TimerNotEarly];
+                program rule_33_an_error_that_was_there_before_the_deadline_is_no_timeout [];
+            }
+            shields {
+                program sh_01_a_shielded_body_goes_on_while_the_outer_scope_is_cancelled [TimerWakes, TimerNotEarly];
+                program sh_02_the_first_checkpoint_after_the_shield_does_not_return [];
+                program sh_03_a_shielded_scope_can_be_cancelled_itself [];
+                program sh_04_the_deadline_of_a_shielded_scope_fires [TimerWakes, TimerNotEarly];
+                program sh_05_a_scope_inside_a_shield_is_cancelled_on_its_own [];
+                program sh_07_a_shield_switched_on_protects_until_it_is_switched_off [];
+                program sh_08_a_shield_switched_on_while_a_cancellation_unwinds_does_not_trap_it [];
+                program sh_09_inside_a_shield_the_outer_deadlines_are_out_of_sight [];
+                program sh_10_a_pending_cancellation_is_out_of_sight_inside_a_shield [];
+                program sh_12_a_shielded_child_keeps_its_group_open [TasksRun];
+                program sh_13_an_async_clean_up_completes_and_the_cancellation_goes_on [];
+                program sh_15_of_three_scopes_two_are_cancelled_around_a_shielded_one [];
+                program rule_24_a_shield_switched_off_wakes_who_sleeps_inside [];
+                program rule_25_a_shield_in_the_host_does_not_protect_the_children [TasksRun];
+                program rule_22_a_timeout_inside_a_shield_fires [TimerWakes, TimerNotEarly];
+            }
+            groups {
+                program tg_01_all_children_finish_before_the_block_is_left [TasksRun];
+                program tg_02_spawn_returns_before_the_child_runs [TasksRun, SpawnReturnsFirst];
+                program tg_03_a_child_spawns_siblings_into_its_group [TasksRun];
+                program tg_06_spawning_after_exit_is_an_error_and_drops_the_future [TasksRun];
+                program tg_07_spawning_after_an_exit_with_an_error_is_an_error [];
+                program tg_09_an_empty_group_returns_the_value_of_its_body [];
+                program tg_10_an_empty_group_is_no_cancellation_point [];
+                program tg_11_a_group_with_an_idle_child_in_a_cancelled_scope_exits_cleanly [TasksRun];
+                program tg_12_an_error_of_a_child_cancels_the_sleeping_host [TasksRun];
+                program tg_13_an_error_of_a_child_cancels_its_siblings [TasksRun];
+                program tg_14_an_error_of_the_host_cancels_the_children [TasksRun];
+                program tg_16_a_single_error_comes_back_as_itself [TasksRun];
+                program tg_17_several_errors_come_in_order_of_occurrence [TasksRun];
+                program tg_19_nested_groups_give_nested_errors [TasksRun];
+                program tg_20_of_cancellations_only_a_single_one_leaves [TasksRun];
+                program tg_21_cancelled_members_never_stand_beside_errors [TasksRun];
+                program tg_22_cancelling_a_group_is_no_error_of_a_child [TasksRun];
+                program tg_23_a_new_child_of_a_cancelled_group_starts_and_stops_at_its_first_checkpoint [TasksRun];
+                program tg_24_a_group_cancelled_twice_and_two_groups_in_sequence [TasksRun];
+                program tg_26_cancelling_a_group_whose_children_have_ended_is_harmless [TasksRun];
+                program tg_28_an_outer_timeout_applies_to_the_children [TasksRun, TimerWakes, TimerNotEarly];
+                program tg_29_a_child_gets_a_copy_of_the_context_of_its_spawner [TasksRun];
+                program tg_30_an_explicit_context_is_used_instead [TasksRun];
+                program tg_32_a_host_dropped_in_the_tick_of_its_own_cancel_cancels_its_children [TasksRun];
+                program tg_33_errors_are_not_kept_alive_by_the_group [TasksRun];
+                program tg_34_a_panic_of_a_child_is_resumed_in_the_host [TasksRun];
+                bare tg_35_a_runtime_that_refuses_a_task_is_reported_to_the_spawner [];
+                program tg_37_the_parent_of_a_child_is_the_host_and_not_the_spawner [TasksRun];
+                program tg_38_a_child_is_named_after_its_function_unless_it_is_named [TasksRun];
+                program rule_27_the_group_waits_for_grandchildren_that_come_while_it_waits [TasksRun];
+                program rule_35_the_host_does_not_spin_while_a_shielded_child_keeps_the_group [TasksRun];
+                program rule_37_a_child_belongs_to_the_group_and_not_to_the_scope_of_its_spawner [TasksRun];
+            }
+            several {
+                program rs_01_a_clean_up_that_wants_the_lock_of_a_sleeping_branch_gets_it [TimerWakes, TimerNotEarly];
+                program rs_02_an_inner_scope_gives_up_its_lock_to_a_clean_up_at_once [];
+                program rs_03_a_clean_up_drains_a_channel_until_the_other_branch_drops_its_sender [TimerWakes, TimerNotEarly];
+                program rs_04_a_blocking_job_waits_for_a_sender_that_another_branch_owns [TimerWakes, TimerNotEarly, ForeignWake];
+                program rs_05_an_operation_that_is_not_polled_while_a_message_is_handled_is_cleaned_up [TasksRun, TimerWakes, TimerNotEarly];
+                program rs_06_a_started_shield_that_is_not_polled_ends_with_the_other_await [TimerWakes, TimerNotEarly];
+                bare rs_07_a_warning_names_a_started_shield_that_nobody_polls [TimerWakes];
+                program rs_08_two_loops_out_of_step_end [TimerWakes, TimerNotEarly];
+                program rs_09_receivers_and_blocking_jobs_take_no_new_work_after_the_cancel [TimerWakes, TimerNotEarly];
+                program rs_10_a_fair_lock_passes_over_a_waiter_whose_scope_is_cancelled [];
+                program rs_11_a_branch_that_parked_is_woken_when_a_shield_begins_beside_it [];
+                program rs_12_each_branch_of_our_own_combinators_is_dropped_by_itself [];
+            }
+            cut_short {
+                program rc_01_a_deadline_while_a_group_waits_ends_the_code_after_it_as_well [TasksRun, TimerWakes, TimerNotEarly];
+                program rc_02_a_deadline_that_cuts_no_child_short_loses_nothing [TasksRun, TimerWakes];
+                program rc_03_the_borrowing_scope_keeps_the_same_rules [TimerWakes, TimerNotEarly];
+                program rc_04_an_error_that_the_body_passes_on_is_counted_once [TasksRun];
+                program rc_05_an_error_that_a_shielded_body_passes_on_is_counted_once [TasksRun];
+                program rc_06_a_loop_whose_awaits_are_always_ready_ends_at_the_deadline [];
+            }
+            moved {
+                program rm_01_a_future_that_is_timed_out_again_and_again_finishes [TimerWakes, TimerNotEarly];
+                program rm_02_a_timed_out_group_finally_or_shield_has_a_defined_outcome [TasksRun, TimerWakes, TimerNotEarly];
+                program rm_03_of_two_tasks_that_share_a_future_one_is_cancelled_and_the_other_served [TasksRun];
+                program rm_04_a_future_that_was_begun_goes_on_in_another_task [TasksRun];
+                program rm_05_a_shield_dropped_on_another_thread_releases_its_hold [ForeignWake];
+                program rm_06_a_shield_switched_on_in_a_body_that_returns_leaves_no_hold [];
+            }
+            obligations {
+                program rt_obligation_a_task_runs_to_its_end_though_nobody_waits [TasksRun];
+                program rt_obligation_spawn_returns_before_the_task_is_polled [TasksRun, SpawnReturnsFirst];
+                program rt_obligation_a_task_that_wakes_itself_while_it_is_polled_is_polled_again [TasksRun];
+                program rt_obligation_a_task_is_woken_by_a_foreign_thread [TasksRun, ForeignWake];
+                program rt_obligation_a_task_is_polled_by_one_thread_at_a_time [TasksRun, ForeignWake];
+                program rt_obligation_tasks_are_spawned_from_any_thread [TasksRun];
+                bare rt_obligation_the_root_runs_on_the_calling_thread_to_its_end [BlockOn];
+                bare rt_obligation_the_root_is_woken_by_a_foreign_thread [BlockOn, ForeignWake];
+                bare rt_obligation_enter_runs_the_closure_once_on_the_calling_thread [Enter];
+                bare rt_obligation_the_clock_never_goes_back [];
+                bare rt_obligation_a_timer_wakes_and_is_never_early [TimerWakes, TimerNotEarly];
+                bare rt_obligation_a_timer_is_reset_to_a_later_deadline [TimerWakes, TimerNotEarly, TimerReset];
+                bare rt_obligation_a_timer_is_reset_to_an_earlier_deadline [TimerWakes, TimerReset];
+                bare rt_obligation_a_timer_wakes_the_waker_of_the_latest_call [TimerWakes, TimerNotEarly];
+                bare rt_obligation_a_timer_is_made_outside_of_the_runtime [TimerWakes, TimerNotEarly];
+                bare rt_obligation_connect_opens_a_stream [Connect, Streams];
+                bare rt_obligation_connect_tells_when_nobody_listens [Connect];
+                bare rt_obligation_a_stream_echoes_more_than_fits_into_its_buffers [Streams];
+                bare rt_obligation_closing_a_stream_ends_one_direction_only [Streams];
+                bare rt_obligation_a_stream_takes_several_buffers_at_once [Streams];
+                bare rt_obligation_a_reader_waits_without_blocking_the_writer [Streams];
+                bare rt_obligation_unix_streams_are_adopted_and_connected [Connect, Listeners, Streams];
+                bare rt_obligation_each_of_two_waiting_accepts_gets_a_connection [Listeners];
+                bare rt_obligation_an_accept_that_is_dropped_loses_no_connection [Listeners];
+                bare rt_obligation_datagrams_arrive_whole_and_name_their_sender [Datagrams];
+                bare rt_obligation_after_the_shutdown_a_task_is_dropped_at_once_or_runs [Shutdown];
+            }
+        }
+    };
+}
+
+pub(crate) use for_each_case;

@@ -1,0 +1,491 @@
+//! RS: several futures in one task, of which some hold a cancelled scope open.
+
+use std::num::NonZeroUsize;
+use std::pin::pin;
+use std::sync::{Arc, mpsc};
+use std::time::Duration;
+
+use anyrt_core::channel::{self, Receiver};
+use anyrt_core::{
+    CancelScope, Either, Event, Lock, Run, Runtime, checkpoint, finally, for_each_concurrent, join, race,
+    run_blocking, scope, shield, sleep, task_group,
+};
+use futures::future::{FutureExt, LocalBoxFuture, pending};
+use futures::stream::{self, FuturesUnordered, StreamExt};
+
+use crate::by_hand::ByHand;
+use crate::counting::{Counter, count_polls};
+use crate::time::{A_MOMENT, AN_HOUR, Stopwatch};
+use crate::warnings::Warnings;
+
+pub(crate) async fn rs_01_a_clean_up_that_wants_the_lock_of_a_sleeping_branch_gets_it() {
+    for wants in [wants_in_a_finally, wants_in_a_shield] {
+        let watch = Stopwatch::start();
+        let lock = Arc::new(Lock::new(0));
+        let owned = Arc::clone(&lock);
+        let wanted = Arc::clone(&lock);
+        let result = CancelScope::new()
+            .run(async move |scope| {
+                let owner = async {
+                    let mut guard = owned.lock().await;
+                    sleep(A_MOMENT).await;
+                    *guard += 1;
+                };
+                let cancel = async { scope.cancel("while the owner sleeps") };
+                futures::join!(owner, wants(wanted), cancel);
+                checkpoint().await;
+            })
+            .await;
+        assert!(result.is_err());
+        watch.has_run_for(A_MOMENT);
+        assert_eq!(*lock.try_lock().expect("free again"), 11, "first the owner, then the clean-up");
+    }
+}
+
+pub(crate) async fn rs_02_an_inner_scope_gives_up_its_lock_to_a_clean_up_at_once() {
+    for wants in [wants_in_a_finally, wants_in_a_shield] {
+        let watch = Stopwatch::start();
+        let lock = Arc::new(Lock::new(0));
+        let owned = Arc::clone(&lock);
+        let wanted = Arc::clone(&lock);
+        let result = CancelScope::new()
+            .run(async move |scope| {
+                let owner = CancelScope::new().run(async |_| {
+                    let _guard = owned.lock().await;
+                    sleep(AN_HOUR).await;
+                });
+                let cancel = async { scope.cancel("while the owner sleeps") };
+                let _ = futures::join!(owner, wants(wanted), cancel);
+            })
+            .await;
+        assert!(result.is_err());
+        watch.shows_no_wait();
+        assert_eq!(*lock.try_lock().expect("free again"), 10, "the clean-up had it");
+    }
+}
+
+pub(crate) async fn rs_03_a_clean_up_drains_a_channel_until_the_other_branch_drops_its_sender() {
+    let watch = Stopwatch::start();
+    let received = Counter::new();
+    let drained = received.clone();
+    let result = CancelScope::new()
+        .run(async move |scope| {
+            let (sender, receiver) = channel::bounded::<u32>(4);
+            let branches = FuturesUnordered::<LocalBoxFuture<'_, ()>>::new();
+            branches.push(Box::pin(async move {
+                assert!(sender.try_send(1).is_ok());
+                assert!(sender.try_send(2).is_ok());
+                sleep(A_MOMENT).await;
+                assert!(sender.try_send(3).is_ok());
+            }));
+            branches.push(Box::pin(finally(pending::<()>(), async move || {
+                while receiver.recv().await.is_ok() {
+                    drained.add();
+                }
+            })));
+            branches.push(Box::pin(async move { scope.cancel("while one branch sleeps") }));
+            branches.collect::<()>().await;
+        })
+        .await;
+    assert!(result.is_err());
+    watch.has_run_for(A_MOMENT);
+    assert_eq!(received.get(), 3);
+}
+
+pub(crate) async fn rs_04_a_blocking_job_waits_for_a_sender_that_another_branch_owns() {
+    let watch = Stopwatch::start();
+    let result = CancelScope::new()
+        .run(async |scope| {
+            let (sender, receiver) = mpsc::channel();
+            let job = run_blocking(move || receiver.recv().expect("it is sent")).into_future();
+            let sends = async move {
+                sleep(A_MOMENT).await;
+                sender.send(7).expect("the job waits");
+            };
+            let cancel = async { scope.cancel("while the job waits") };
+            futures::join!(job, sends, cancel).0
+        })
+        .await;
+    watch.has_run_for(A_MOMENT);
+    assert_eq!(result.expect("it was ready before it was dropped"), 7);
+}
+
+pub(crate) async fn rs_05_an_operation_that_is_not_polled_while_a_message_is_handled_is_cleaned_up() {
+    let cleaned = Counter::new();
+
+    let clean_up = cleaned.clone();
+    handles_messages_beside(finally(pending::<()>(), async move || {
+        checkpoint().await;
+        clean_up.add();
+    }))
+    .await;
+    assert_eq!(cleaned.get(), 1, "the clean-up of the finally ran");
+
+    let shielded = cleaned.clone();
+    handles_messages_beside(shield(async move {
+        sleep(A_MOMENT).await;
+        shielded.add();
+    }))
+    .await;
+    assert_eq!(cleaned.get(), 2, "the shield ran to its end");
+
+    let child = cleaned.clone();
+    handles_messages_beside(
+        task_group(async move |group| {
+            group.spawn(finally(pending::<()>(), async move || {
+                checkpoint().await;
+                child.add();
+            }));
+        })
+        .map(drop),
+    )
+    .await;
+    assert_eq!(cleaned.get(), 3, "the clean-up of the group's child ran");
+}
+
+/// The loop that everybody writes: an operation in one branch, messages in the other. The scope is
+/// cancelled while a message is handled, so that nobody polls the operation then.
+async fn handles_messages_beside(operation: impl Future<Output = ()>) {
+    let result = CancelScope::new()
+        .run(async |scope| {
+            let (sender, receiver) = channel::bounded::<&str>(1);
+            let mut operation = pin!(operation.fuse());
+            assert!(sender.try_send("a message").is_ok());
+            loop {
+                futures::select_biased! {
+                    () = operation => break,
+                    message = receiver.recv().fuse() => {
+                        assert_eq!(message.expect("the sender is alive"), "a message");
+                        scope.cancel("while the message is handled");
+                        sleep(A_MOMENT / 2).await;
+                    }
+                }
+            }
+            checkpoint().await;
+        })
+        .await;
+    assert!(result.is_err());
+}
+
+pub(crate) async fn rs_06_a_started_shield_that_is_not_polled_ends_with_the_other_await() {
+    let watch = Stopwatch::start();
+    let passed = Counter::new();
+    let inside = passed.clone();
+    let result = CancelScope::new()
+        .run(async move |scope| {
+            {
+                let mut shielded = pin!(shield(sleep(AN_HOUR)));
+                assert!(futures::poll!(&mut shielded).is_pending());
+                scope.cancel("while the shield is begun");
+                sleep(A_MOMENT).await;
+                inside.add();
+            }
+            checkpoint().await;
+            inside.add();
+        })
+        .await;
+    assert!(result.is_err());
+    watch.has_run_for(A_MOMENT);
+    assert_eq!(passed.get(), 1, "the other await ended, then nothing held any more");
+}
+
+/// Nothing can cure it but the owner of the shield; so it is made visible.
+pub(crate) fn rs_07_a_warning_names_a_started_shield_that_nobody_polls(runtime: Arc<dyn Runtime>) {
+    let warnings = Warnings::of("anyrt::held");
+    let told = warnings.clone();
+    // The root is polled on this thread, so this is where it warns.
+    warnings.catch(|| {
+        Run::new(runtime).warn_held_after(A_MOMENT).run(async move {
+            let held = CancelScope::new().run(async move |scope| {
+                let mut shielded = pin!(shield(pending::<()>()));
+                assert!(futures::poll!(&mut shielded).is_pending());
+                scope.cancel("while the shield is begun");
+                pending::<()>().await;
+            });
+            let warned = async {
+                while told.caught().is_empty() {
+                    sleep(A_MOMENT / 4).await;
+                }
+            };
+            // A foreign `select!`: it drops the scope with the shield in it.
+            futures::select_biased! {
+                result = Box::pin(held).fuse() => panic!("it is held, but ended: {result:?}"),
+                () = Box::pin(warned).fuse() => (),
+            }
+        });
+    });
+    let caught = warnings.caught();
+    assert_eq!(caught.len(), 1, "one warning is enough: {caught:?}");
+    assert!(caught[0].contains("several.rs"), "it names the place: {caught:?}");
+    assert!(caught[0].contains("while the shield is begun"), "and the cause: {caught:?}");
+}
+
+pub(crate) async fn rs_08_two_loops_out_of_step_end() {
+    let watch = Stopwatch::start();
+    let result = CancelScope::new()
+        .run(async |scope| {
+            let cancel = async {
+                sleep(A_MOMENT).await;
+                scope.cancel("while one of them is in its shield");
+            };
+            futures::join!(shields_for_ever(Duration::ZERO), shields_for_ever(HALF_A_STEP), cancel);
+        })
+        .await;
+    assert!(result.is_err());
+    watch.has_run_for(A_MOMENT);
+}
+
+/// `{ checkpoint; shield(10 ms) }` in a loop, begun a little later.
+async fn shields_for_ever(later: Duration) {
+    sleep(later).await;
+    loop {
+        checkpoint().await;
+        shield(sleep(HALF_A_STEP * 2)).await;
+    }
+}
+
+const HALF_A_STEP: Duration = Duration::from_millis(5);
+
+pub(crate) async fn rs_09_receivers_and_blocking_jobs_take_no_new_work_after_the_cancel() {
+    // Two loops `{ recv; shield }`: the shield of the one must not let the other receive.
+    let taken = Counter::new();
+    let (sender, receiver) = channel::bounded::<u32>(64);
+    for message in 0..64 {
+        assert!(sender.try_send(message).is_ok());
+    }
+    let (one, two) = (receives_for_ever(&receiver, &taken), receives_for_ever(&receiver, &taken));
+    let result = CancelScope::new()
+        .run(async |scope| {
+            let later = async {
+                sleep(HALF_A_STEP).await;
+                two.await;
+            };
+            let cancel = async {
+                while taken.get() < 2 {
+                    checkpoint().await;
+                }
+                scope.cancel("while both are in their shields");
+            };
+            futures::join!(one, later, cancel);
+        })
+        .await;
+    assert!(result.is_err());
+    assert_eq!(taken.get(), 2);
+    assert_eq!(std::iter::from_fn(|| receiver.try_recv().ok()).count(), 62, "the rest is still there");
+
+    // `rx.map(run_blocking).buffer_unordered(8)`: those that run are waited for, no more are begun.
+    let begun = Counter::new();
+    let (release, blocked) = mpsc::channel::<()>();
+    let blocked = Arc::new(std::sync::Mutex::new(blocked));
+    for message in 0..32 {
+        assert!(sender.try_send(message).is_ok());
+    }
+    let messages = receiver.clone();
+    let jobs = begun.clone();
+    let result = CancelScope::new()
+        .run(async move |scope| {
+            let work = stream::unfold(messages, |messages| async {
+                let message = messages.recv().await.ok()?;
+                Some((message, messages))
+            })
+            .map(|_| {
+                let (jobs, blocked) = (jobs.clone(), Arc::clone(&blocked));
+                run_blocking(move || {
+                    jobs.add();
+                    // Until the sender is gone.
+                    let _ = blocked.lock().expect("not poisoned").recv();
+                })
+                .into_future()
+            })
+            .buffer_unordered(8)
+            .collect::<()>();
+            let cancel = async {
+                while jobs.get() < 8 {
+                    checkpoint().await;
+                }
+                scope.cancel("while eight of them run");
+                drop(release);
+            };
+            futures::join!(work, cancel);
+        })
+        .await;
+    assert!(result.is_err());
+    assert_eq!(begun.get(), 8);
+    assert_eq!(std::iter::from_fn(|| receiver.try_recv().ok()).count(), 24, "the rest is still there");
+}
+
+async fn receives_for_ever(receiver: &Receiver<u32>, taken: &Counter) {
+    while receiver.recv().await.is_ok() {
+        taken.add();
+        shield(sleep(A_MOMENT)).await;
+    }
+}
+
+pub(crate) async fn rs_10_a_fair_lock_passes_over_a_waiter_whose_scope_is_cancelled() {
+    let lock = Arc::new(Lock::new(()));
+    let guard = lock.lock().await;
+    let scope = CancelScope::new();
+    let handle = scope.handle();
+    let entered = Counter::new();
+
+    let (wanted, entry) = (Arc::clone(&lock), entered.clone());
+    let mut cancelled = ByHand::new(scope.run(async move |_| {
+        // The shield beside it holds the scope open, so that the waiter is cancelled and still there.
+        futures::join!(shield(pending::<()>()), async {
+            let _guard = wanted.lock().await;
+            entry.add();
+        });
+    }));
+    let mut alive = ByHand::new(lock.lock());
+    assert!(cancelled.poll().is_pending());
+    assert!(alive.poll().is_pending(), "second in the queue");
+    handle.cancel("the first in the queue");
+    assert!(cancelled.poll().is_pending(), "its shield keeps it");
+    drop(guard);
+    assert!(alive.poll().is_ready(), "it is handed to the next live waiter");
+    assert!(cancelled.poll().is_pending());
+    assert_eq!(entered.get(), 0);
+
+    // The same when the cancelled one has not been polled since the cancellation.
+    let guard = lock.lock().await;
+    let scope = CancelScope::new();
+    let handle = scope.handle();
+    let wanted = Arc::clone(&lock);
+    let mut unaware = ByHand::new(scope.run(async move |_| drop(wanted.lock().await)));
+    let mut alive = ByHand::new(lock.lock());
+    assert!(unaware.poll().is_pending() && alive.poll().is_pending());
+    handle.cancel("the first in the queue");
+    drop(guard);
+    assert!(alive.poll().is_ready(), "the cancelled one is skipped");
+}
+
+pub(crate) async fn rs_11_a_branch_that_parked_is_woken_when_a_shield_begins_beside_it() {
+    let polls = Counter::new();
+    let passed = Counter::new();
+    let (counted, inside) = (polls.clone(), passed.clone());
+    let shield_ends = Arc::new(Event::new());
+    let branch_ends = Arc::new(Event::new());
+    let (until, done) = (Arc::clone(&branch_ends), Arc::clone(&shield_ends));
+    let scope = CancelScope::new();
+    scope.handle().cancel("before it starts");
+    let mut run = ByHand::new(scope.run(async move |_| {
+        futures::join!(
+            count_polls(&counted, async move {
+                // Nothing holds the scope when this waits first: it parks.
+                until.wait().await;
+                inside.add();
+            }),
+            shield(async move { done.wait().await }),
+        );
+        checkpoint().await;
+    }));
+    assert!(run.poll().is_pending());
+    // The shield is there now, so the wait goes on: one wake-up for that, no more.
+    settle(&mut run);
+    branch_ends.set();
+    settle(&mut run);
+    assert_eq!(passed.get(), 1, "what waits goes on while something holds");
+    assert!(polls.get() <= 4, "polled {} times", polls.get());
+    shield_ends.set();
+    let result = loop {
+        if let std::task::Poll::Ready(result) = run.poll() {
+            break result;
+        }
+        assert!(run.wakes() < 20, "it spins");
+    };
+    assert!(result.is_err());
+}
+
+/// Polls it as long as it is woken, which is not for ever.
+fn settle<T>(run: &mut ByHand<'_, T>) {
+    let mut seen = 0;
+    while run.wakes() > seen {
+        seen = run.wakes();
+        assert!(seen < 20, "it spins");
+        assert!(run.poll().is_pending());
+    }
+}
+
+pub(crate) async fn rs_12_each_branch_of_our_own_combinators_is_dropped_by_itself() {
+    // `join`: the owner sleeps for an hour and is dropped at once.
+    let watch = Stopwatch::start();
+    let lock = Arc::new(Lock::new(0));
+    let (owned, wanted) = (Arc::clone(&lock), Arc::clone(&lock));
+    let result = CancelScope::new()
+        .run(async move |scope| {
+            let owner = async {
+                let _guard = owned.lock().await;
+                scope.cancel("while the owner sleeps");
+                sleep(AN_HOUR).await;
+            };
+            join(owner, wants_in_a_finally(wanted)).await;
+        })
+        .await;
+    assert!(result.is_err());
+    assert_eq!(*lock.try_lock().expect("free again"), 10);
+
+    // `race`: the loser's clean-up wants the lock that the other branch owns.
+    let (owned, wanted) = (Arc::clone(&lock), Arc::clone(&lock));
+    let result = CancelScope::new()
+        .run(async move |scope| {
+            let owner = async {
+                let _guard = owned.lock().await;
+                scope.cancel("while the owner sleeps");
+                sleep(AN_HOUR).await;
+            };
+            match race(owner, wants_in_a_finally(wanted)).await {
+                Either::Left(()) | Either::Right(()) => panic!("neither wins"),
+            }
+        })
+        .await;
+    assert!(result.is_err());
+    assert_eq!(*lock.try_lock().expect("free again"), 20);
+
+    // `for_each_concurrent`: one body owns the lock, the clean-up of the other wants it.
+    let shared = Arc::clone(&lock);
+    let result = CancelScope::new()
+        .run(async move |scope| {
+            for_each_concurrent([true, false], NonZeroUsize::new(2), async |owns| {
+                if owns {
+                    let _guard = shared.lock().await;
+                    scope.cancel("while the owner sleeps");
+                    sleep(AN_HOUR).await;
+                } else {
+                    wants_in_a_finally(Arc::clone(&shared)).await;
+                }
+            })
+            .await;
+        })
+        .await;
+    assert!(result.is_err());
+    assert_eq!(*lock.try_lock().expect("free again"), 30);
+
+    // The borrowing `scope`: the same with two of its children.
+    let shared = &lock;
+    let result = CancelScope::new()
+        .run(async move |outer| {
+            scope(async move |children| {
+                children.spawn(async move {
+                    let _guard = shared.lock().await;
+                    outer.cancel("while the owner sleeps");
+                    sleep(AN_HOUR).await;
+                });
+                children.spawn(wants_in_a_finally(Arc::clone(shared)));
+            })
+            .await
+        })
+        .await;
+    assert!(result.is_err());
+    assert_eq!(*lock.try_lock().expect("free again"), 40);
+    watch.shows_no_wait();
+}
+
+/// Work for ever with a clean-up that wants the lock, and adds ten.
+fn wants_in_a_finally(lock: Arc<Lock<i32>>) -> LocalBoxFuture<'static, ()> {
+    Box::pin(finally(pending::<()>(), async move || *lock.lock().await += 10))
+}
+
+/// A shield that wants the lock, and adds ten.
+fn wants_in_a_shield(lock: Arc<Lock<i32>>) -> LocalBoxFuture<'static, ()> {
+    Box::pin(shield(async move { *lock.lock().await += 10 }))
+}

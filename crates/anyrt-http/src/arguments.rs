@@ -1,0 +1,219 @@
+//! Arguments: what a path operation or a provider may ask for, and how they are gathered.
+
+use std::future::Future;
+
+use axum_core::extract::{DefaultBodyLimit, FromRequest, FromRequestParts, Request};
+use axum_core::response::{IntoResponse, Response};
+use http::request::Parts;
+use http_body::Body as _;
+
+use crate::context::RequestContext;
+use crate::dependency::{Argument, Dep};
+use crate::limits::DEFAULT_BODY;
+use crate::problem::Findings;
+
+/// Marks arguments that are made from the request's head, by axum-core's `FromRequestParts`.
+#[derive(Debug)]
+pub enum ViaParts {}
+
+/// Marks arguments that may take the request's body, by axum-core's `FromRequest`.
+#[derive(Debug)]
+pub struct ViaRequest<M>(std::marker::PhantomData<M>);
+
+/// Marks arguments that are dependencies.
+#[derive(Debug)]
+pub enum ViaDep {}
+
+/// An argument that can stand anywhere: an extractor that leaves the body alone, or a
+/// [`Dep`].
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not an argument that a path operation or provider can take here",
+    label = "neither an extractor of the request's head nor a `Dep`",
+    note = "only the LAST argument of a path operation may consume the body (`Json`, `Form`, `Bytes`, `String`, `Request`)"
+)]
+pub trait Extract<M>: Sized + Send {
+    /// Says what the argument is, for the check when the app is built.
+    #[doc(hidden)]
+    fn describe() -> Argument;
+
+    /// Makes the argument, or the response that refuses the request.
+    fn extract(
+        parts: &mut Parts,
+        context: &RequestContext,
+    ) -> impl Future<Output = Result<Self, Response>> + Send;
+}
+
+impl<T> Extract<ViaParts> for T
+where
+    T: FromRequestParts<RequestContext> + Send,
+{
+    fn describe() -> Argument {
+        Argument::extractor::<T>()
+    }
+
+    async fn extract(parts: &mut Parts, context: &RequestContext) -> Result<Self, Response> {
+        T::from_request_parts(parts, context).await.map_err(IntoResponse::into_response)
+    }
+}
+
+impl<T: Send + Sync + 'static> Extract<ViaDep> for Dep<T> {
+    fn describe() -> Argument {
+        Argument::dependency::<T>()
+    }
+
+    async fn extract(parts: &mut Parts, context: &RequestContext) -> Result<Self, Response> {
+        Dep::find(parts, context).await
+    }
+}
+
+/// The last argument of a path operation, which may take the body.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not an argument that a path operation can take",
+    label = "neither an extractor nor a `Dep`",
+    note = "an extractor implements `FromRequestParts`, or `FromRequest` to take the body, from axum-core"
+)]
+pub trait ExtractLast<M>: Sized + Send {
+    /// Says what the argument is, for the check when the app is built.
+    #[doc(hidden)]
+    fn describe() -> Argument;
+
+    /// Makes the argument, or the response that refuses the request.
+    fn extract_last(
+        request: Request,
+        context: &RequestContext,
+    ) -> impl Future<Output = Result<Self, Response>> + Send;
+}
+
+impl<T, M> ExtractLast<ViaRequest<M>> for T
+where
+    T: FromRequest<RequestContext, M> + Send,
+{
+    fn describe() -> Argument {
+        Argument::extractor::<T>()
+    }
+
+    async fn extract_last(mut request: Request, context: &RequestContext) -> Result<Self, Response> {
+        let limit = context.limits().body;
+        if limit != DEFAULT_BODY && !request.body().is_end_stream() {
+            DefaultBodyLimit::max(limit).apply(&mut request);
+        }
+        T::from_request(request, context).await.map_err(IntoResponse::into_response)
+    }
+}
+
+impl<T: Send + Sync + 'static> ExtractLast<ViaDep> for Dep<T> {
+    fn describe() -> Argument {
+        Argument::dependency::<T>()
+    }
+
+    async fn extract_last(request: Request, context: &RequestContext) -> Result<Self, Response> {
+        let (mut parts, _body) = request.into_parts();
+        Dep::find(&mut parts, context).await
+    }
+}
+
+/// The arguments of a path operation, as a tuple. Only the last may take the body.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` are not arguments that a path operation can take",
+    note = "each must be an extractor or a `Dep`; only the LAST may consume the body"
+)]
+pub trait FromArgs<M>: Sized + Send {
+    /// Says what the arguments are, for the check when the app is built.
+    #[doc(hidden)]
+    fn describe() -> Vec<Argument>;
+
+    /// Makes the arguments in their order.
+    fn from_request(
+        request: Request,
+        context: &RequestContext,
+    ) -> impl Future<Output = Result<Self, Response>> + Send;
+}
+
+/// The arguments of a provider, as a tuple. None may take the body.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` are not arguments that a provider can take",
+    note = "each must be an extractor of the request's head or a `Dep`; none may consume the body"
+)]
+pub trait FromHead<M>: Sized + Send {
+    /// Says what the arguments are, for the check when the app is built.
+    #[doc(hidden)]
+    fn describe() -> Vec<Argument>;
+
+    /// Makes the arguments in their order.
+    fn from_head(
+        parts: &mut Parts,
+        context: &RequestContext,
+    ) -> impl Future<Output = Result<Self, Response>> + Send;
+}
+
+impl FromArgs<()> for () {
+    fn describe() -> Vec<Argument> {
+        Vec::new()
+    }
+
+    async fn from_request(_: Request, _: &RequestContext) -> Result<Self, Response> {
+        Ok(())
+    }
+}
+
+impl FromHead<()> for () {
+    fn describe() -> Vec<Argument> {
+        Vec::new()
+    }
+
+    async fn from_head(_: &mut Parts, _: &RequestContext) -> Result<Self, Response> {
+        Ok(())
+    }
+}
+
+macro_rules! from_request {
+    ([$($argument:ident $marker:ident),*] $last:ident $last_marker:ident) => {
+        #[allow(non_snake_case, reason = "the type's name serves as the value's")]
+        impl<$($argument, $marker,)* $last, $last_marker> FromArgs<($($marker,)* $last_marker,)>
+            for ($($argument,)* $last,)
+        where
+            $($argument: Extract<$marker>,)*
+            $last: ExtractLast<$last_marker>,
+        {
+            fn describe() -> Vec<Argument> {
+                vec![$($argument::describe(),)* $last::describe()]
+            }
+
+            async fn from_request(request: Request, context: &RequestContext) -> Result<Self, Response> {
+                #[allow(unused_mut, reason = "not moved when there is only one argument")]
+                let (mut parts, body) = request.into_parts();
+                let mut findings = Findings::default();
+                $(let $argument = findings.keep($argument::extract(&mut parts, context).await)?;)*
+                let request = Request::from_parts(parts, body);
+                let $last = findings.keep($last::extract_last(request, context).await)?;
+                match ($($argument,)* $last,) {
+                    ($(Some($argument),)* Some($last),) => Ok(($($argument,)* $last,)),
+                    _ => Err(findings.into_response()),
+                }
+            }
+        }
+
+        #[allow(non_snake_case, reason = "the type's name serves as the value's")]
+        impl<$($argument, $marker,)* $last, $last_marker> FromHead<($($marker,)* $last_marker,)>
+            for ($($argument,)* $last,)
+        where
+            $($argument: Extract<$marker>,)*
+            $last: Extract<$last_marker>,
+        {
+            fn describe() -> Vec<Argument> {
+                vec![$($argument::describe(),)* $last::describe()]
+            }
+
+            async fn from_head(parts: &mut Parts, context: &RequestContext) -> Result<Self, Response> {
+                let mut findings = Findings::default();
+                $(let $argument = findings.keep($argument::extract(parts, context).await)?;)*
+                let $last = findings.keep($last::extract(parts, context).await)?;
+                match ($($argument,)* $last,) {
+                    ($(Some($argument),)* Some($last),) => Ok(($($argument,)* $last,)),
+                    _ => Err(findings.into_response()),
+                }
+            }
+        }
+    };
+}
+crate::arity::for_each_list!(from_request);

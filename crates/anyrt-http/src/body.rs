@@ -1,0 +1,56 @@
+//! Reading a request's body whole, up to a limit.
+
+use std::error::Error;
+
+use axum_core::extract::Request;
+use axum_core::response::Response;
+use bytes::Bytes;
+use http::StatusCode;
+use http::header::CONTENT_TYPE;
+use http_body::Body as _;
+use http_body_util::{BodyExt, LengthLimitError, Limited};
+
+use crate::problem::detail;
+
+/// Refuses a request whose content type is missing or another.
+pub(crate) fn must_be(
+    request: &Request,
+    wanted: &str,
+    fits: impl FnOnce(&str) -> bool,
+) -> Result<(), Response> {
+    let given = request.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    let kind = given.and_then(|given| given.split(';').next()).unwrap_or_default();
+    if fits(&kind.trim().to_ascii_lowercase()) {
+        return Ok(());
+    }
+    let text = match given {
+        Some(given) => format!("expected the content type `{wanted}`, not `{given}`"),
+        None => format!("expected the content type `{wanted}`"),
+    };
+    Err(detail(StatusCode::UNSUPPORTED_MEDIA_TYPE, &text))
+}
+
+/// The whole body, if it is within the limit. One that says it is longer is refused unread.
+pub(crate) async fn read(request: Request, limit: usize) -> Result<Bytes, Response> {
+    let body = request.into_body();
+    if body.size_hint().lower() > limit as u64 {
+        return Err(too_large(limit));
+    }
+    match Limited::new(body, limit).collect().await {
+        Ok(whole) => Ok(whole.to_bytes()),
+        Err(error) if is_limit(&*error) => Err(too_large(limit)),
+        Err(error) => {
+            tracing::debug!(%error, "a request's body broke off");
+            Err(detail(StatusCode::BAD_REQUEST, "the body could not be read to its end"))
+        }
+    }
+}
+
+fn too_large(limit: usize) -> Response {
+    detail(StatusCode::PAYLOAD_TOO_LARGE, &format!("the body is larger than {limit} bytes"))
+}
+
+/// Whether the limit is among the causes: a middleware may have put its own error around it.
+fn is_limit(error: &(dyn Error + 'static)) -> bool {
+    error.is::<LengthLimitError>() || error.source().is_some_and(is_limit)
+}

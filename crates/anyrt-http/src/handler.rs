@@ -1,0 +1,119 @@
+//! Handlers: which functions can be path operations, and where each kind of them runs.
+//!
+//! The bounds are split so that inference goes by bounds that ask nothing of the user
+//! ([`Callable`], [`Kind`]), and each requirement fails on its own, with a message that names it.
+
+use std::future::Future;
+use std::sync::Arc;
+
+use axum_core::response::{IntoResponse, Response};
+
+/// A function of up to sixteen arguments: `fn` items, closures, `async` closures, `fn` pointers.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not a function that a path operation can be",
+    label = "expected a function or closure of up to 16 arguments, callable more than once"
+)]
+pub trait Callable<Args> {
+    /// What the function returns: a future if it is async.
+    type Output;
+
+    /// Calls the function.
+    fn invoke(&self, args: Args) -> Self::Output;
+}
+
+impl<Function, Output> Callable<()> for Function
+where
+    Function: Fn() -> Output,
+{
+    type Output = Output;
+
+    fn invoke(&self, (): ()) -> Output {
+        self()
+    }
+}
+
+macro_rules! callable {
+    ([$($argument:ident $marker:ident),*] $last:ident $last_marker:ident) => {
+        impl<Function, Output, $($argument,)* $last> Callable<($($argument,)* $last,)> for Function
+        where
+            Function: Fn($($argument,)* $last) -> Output,
+        {
+            type Output = Output;
+
+            #[allow(non_snake_case, reason = "the type's name serves as the value's")]
+            fn invoke(&self, ($($argument,)* $last,): ($($argument,)* $last,)) -> Output {
+                self($($argument,)* $last)
+            }
+        }
+    };
+}
+crate::arity::for_each_list!(callable);
+
+/// The kind of a function that returns a future: it runs on the event loop.
+#[derive(Debug)]
+pub enum Async {}
+
+/// The kind of a plain function: it runs in the thread pool, where it may block.
+#[derive(Debug)]
+pub enum Blocking {}
+
+/// Tells by what a function returns of which kind it is.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not what a path operation can return",
+    label = "neither a future nor a response",
+    note = "an async function returns `impl IntoResponse`, or a `Result` of two of them; a plain function the same"
+)]
+pub trait Kind<K> {}
+
+impl<F: Future> Kind<Async> for F {}
+impl<T: IntoResponse> Kind<Blocking> for T {}
+
+/// Runs functions of one kind where they belong.
+#[diagnostic::on_unimplemented(
+    message = "a path operation cannot return `{R}`",
+    note = "the future of an async function must be `Send`, and its output a response"
+)]
+pub trait Dispatch<R> {
+    /// Whether functions of this kind run in the thread pool.
+    const BLOCKING: bool;
+
+    /// Calls the function and makes a response of what it returns.
+    fn run<H, A>(handler: &Arc<H>, args: A) -> impl Future<Output = Response> + Send
+    where
+        H: Callable<A, Output = R> + Send + Sync + 'static,
+        A: Send + 'static;
+}
+
+impl<R> Dispatch<R> for Async
+where
+    R: Future + Send,
+    R::Output: IntoResponse,
+{
+    const BLOCKING: bool = false;
+
+    async fn run<H, A>(handler: &Arc<H>, args: A) -> Response
+    where
+        H: Callable<A, Output = R> + Send + Sync + 'static,
+        A: Send + 'static,
+    {
+        let running = handler.invoke(args);
+        running.await.into_response()
+    }
+}
+
+impl<R> Dispatch<R> for Blocking
+where
+    R: IntoResponse,
+{
+    const BLOCKING: bool = true;
+
+    async fn run<H, A>(handler: &Arc<H>, args: A) -> Response
+    where
+        H: Callable<A, Output = R> + Send + Sync + 'static,
+        A: Send + 'static,
+    {
+        let handler = Arc::clone(handler);
+        // The making of the response may be as slow as the function: a large value turned to JSON.
+        anyrt::run_blocking(move || handler.invoke(args).into_response()).await
+    }
+}

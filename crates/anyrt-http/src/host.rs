@@ -1,0 +1,116 @@
+//! Hosting: tower services of other frameworks, under a path of the app or alone on a listener.
+
+use std::fmt;
+use std::future::poll_fn;
+use std::sync::{Mutex, PoisonError};
+
+use anyrt::BoxError;
+use axum_core::body::Body;
+use axum_core::extract::Request;
+use bytes::Bytes;
+use http::StatusCode;
+use http::uri::{PathAndQuery, Uri};
+use tower_service::Service;
+
+use crate::operation::Answer;
+use crate::problem::detail;
+
+/// What answers requests: an app, or a service of another framework.
+pub(crate) trait Host: Send + Sync {
+    fn call(&self, request: Request) -> Answer;
+}
+
+/// A tower service as a [`Host`]: cloned for each request, as tower wants it.
+pub(crate) struct Hosted<S>(Mutex<S>);
+
+impl<S> Hosted<S> {
+    pub(crate) fn new(service: S) -> Self {
+        Hosted(Mutex::new(service))
+    }
+}
+
+impl<S, B> Host for Hosted<S>
+where
+    S: Service<Request, Response = http::Response<B>> + Clone + Send + 'static,
+    S::Error: Into<BoxError>,
+    S::Future: Send,
+    B: http_body::Body<Data = Bytes> + Send + 'static,
+    B::Error: Into<BoxError>,
+{
+    fn call(&self, request: Request) -> Answer {
+        let mut service = self.0.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        Box::pin(async move {
+            let answer = async {
+                poll_fn(|cx| service.poll_ready(cx)).await?;
+                service.call(request).await
+            };
+            match answer.await {
+                Ok(response) => response.map(Body::new),
+                Err(error) => {
+                    let error: BoxError = error.into();
+                    tracing::error!(%error, "a hosted service failed");
+                    detail(StatusCode::INTERNAL_SERVER_ERROR, "Internal Server Error")
+                }
+            }
+        })
+    }
+}
+
+/// A service that sees the path without the prefix under which it is nested.
+pub(crate) struct Nested<H> {
+    /// The prefix without a slash at its end.
+    prefix: String,
+    host: H,
+}
+
+impl<H> Nested<H> {
+    pub(crate) fn new(prefix: String, host: H) -> Self {
+        Nested { prefix, host }
+    }
+}
+
+impl<H: Host> Host for Nested<H> {
+    fn call(&self, mut request: Request) -> Answer {
+        match without_prefix(request.uri(), &self.prefix) {
+            Some(uri) => {
+                *request.uri_mut() = uri;
+                self.host.call(request)
+            }
+            None => {
+                let refusal = detail(StatusCode::NOT_FOUND, "Not Found");
+                Box::pin(std::future::ready(refusal))
+            }
+        }
+    }
+}
+
+/// `/old/page?x=1` without `/old` is `/page?x=1`; `/old` itself is `/`.
+fn without_prefix(uri: &Uri, prefix: &str) -> Option<Uri> {
+    let full = uri.path_and_query().map_or("/", PathAndQuery::as_str);
+    let rest = full.strip_prefix(prefix)?;
+    let path = if rest.starts_with('/') { rest.parse() } else { format!("/{rest}").parse() };
+    let mut parts = uri.clone().into_parts();
+    parts.path_and_query = Some(path.ok()?);
+    Uri::from_parts(parts).ok()
+}
+
+impl<S> fmt::Debug for Hosted<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Hosted").finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::without_prefix;
+
+    #[test]
+    fn a_prefix_is_cut_and_the_query_stays() {
+        let cut = |uri: &str| without_prefix(&uri.parse().ok()?, "/old").map(|uri| uri.to_string());
+        assert_eq!(cut("/old/page?x=1").as_deref(), Some("/page?x=1"));
+        assert_eq!(cut("/old").as_deref(), Some("/"));
+        assert_eq!(cut("/old?x=1").as_deref(), Some("/?x=1"));
+        assert_eq!(cut("http://host/old/a").as_deref(), Some("http://host/a"));
+        assert_eq!(cut("/new"), None);
+    }
+}

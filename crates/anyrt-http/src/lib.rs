@@ -1,0 +1,120 @@
+//! A thin HTTP layer on any async runtime: **declare a path operation as `async fn` or as plain `fn`,
+//! let it ask for dependencies of either kind, and the layer does the right thing** - on the event loop
+//! or in the thread pool, on every runtime that [`anyrt`] knows.
+//!
+//! ```no_run
+//! use anyrt_http::{App, Dep, Dependency, Json, Path};
+//! use axum_core::response::Result;
+//! use http::{HeaderMap, StatusCode};
+//!
+//! struct Settings {
+//!     secret: String,
+//! }
+//!
+//! struct Visitor {
+//!     name: String,
+//! }
+//! impl Dependency for Visitor {}
+//!
+//! // A dependency that asks for another one, and may refuse the request.
+//! async fn visitor(headers: HeaderMap, settings: Dep<Settings>) -> Result<Visitor, StatusCode> {
+//!     match headers.get("authorization") {
+//!         Some(given) if given == &*settings.secret => Ok(Visitor { name: "Ada".into() }),
+//!         _ => Err(StatusCode::UNAUTHORIZED),
+//!     }
+//! }
+//!
+//! // Async: on the event loop.
+//! async fn hello(Path(city): Path<String>, visitor: Dep<Visitor>) -> String {
+//!     format!("Welcome to {city}, {}", visitor.name)
+//! }
+//!
+//! // Plain: in the thread pool, where it may block.
+//! fn sum(Json(numbers): Json<Vec<u64>>) -> Json<u64> {
+//!     Json(numbers.iter().sum())
+//! }
+//!
+//! # async fn serve() -> anyrt_http::Result<()> {
+//! App::new()
+//!     .get("/cities/{city}", hello)
+//!     .post("/sum", sum)
+//!     .provide_value(Settings { secret: "let me in".into() })
+//!     .provide(visitor)
+//!     .serve("127.0.0.1:8000")
+//!     .await
+//! # }
+//! ```
+//!
+//! Responses and extractors are those of axum-core: whatever implements its `IntoResponse` can be
+//! returned, whatever implements its `FromRequestParts` or `FromRequest` for any state can be an
+//! argument, and answers with its own rejection.
+//!
+//! # Errors that clients see
+//!
+//! JSON with one key, `detail`: 404 for an unknown path, 405 with `Allow` for another method, 413 for a
+//! body beyond the limit, 415 for a content type that is missing or another, 422 for a path, query, form
+//! or JSON body that does not fit (all that is wrong at once, with the place), 500 for a panic, which the
+//! server survives.
+//!
+//! # Cancellation
+//!
+//! A client that leaves cancels its request: the handler is dropped at its next await. What holds in it
+//! (a shield, a task group, the clean-up of `anyrt::finally`, a plain function in the pool) is brought to
+//! its end by the server, which waits for it before it ends.
+//!
+//! Since a client's close cannot be told from the end of what it wants to send, a client that shuts down
+//! its sending side before the answer came has left, too.
+#![forbid(unsafe_code)]
+#![allow(clippy::result_large_err, reason = "a refusal is a response, made once and sent as it is")]
+
+mod app;
+mod error;
+mod limits;
+mod service;
+
+mod arguments;
+mod arity;
+mod context;
+mod handler;
+mod operation;
+mod routes;
+
+mod dependency;
+mod graph;
+mod provider;
+
+mod body;
+mod form;
+mod json;
+mod path;
+mod problem;
+mod query;
+
+mod attended;
+mod connection;
+mod host;
+mod server;
+mod stream;
+mod timer;
+
+pub use app::App;
+pub use context::RequestContext;
+pub use dependency::{Dep, Dependency};
+pub use error::{Error, Result};
+pub use form::Form;
+pub use json::Json;
+pub use limits::Limits;
+pub use path::Path;
+pub use problem::Invalid;
+pub use query::Query;
+pub use server::{serve, serve_until};
+pub use service::{AppFuture, AppService};
+
+/// How functions are told apart and given their arguments. These traits are implemented for all that
+/// they fit; nobody needs to implement or call them.
+pub mod detection {
+    pub use crate::arguments::{Extract, ExtractLast, FromArgs, FromHead, ViaDep, ViaParts, ViaRequest};
+    pub use crate::dependency::Argument;
+    pub use crate::handler::{Async, Blocking, Callable, Dispatch, Kind};
+    pub use crate::provider::{Fallible, Plain, Provide, Provided};
+}

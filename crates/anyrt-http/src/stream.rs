@@ -1,0 +1,175 @@
+//! The stream under hyper: a runtime's TCP stream, and the notice that the client left.
+//!
+//! hyper reads a socket while it wants a request or a body, and not while a handler or a streaming
+//! response is pending: a client that leaves then would go unnoticed. So hyper's own probing is
+//! switched off (`half_close`), and this stream reads ahead: in `poll_flush`, which hyper calls at
+//! the end of each of its rounds, after its own read, and only while the server waits for its own.
+//! What comes early (a pipelined request, a body nobody has asked for yet) is kept, up to a bound,
+//! and given to hyper's next read.
+
+use std::cell::RefCell;
+use std::io::{self, ErrorKind, IoSlice};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+use anyrt::net::TcpStream;
+use futures_io::{AsyncRead, AsyncWrite};
+use hyper::rt::{Read, ReadBufCursor, Write};
+
+use crate::connection::Connection;
+
+/// How much is read ahead at most. A client that sends more and then leaves is noticed when the
+/// handler is done.
+const AHEAD: usize = 16 * 1024;
+
+thread_local! {
+    /// Where a read lands before it is copied to hyper's buffer, which is not initialised: a copy of
+    /// what came is cheaper than zeroing what could come, and needs no unsafe code.
+    static LANDING: RefCell<Box<[u8]>> = RefCell::new(vec![0; AHEAD].into());
+}
+
+/// What was read ahead and not yet given to hyper. Empty, and without memory, nearly always.
+#[derive(Debug, Default)]
+struct Ahead(Vec<u8>);
+
+impl Ahead {
+    fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    fn room(&self) -> usize {
+        AHEAD - self.0.len()
+    }
+
+    fn keep(&mut self, bytes: &[u8]) {
+        self.0.extend_from_slice(bytes);
+    }
+
+    /// Gives at most `most` bytes, the earliest first.
+    fn give(&mut self, most: usize, take: impl FnOnce(&[u8])) {
+        let count = most.min(self.0.len());
+        take(&self.0[..count]);
+        if count == self.0.len() {
+            self.0 = Vec::new();
+        } else {
+            self.0.drain(..count);
+        }
+    }
+}
+
+/// A connection as hyper sees it.
+#[derive(Debug)]
+pub(crate) struct Wire {
+    stream: TcpStream,
+    ahead: Ahead,
+    connection: Arc<Connection>,
+}
+
+impl Wire {
+    pub(crate) fn new(stream: TcpStream, connection: Arc<Connection>) -> Self {
+        Wire { stream, ahead: Ahead::default(), connection }
+    }
+
+    /// Reads once, at most `most` bytes, and hands them to `take`.
+    fn land(
+        &mut self,
+        cx: &mut Context<'_>,
+        most: usize,
+        take: impl FnOnce(&mut Self, &[u8]),
+    ) -> Poll<io::Result<usize>> {
+        LANDING.with_borrow_mut(|landing| {
+            let most = most.min(landing.len());
+            let count = ready!(Pin::new(&mut self.stream).poll_read(cx, &mut landing[..most]))?;
+            take(self, &landing[..count]);
+            Poll::Ready(Ok(count))
+        })
+    }
+
+    /// Looks whether the client is still there; `Pending` is good news.
+    fn poll_gone(&mut self, cx: &mut Context<'_>) -> Poll<io::Error> {
+        while self.ahead.room() > 0 {
+            let room = self.ahead.room();
+            match ready!(self.land(cx, room, |wire, bytes| wire.ahead.keep(bytes))) {
+                Ok(0) => {
+                    return Poll::Ready(io::Error::new(ErrorKind::ConnectionReset, "the client left"));
+                }
+                Ok(_) => {}
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) => return Poll::Ready(error),
+            }
+        }
+        Poll::Pending
+    }
+}
+
+impl Read for Wire {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        mut buffer: ReadBufCursor<'_>,
+    ) -> Poll<io::Result<()>> {
+        let room = buffer.remaining();
+        if self.ahead.is_empty() {
+            return self.land(cx, room, |_, bytes| buffer.put_slice(bytes)).map_ok(drop);
+        }
+        self.ahead.give(room, |bytes| buffer.put_slice(bytes));
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl Write for Wire {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write(cx, bytes)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        slices: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write_vectored(cx, slices)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        true
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        ready!(Pin::new(&mut self.stream).poll_flush(cx))?;
+        if self.connection.is_waiting()
+            && let Poll::Ready(error) = self.poll_gone(cx)
+        {
+            return Poll::Ready(Err(error));
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_close(cx)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{AHEAD, Ahead};
+
+    fn given(ahead: &mut Ahead, most: usize) -> Vec<u8> {
+        let mut given = Vec::new();
+        ahead.give(most, |bytes| given.extend_from_slice(bytes));
+        given
+    }
+
+    #[test]
+    fn what_is_kept_is_given_in_order_and_its_memory_freed() {
+        let mut ahead = Ahead::default();
+        ahead.keep(b"abc");
+        ahead.keep(b"de");
+        assert_eq!(ahead.room(), AHEAD - 5);
+        assert_eq!(given(&mut ahead, 2), b"ab");
+        ahead.keep(b"f");
+        assert_eq!(given(&mut ahead, 9), b"cdef");
+        assert!(ahead.is_empty());
+        assert_eq!(ahead.0.capacity(), 0);
+    }
+}

@@ -1,0 +1,66 @@
+//! SIGTERM ends a server gracefully.
+#![cfg(unix)]
+#![allow(clippy::await_holding_lock, reason = "the lock is between tests, not between tasks")]
+
+#[path = "http_client.rs"]
+mod client;
+
+use std::process::Command;
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use anyrt::net::TcpListener;
+use anyrt::sync::Event;
+use anyrt_http::App;
+use client::{Client, soon};
+
+/// A signal reaches every server of the process: one test at a time.
+static ALONE: Mutex<()> = Mutex::new(());
+
+fn terminate() {
+    let sent = Command::new("kill").arg("-TERM").arg(std::process::id().to_string()).status();
+    assert!(sent.expect("`kill` is there").success());
+}
+
+#[anyrt::test]
+async fn sigterm_finishes_what_was_begun() {
+    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
+    // From here on the signal does not kill the process.
+    let heard = anyrt::spawn(anyrt::signal::terminate());
+    anyrt::checkpoint().await;
+    anyrt::move_on_after(Duration::from_millis(50), heard).await;
+
+    let (begun, go) = (Event::new(), Event::new());
+    let app = App::new().get("/", {
+        let (begun, go) = (begun.clone(), go.clone());
+        move || {
+            let (begun, go) = (begun.clone(), go.clone());
+            async move {
+                begun.set();
+                go.wait().await;
+                "finished"
+            }
+        }
+    });
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+    let address = listener.local_addr().expect("an address");
+    let service = app.into_service().expect("no mistakes");
+    let server =
+        anyrt::spawn(async move { anyrt_http::serve(listener, service).await.expect("it ends well") });
+    let mut busy = Client::connect(address).await;
+    let mut idle = Client::connect(address).await;
+    busy.send("GET / HTTP/1.1\r\nHost: test\r\n\r\n").await;
+    soon(begun.wait()).await;
+
+    // Repeated, since the server may not have listened for the first.
+    let closed = async {
+        while anyrt::move_on_after(Duration::from_millis(50), idle.closed()).await.is_none() {
+            terminate();
+        }
+    };
+    soon(closed).await;
+    assert!(!server.is_finished());
+    go.set();
+    assert_eq!(busy.reply().await.body, "finished");
+    soon(server).await.expect("no panic");
+}
