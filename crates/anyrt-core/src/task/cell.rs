@@ -89,7 +89,10 @@ impl<F: Future, T> TaskCell<F, T> {
             Ok(Some(Ok(value))) => End::Value(value),
             Ok(Some(Err(error))) => End::Failed(error),
             Err(payload) => End::Panicked(payload),
-            Ok(None) => match catch_unwind(AssertUnwindSafe(|| self.node.verdict(cx.waker(), true, false))) {
+            Ok(None) => match catch_unwind(AssertUnwindSafe(|| {
+                self.node.attend(cx.waker());
+                self.node.verdict(cx.waker(), true, false)
+            })) {
                 Ok(Verdict::Resolve) => match self.node.cause() {
                     Some(cause) => {
                         if self.node.is_inherited()
