@@ -10,6 +10,7 @@ mod ended;
 mod handle;
 mod info;
 mod slot;
+mod status;
 
 pub use ended::TaskEnded;
 pub(crate) use ended::{Why, panic_message};
@@ -17,6 +18,7 @@ pub use handle::{JoinHandle, TaskHandle};
 pub(crate) use info::{Label, default_name};
 pub use info::{TaskId, TaskInfo};
 pub(crate) use slot::Slot;
+pub use status::{NotFinished, TaskStatus};
 
 use self::cell::{AnyTask, TaskCell};
 use crate::context::{self, Setting};
