@@ -163,7 +163,11 @@ async fn a_plain_function_whose_client_left_is_told_and_waited_for() {
 #[anyrt::test]
 async fn a_client_that_leaves_a_stream_ends_it() {
     /// Says `begun` after its first piece, and then nothing more.
-    struct Endless(Watched, Dropped, bool);
+    struct Endless {
+        watched: Watched,
+        _dropped: Dropped,
+        said: bool,
+    }
     impl http_body::Body for Endless {
         type Data = Bytes;
         type Error = Infallible;
@@ -172,8 +176,8 @@ async fn a_client_that_leaves_a_stream_ends_it() {
             mut self: Pin<&mut Self>,
             _: &mut Context<'_>,
         ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
-            if std::mem::replace(&mut self.2, true) {
-                self.0.begun.set();
+            if std::mem::replace(&mut self.said, true) {
+                self.watched.begun.set();
                 return Poll::Pending;
             }
             Poll::Ready(Some(Ok(Frame::data(Bytes::from_static(b"first")))))
@@ -183,7 +187,8 @@ async fn a_client_that_leaves_a_stream_ends_it() {
     let app = App::new().get("/", {
         let watched = watched.clone();
         move || {
-            let body = Endless(watched.clone(), Dropped(watched.dropped.clone()), false);
+            let _dropped = Dropped(watched.dropped.clone());
+            let body = Endless { watched: watched.clone(), _dropped, said: false };
             async { Body::new(body).into_response() }
         }
     });

@@ -204,10 +204,8 @@ async fn a_panic_is_logged_with_the_name_of_its_task() {
     });
     let server = Server::start(app).await;
     assert_eq!(server.get("/").await.status, 500);
-    let lines = log.0.lock().expect("no panic while locked");
-    let line = lines.iter().find(|line| line.contains(&message)).expect("the panic is logged");
+    let line = log.line_with(&message).expect("the panic is logged");
     assert!(line.contains("ERROR") && line.contains("task=\"http connection\""), "{line}");
-    drop(lines);
     server.stop().await;
 }
 
@@ -221,6 +219,11 @@ impl Log {
         // An error: it is installed already.
         let _ = tracing::subscriber::set_global_default(&*LOG);
         &LOG
+    }
+
+    fn line_with(&self, text: &str) -> Option<String> {
+        let lines = self.0.lock().expect("no panic while locked");
+        lines.iter().find(|line| line.contains(text)).cloned()
     }
 }
 

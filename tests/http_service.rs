@@ -21,8 +21,8 @@ fn app() -> App {
 
 #[anyrt::test]
 async fn an_app_is_a_tower_service() {
-    let mut service = app().into_service().expect("no mistakes");
-    let mut call = async |method: Method, path: &str| {
+    let service = app().into_service().expect("no mistakes");
+    let call = async |method: Method, path: &str| {
         let body = http_body_util::Full::new(bytes::Bytes::new());
         let request = Request::builder().method(method).uri(path).body(body).expect("a request");
         let Ok(response) = service.clone().call(request).await;

@@ -5,8 +5,11 @@
 #[path = "http_client.rs"]
 mod client;
 
+use std::future::{Future, poll_fn};
+use std::pin::pin;
 use std::process::Command;
 use std::sync::{Mutex, PoisonError};
+use std::task::Poll;
 use std::time::Duration;
 
 use anyrt::net::TcpListener;
@@ -26,9 +29,9 @@ fn terminate() {
 async fn sigterm_finishes_what_was_begun() {
     let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
     // From here on the signal does not kill the process.
-    let heard = anyrt::spawn(anyrt::signal::terminate());
-    anyrt::checkpoint().await;
-    anyrt::move_on_after(Duration::from_millis(50), heard).await;
+    let mut heard = pin!(anyrt::signal::terminate());
+    let polled = poll_fn(|cx| Poll::Ready(heard.as_mut().poll(cx).is_pending()));
+    assert!(polled.await);
 
     let (begun, go) = (Event::new(), Event::new());
     let app = App::new().get("/", {

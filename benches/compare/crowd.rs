@@ -3,7 +3,6 @@
 use std::future::pending;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::task::Poll;
 
 use futures::task::AtomicWaker;
 
@@ -39,8 +38,11 @@ impl Crowd {
         }
     }
 
-    /// Ready when all have been dropped.
+    /// Ready when all have been dropped: for peers whose handles cannot wait for that.
+    #[cfg(any(feature = "smol", feature = "async-std"))]
     pub(crate) async fn all_gone(&self) {
+        use std::task::Poll;
+
         std::future::poll_fn(|cx| {
             self.last_one.register(cx.waker());
             match self.gone.load(Ordering::Acquire) {

@@ -33,13 +33,13 @@ impl Report {
         if self.row.replace(pair.row) != Some(pair.row) {
             println!("\n{} ({})", pair.row, pair.row.unit());
             println!(
-                "  {:<20} {:>9} {:>9}  {:<34} {:>6} {:>15} {:>6} {:>15}",
+                "  {:<20} {:>9} {:>9}  {:<36} {:>6} {:>15} {:>6} {:>15}",
                 "backend", "ours", "peer", "", "ratio", "min .. max", "cpu", "allocations"
             );
         }
         let (ours, theirs, ratio) = (&outcome.ours, &outcome.theirs, &outcome.ratio);
         println!(
-            "  {:<20} {:>9} {:>9}  {:<34} {:>6.2} {:>15} {:>6.2} {:>15}",
+            "  {:<20} {:>9} {:>9}  {:<36} {:>6.2} {:>15} {:>6.2} {:>15}",
             pair.backend,
             time(ours.wall_ns),
             time(theirs.wall_ns),

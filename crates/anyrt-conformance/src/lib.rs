@@ -42,8 +42,10 @@ mod suite;
 mod watchdog;
 
 mod checkpoints;
+mod children;
 mod cut_short;
 mod deadlines;
+mod group_errors;
 mod groups;
 mod moved;
 mod nesting;
@@ -51,6 +53,8 @@ mod obligations;
 mod scopes;
 mod several;
 mod shields;
+mod sockets;
+mod timers;
 
 mod by_hand;
 mod counting;

@@ -197,5 +197,11 @@ pub(crate) async fn rm_06_a_shield_switched_on_in_a_body_that_returns_leaves_no_
         assert!(is_cancelled(), "the shield ended with its scope");
         checkpoint().await;
     }));
-    assert!(matches!(run.poll(), Poll::Ready(Err(_))), "nothing holds it for even one poll");
+    // A hold that ended during the poll may ask for one more of them, and wakes for it; no other does.
+    let mut polled = run.poll();
+    if polled.is_pending() {
+        assert_eq!(run.wakes(), 1, "something still holds it");
+        polled = run.poll();
+    }
+    assert!(matches!(polled, Poll::Ready(Err(_))), "something still holds it");
 }

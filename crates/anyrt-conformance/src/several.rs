@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use anyrt_core::channel::{self, Receiver};
 use anyrt_core::{
-    CancelScope, Either, Event, Lock, Run, Runtime, checkpoint, finally, for_each_concurrent, join, race,
-    run_blocking, scope, shield, sleep, task_group,
+    CancelScope, Either, Event, Lock, Run, Runtime, checkpoint, finally, for_each_concurrent, join,
+    move_on_after, race, run_blocking, scope, shield, sleep, task_group, yield_shielded,
 };
 use futures::future::{FutureExt, LocalBoxFuture, pending};
 use futures::stream::{self, FuturesUnordered, StreamExt};
@@ -107,7 +107,24 @@ pub(crate) async fn rs_04_a_blocking_job_waits_for_a_sender_that_another_branch_
         })
         .await;
     watch.has_run_for(A_MOMENT);
-    assert_eq!(result.expect("it was ready before it was dropped"), 7);
+    assert_eq!(result.expect("the job returned, so its value is there"), 7);
+
+    // Where the job ends just after it was polled, its value must be waited for all the same.
+    for round in 0..200 {
+        let result = CancelScope::new()
+            .run(async |scope| {
+                let (sender, receiver) = mpsc::channel();
+                let job = run_blocking(move || receiver.recv().expect("it is sent")).into_future();
+                let sends = async move {
+                    yield_shielded().await;
+                    sender.send(round).expect("the job waits");
+                };
+                let cancel = async { scope.cancel("while the job waits") };
+                futures::join!(job, sends, cancel).0
+            })
+            .await;
+        assert_eq!(result.expect("the job returned, so its value is there"), round);
+    }
 }
 
 pub(crate) async fn rs_05_an_operation_that_is_not_polled_while_a_message_is_handled_is_cleaned_up() {
@@ -221,26 +238,35 @@ pub(crate) fn rs_07_a_warning_names_a_started_shield_that_nobody_polls(runtime: 
 }
 
 pub(crate) async fn rs_08_two_loops_out_of_step_end() {
-    let watch = Stopwatch::start();
+    let begun = [Counter::new(), Counter::new()];
     let result = CancelScope::new()
         .run(async |scope| {
             let cancel = async {
-                sleep(A_MOMENT).await;
+                while begun.iter().any(|begun| begun.get() < 3) {
+                    checkpoint().await;
+                }
                 scope.cancel("while one of them is in its shield");
             };
-            futures::join!(shields_for_ever(Duration::ZERO), shields_for_ever(HALF_A_STEP), cancel);
+            let (one, two) = (shields_for_ever(&begun, 0), shields_for_ever(&begun, 1));
+            futures::join!(one, two, cancel);
         })
         .await;
     assert!(result.is_err());
-    watch.has_run_for(A_MOMENT);
 }
 
-/// `{ checkpoint; shield(10 ms) }` in a loop, begun a little later.
-async fn shields_for_ever(later: Duration) {
-    sleep(later).await;
+/// `{ checkpoint; shield }` in a loop. The shield ends when the other loop has begun its next one, so
+/// that one of them is in its shield at any time; or after a moment, when the other has stopped.
+async fn shields_for_ever(begun: &[Counter; 2], this: usize) {
     loop {
         checkpoint().await;
-        shield(sleep(HALF_A_STEP * 2)).await;
+        begun[this].add();
+        let seen = begun[1 - this].get();
+        shield(move_on_after(A_MOMENT, async {
+            while begun[1 - this].get() == seen {
+                checkpoint().await;
+            }
+        }))
+        .await;
     }
 }
 

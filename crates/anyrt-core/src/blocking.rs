@@ -43,9 +43,8 @@ pub mod from_thread {
         if !context::in_job() {
             return Err(CheckError::NotInJob);
         }
-        let cancelled = context::with_top(|top| {
-            top.filter(|top| top.node().is_cancelled()).and_then(|top| top.node().cause())
-        });
+        let cancelled =
+            context::top().filter(|top| top.node().is_cancelled()).and_then(|top| top.node().cause());
         cancelled.map_or(Ok(()), |cancelled| Err(CheckError::Cancelled(cancelled)))
     }
 }

@@ -7,7 +7,7 @@
 use std::cell::RefCell;
 use std::panic::Location;
 use std::task::{Wake, Waker};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use crate::clock;
 use crate::handle::Handle;
@@ -52,8 +52,8 @@ pub(crate) enum Place {
 pub(crate) struct Lazy {
     pub(crate) shield: bool,
     pub(crate) deadline: u64,
-    /// The time that was asked for, and where: for messages.
-    pub(crate) after: Option<Duration>,
+    /// The time that was asked for, in nanoseconds or zero, and where: for messages.
+    pub(crate) after: u64,
     pub(crate) opened: Option<&'static Location<'static>>,
 }
 
@@ -64,7 +64,7 @@ impl Lazy {
     }
 
     /// For places that never come into the tree.
-    pub(crate) const NOWHERE: Lazy = Lazy { shield: false, deadline: NEVER, after: None, opened: None };
+    pub(crate) const NOWHERE: Lazy = Lazy { shield: false, deadline: NEVER, after: 0, opened: None };
 }
 
 thread_local! {
@@ -135,11 +135,13 @@ pub(crate) fn is_around(node: &Node) -> bool {
     })
 }
 
-/// Looks at the innermost scope around the code that runs.
-pub(crate) fn with_top<R>(look: impl FnOnce(Option<&NodeRef>) -> R) -> R {
-    CURRENT.with_borrow_mut(|current| match current.scopes[current.base..].last() {
-        Some(Place::Linked(node)) => look(Some(node)),
-        _ => look(current.linked_top().as_ref()),
+/// Whether this is the innermost scope around the code that runs; without one, whether it has no
+/// parent.
+pub(crate) fn is_top(parent: usize) -> bool {
+    CURRENT.with_borrow(|current| match current.scopes[current.base..].last() {
+        Some(Place::Linked(top)) => top.node().address() == parent,
+        Some(Place::Lazy(_)) => false,
+        None => current.task.as_ref().map_or(0, |task| task.node().address()) == parent,
     })
 }
 
@@ -231,13 +233,18 @@ impl Place {
         if let Place::Lazy(lazy) = *self {
             let node: NodeRef = Arc::new(ScopeNode(Node::from_lazy(lazy)));
             if let Some(parent) = parent {
-                tree::link(&node, parent);
+                tree::link_new(&node, parent);
             }
             *self = Place::Linked(node);
         }
+        self.node()
+    }
+
+    /// The node of a place that was linked before.
+    pub(crate) fn node(&self) -> &NodeRef {
         match self {
             Place::Linked(node) => node,
-            Place::Lazy(_) => unreachable!("it was linked just now"),
+            Place::Lazy(_) => unreachable!("a place is linked before its node is asked for"),
         }
     }
 }
@@ -266,16 +273,29 @@ impl Wake for ScopeNode {
 }
 
 /// Makes `place` the innermost scope while `run` runs, and takes it back, also when `run` unwinds.
+#[inline]
 pub(crate) fn inside<R>(place: &mut Place, run: impl FnOnce() -> R) -> R {
     struct Leave<'a>(&'a mut Place);
     impl Drop for Leave<'_> {
+        #[inline]
         fn drop(&mut self) {
-            if let Some(place) = CURRENT.with_borrow_mut(|current| current.scopes.pop()) {
-                *self.0 = place;
-            }
+            CURRENT.with_borrow_mut(|current| {
+                // One that nobody needed was copied, and needs no way back.
+                if let Some(Place::Linked(_)) = current.scopes.last()
+                    && let Some(place) = current.scopes.pop()
+                {
+                    *self.0 = place;
+                } else {
+                    let below = current.scopes.len().saturating_sub(1);
+                    current.scopes.truncate(below);
+                }
+            });
         }
     }
-    let entered = std::mem::replace(place, Place::Lazy(Lazy::NOWHERE));
+    let entered = match *place {
+        Place::Lazy(lazy) => Place::Lazy(lazy),
+        Place::Linked(_) => std::mem::replace(place, Place::Lazy(Lazy::NOWHERE)),
+    };
     CURRENT.with_borrow_mut(|current| current.scopes.push(entered));
     let _leave = Leave(place);
     run()

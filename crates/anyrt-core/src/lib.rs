@@ -70,5 +70,7 @@ pub use scope::{
     move_on_at, shield,
 };
 pub use semaphore::{Permit, Semaphore};
-pub use task::{JoinHandle, Task, TaskEnded, TaskHandle, TaskId, TaskInfo, current_task};
+pub use task::{
+    JoinHandle, NotFinished, Task, TaskEnded, TaskHandle, TaskId, TaskInfo, TaskStatus, current_task,
+};
 pub use time::{Interval, Sleep, interval, now, sleep, sleep_until};

@@ -10,6 +10,7 @@ mod ended;
 mod handle;
 mod info;
 mod slot;
+mod status;
 
 pub use ended::TaskEnded;
 pub(crate) use ended::{Why, panic_message};
@@ -17,6 +18,7 @@ pub use handle::{JoinHandle, TaskHandle};
 pub(crate) use info::{Label, default_name};
 pub use info::{TaskId, TaskInfo};
 pub(crate) use slot::Slot;
+pub use status::{NotFinished, TaskStatus};
 
 use self::cell::{AnyTask, TaskCell};
 use crate::context::{self, Setting};
@@ -32,6 +34,7 @@ use crate::sync::Arc;
 pub struct Task {
     task: Arc<dyn AnyTask>,
     setting: Setting,
+    ended: bool,
 }
 
 /// What a spawner may say about a child.
@@ -67,9 +70,9 @@ where
     }
     let task = TaskCell::new(info, group.clone(), Some(future), settle);
     let node: NodeRef = task.clone();
-    tree::link(&node, &(group as NodeRef));
+    tree::link_new(&node, &(group as NodeRef));
     let setting = Setting { task: Some(task.clone()), locals, handle: None, in_job: false, polling: true };
-    handle.runtime().spawn(Task { task: task.clone(), setting });
+    handle.runtime().spawn(Task { task: task.clone(), setting, ended: false });
     TaskHandle::new(task)
 }
 
@@ -78,13 +81,17 @@ impl Future for Task {
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         let this = self.get_mut();
-        context::within(&mut this.setting, || this.task.poll(cx))
+        let polled = context::within(&mut this.setting, || this.task.poll(cx));
+        this.ended = polled.is_ready();
+        polled
     }
 }
 
 impl Drop for Task {
     fn drop(&mut self) {
-        context::within(&mut self.setting, || self.task.lost());
+        if !self.ended {
+            context::within(&mut self.setting, || self.task.lost());
+        }
     }
 }
 

@@ -33,7 +33,14 @@ impl WakeList {
     }
 
     /// Wakes all; a panic of one of them goes on after the last was woken.
+    #[inline]
     pub(crate) fn wake(self) {
+        if self.first.is_some() || !self.rest.is_empty() {
+            self.wake_all();
+        }
+    }
+
+    fn wake_all(self) {
         let mut panicked: Option<Box<dyn Any + Send>> = None;
         for waker in self.first.into_iter().chain(self.rest) {
             if let Err(payload) = catch_unwind(AssertUnwindSafe(|| waker.wake())) {

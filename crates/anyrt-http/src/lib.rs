@@ -49,6 +49,9 @@
 //! returned, whatever implements its `FromRequestParts` or `FromRequest` for any state can be an
 //! argument, and answers with its own rejection.
 //!
+//! An `async` closure can be a path operation if it captures nothing; one that captures lends to its
+//! future, and is written `move || { let kept = kept.clone(); async move { .. } }`.
+//!
 //! # Errors that clients see
 //!
 //! JSON with one key, `detail`: 404 for an unknown path, 405 with `Allow` for another method, 413 for a

@@ -89,7 +89,7 @@ pub(crate) async fn run(
 ) -> Result<()> {
     let clock = anyrt::current_handle();
     let server = Arc::new(Server { host, http: http(&limits, clock.clone()), stopping: Event::new() });
-    let stopping = Arc::clone(&server);
+    let shared = Arc::clone(&server);
     let served = CancelScope::new().reason("the deadline of the server's shutdown").run(async move |scope| {
         anyrt::task_group(async move |group| {
             let accepting = CancelScope::new();
@@ -102,7 +102,7 @@ pub(crate) async fn run(
             drop(group.named("accept").spawn(accepting.map(drop)));
             let stopped = stop.await;
             accept.cancel("the server is stopping");
-            stopping.stopping.set();
+            shared.stopping.set();
             scope.set_deadline(Some(clock.now() + limits.shutdown));
             stopped
         })

@@ -84,10 +84,9 @@ impl<B: Future, T> Future for GroupFuture<B, T> {
         }
         let polled = this.host.poll_end(this.state, cx);
         if polled.is_pending() {
-            let mut seat = this.body.as_mut();
-            let seat = seat.as_mut().seat();
-            let node = seat.attend(cx.waker());
-            seat.watch_hold(&node, cx.waker());
+            let seat = this.body.as_mut().seat();
+            seat.attend(cx.waker());
+            seat.watch_hold(cx.waker());
         }
         polled
     }

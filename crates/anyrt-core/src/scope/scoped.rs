@@ -43,6 +43,9 @@ pin_project! {
     impl<F> PinnedDrop for Scoped<F> {
         fn drop(this: Pin<&mut Self>) {
             let mut this = this.project();
+            if this.seat.ended {
+                return;
+            }
             let panicked = if this.inner.is_some() {
                 catch_unwind(AssertUnwindSafe(|| {
                     context::inside(&mut this.seat.place, || this.inner.set(None));
@@ -133,7 +136,7 @@ impl<F: Future> Scoped<F> {
 pub(crate) struct Seat {
     pub(crate) place: Place,
     timer: Option<Armed>,
-    late: Option<Late>,
+    late: Option<Box<Late>>,
     ended: bool,
 }
 
@@ -163,8 +166,15 @@ impl Seat {
     }
 
     /// Before a poll: moves the node below the scope that it is polled in, and looks at its timer.
+    #[inline]
     pub(crate) fn settle(&mut self) {
-        let Place::Linked(node) = &self.place else { return };
+        if let Place::Linked(_) = &self.place {
+            self.settle_linked();
+        }
+    }
+
+    fn settle_linked(&mut self) {
+        let node = self.place.node();
         settle(node);
         node.node().begin_poll();
         if let Some(armed) = &mut self.timer
@@ -178,19 +188,23 @@ impl Seat {
 
     /// After a poll that was pending: what to do now.
     pub(crate) fn verdict(&mut self, waker: &Waker, outer: Outer, gone: bool) -> Verdict {
-        let node = self.attend(waker);
+        self.attend(waker);
+        let node = self.place.node();
         let verdict = node.node().verdict(waker, outer == Outer::EndsHere, gone);
-        if verdict == Verdict::Stay {
-            self.watch_hold(&node, waker);
-        } else if node.node().is_inherited() {
-            tree::mark_unwinding(&node);
+        if node.node().is_cancelled() {
+            if verdict == Verdict::Stay {
+                self.watch_hold(waker);
+            } else if node.node().is_inherited() {
+                tree::mark_unwinding(node);
+            }
         }
         verdict
     }
 
     /// Tells, once, when a cancelled scope is kept for long: by a hold that was begun and is not
     /// polled any more, perhaps, which nothing can cure.
-    pub(crate) fn watch_hold(&mut self, node: &NodeRef, waker: &Waker) {
+    pub(crate) fn watch_hold(&mut self, waker: &Waker) {
+        let node = self.place.node();
         if !node.node().is_cancelled() {
             return;
         }
@@ -200,7 +214,7 @@ impl Seat {
                 let Ok(handle) = Handle::try_current() else { return };
                 let after = handle.0.shared.held_warning;
                 let timer = handle.now().checked_add(after).map(|at| handle.runtime().timer(at));
-                none.insert(Late { after, timer })
+                none.insert(Box::new(Late { after, timer }))
             }
         };
         if let Some(timer) = &mut late.timer
@@ -219,11 +233,11 @@ impl Seat {
     }
 
     /// Waits for what may happen to the node: a cancellation, its deadline.
-    pub(crate) fn attend(&mut self, waker: &Waker) -> NodeRef {
-        let node = self.link().clone();
-        node.node().register(waker);
-        self.arm(&node);
-        node
+    pub(crate) fn attend(&mut self, waker: &Waker) {
+        let deadline = self.link().node().attend(waker);
+        if deadline != NEVER || self.timer.is_some() {
+            self.arm(deadline);
+        }
     }
 
     /// The node; in the tree from now on.
@@ -247,6 +261,7 @@ impl Seat {
         self.place = Place::Lazy(Lazy::NOWHERE);
     }
 
+    #[inline]
     pub(crate) fn end(&mut self) {
         self.timer = None;
         self.ended = true;
@@ -256,10 +271,9 @@ impl Seat {
     }
 
     /// Sets the timer to the node's own deadline, which may have been moved meanwhile.
-    fn arm(&mut self, node: &NodeRef) {
-        let deadline = node.node().own_deadline();
+    fn arm(&mut self, deadline: u64) {
+        let node = self.place.node();
         if self.timer.as_ref().is_some_and(|armed| armed.deadline == deadline)
-            || deadline == NEVER && self.timer.is_none()
             || node.node().is_own_cancelled()
         {
             return;
@@ -286,10 +300,13 @@ impl Seat {
 
 /// Moves a node below the scope that its future is polled in: a future may be handed on.
 pub(crate) fn settle(node: &NodeRef) {
-    if context::with_top(|top| node.node().is_under(top)) {
+    if context::is_top(node.node().parent_address()) {
         return;
     }
     let parent = context::top();
+    if parent.as_ref().map_or(0, |parent| parent.node().address()) == node.node().parent_address() {
+        return;
+    }
     tree::unlink(node);
     if let Some(parent) = &parent {
         tree::link(node, parent);

@@ -82,8 +82,11 @@ impl<F: Future> MoveOnAfter<F> {
         let mut this = self.project();
         if let Some(limit) = this.limit.take() {
             let (deadline, after) = match limit {
-                Limit::After(after) => (clock::add(context::now_for(this.opened), after), Some(after)),
-                Limit::At(instant) => (clock::to_u64(instant), None),
+                Limit::After(after) => {
+                    let nanos = u64::try_from(after.as_nanos()).unwrap_or(0);
+                    (clock::add(context::now_for(this.opened), after), nanos)
+                }
+                Limit::At(instant) => (clock::to_u64(instant), 0),
             };
             let lazy = Lazy { deadline, after, ..Lazy::at(this.opened) };
             this.scoped.as_mut().seat().place = Place::Lazy(lazy);

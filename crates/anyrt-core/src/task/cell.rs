@@ -13,6 +13,7 @@ use super::ended::{TaskEnded, Why, panic_message};
 use super::handle::Observed;
 use super::info::TaskInfo;
 use super::slot::Slot;
+use super::status::TaskStatus;
 use crate::context::{self, Tasked};
 use crate::group::{BoxError, ChildError, GroupState, Lost};
 use crate::scope::Cancelled;
@@ -88,7 +89,10 @@ impl<F: Future, T> TaskCell<F, T> {
             Ok(Some(Ok(value))) => End::Value(value),
             Ok(Some(Err(error))) => End::Failed(error),
             Err(payload) => End::Panicked(payload),
-            Ok(None) => match catch_unwind(AssertUnwindSafe(|| self.node.verdict(cx.waker(), true, false))) {
+            Ok(None) => match catch_unwind(AssertUnwindSafe(|| {
+                self.node.attend(cx.waker());
+                self.node.verdict(cx.waker(), true, false)
+            })) {
                 Ok(Verdict::Resolve) => match self.node.cause() {
                     Some(cause) => {
                         if self.node.is_inherited()
@@ -244,8 +248,16 @@ where
         self.slot.take()
     }
 
-    fn is_ended(&self) -> bool {
-        self.slot.is_ended()
+    fn poll_ended(&self, cx: &mut Context<'_>) -> Poll<TaskStatus> {
+        self.slot.poll_ended(cx)
+    }
+
+    fn ended(&self) -> Option<TaskStatus> {
+        self.slot.status()
+    }
+
+    fn is_cancelled(&self) -> bool {
+        self.node.is_cancelled()
     }
 
     fn place(self: Arc<Self>) -> NodeRef {

@@ -182,6 +182,17 @@ pub(crate) fn mark_unwinding(from: &NodeRef) {
 }
 
 impl Node {
+    /// What a new node makes of its parent: nobody has read it, nobody is to be told.
+    pub(super) fn inherit_first(&self, state: &State, parent_cancelled: bool, parent_deadline: u64) {
+        let bits = self.bits();
+        if parent_cancelled {
+            self.bits.store(bits | INHERITED, Ordering::Release);
+        }
+        if !shielded(bits) && parent_deadline < state.own_deadline {
+            self.deadline.store(parent_deadline, Ordering::Release);
+        }
+    }
+
     pub(super) fn refresh(&self, parent_cancelled: bool, parent_deadline: u64, wakes: &mut WakeList) -> bool {
         let mut state = self.state.lock();
         self.refresh_locked(&mut state, parent_cancelled, parent_deadline, wakes)

@@ -126,7 +126,8 @@ impl Node {
 
     pub(crate) fn from_lazy(lazy: Lazy) -> Node {
         let bits = if lazy.shield { SHIELD } else { 0 };
-        Node::with(bits, lazy.deadline, lazy.after, lazy.opened)
+        let after = (lazy.after > 0).then(|| Duration::from_nanos(lazy.after));
+        Node::with(bits, lazy.deadline, after, lazy.opened)
     }
 
     pub(crate) fn task_root() -> Node {
@@ -164,7 +165,7 @@ impl Node {
         self.bits.load(Ordering::Acquire)
     }
 
-    pub(super) fn address(&self) -> usize {
+    pub(crate) fn address(&self) -> usize {
         std::ptr::from_ref(self).addr()
     }
 
@@ -210,8 +211,9 @@ impl Node {
         self.state.lock().holds > 0
     }
 
-    pub(crate) fn is_under(&self, parent: Option<&NodeRef>) -> bool {
-        self.parent.load(Ordering::Relaxed) == parent.map_or(0, |parent| parent.node().address())
+    /// The address of its parent's node; 0 without one.
+    pub(crate) fn parent_address(&self) -> usize {
+        self.parent.load(Ordering::Relaxed)
     }
 
     pub(crate) fn parent(&self) -> Option<NodeRef> {
@@ -237,15 +239,21 @@ impl Node {
         self.state.lock().rare().reason = Some(reason.into());
     }
 
-    /// Remembers whom to wake when something changes here. True when it was already remembered.
-    pub(crate) fn register(&self, waker: &Waker) -> bool {
-        if self.state.lock().waker.as_ref().is_some_and(|known| known.will_wake(waker)) {
-            return true;
+    /// Remembers whom to wake when something changes here; its own deadline.
+    pub(crate) fn attend(&self, waker: &Waker) -> u64 {
+        {
+            let state = self.state.lock();
+            if state.waker.as_ref().is_some_and(|known| known.will_wake(waker)) {
+                return state.own_deadline;
+            }
         }
         let new = waker.clone();
-        let old = self.state.lock().waker.replace(new);
+        let mut state = self.state.lock();
+        let old = state.waker.replace(new);
+        let deadline = state.own_deadline;
+        drop(state);
         drop(old);
-        false
+        deadline
     }
 
     /// Waits to be dropped with the scope; woken if a hold begins in it after all.

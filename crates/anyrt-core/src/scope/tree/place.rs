@@ -1,5 +1,7 @@
 //! A node's place in the tree: how it comes there, moves, and leaves.
 
+use std::task::Waker;
+
 use super::cancel::pass_down;
 use super::children::Children;
 use super::hold::hold;
@@ -51,6 +53,26 @@ fn is_inside(inner: &NodeRef, outer: &NodeRef) -> bool {
     false
 }
 
+/// Gives a new node its place: nobody waits in it yet, and nothing is below it.
+pub(crate) fn link_new(child: &NodeRef, parent: &NodeRef) {
+    let told = {
+        let mut above = parent.node().state.lock();
+        let slot = above.children.insert(child.clone());
+        let cancelled = parent.node().is_cancelled();
+        let deadline = parent.node().deadline();
+        let mut state = child.node().state.lock();
+        state.parent = Some(parent.clone());
+        state.slot = slot;
+        state.told = state.tells(child.node().bits());
+        child.node().parent.store(parent.node().address(), Ordering::Relaxed);
+        child.node().inherit_first(&state, cancelled, deadline);
+        state.told
+    };
+    if told {
+        hold(parent.clone(), 1);
+    }
+}
+
 /// Takes a node out of its place; its holds there with it.
 pub(crate) fn unlink(child: &NodeRef) {
     let (parent, slot, told) = {
@@ -58,7 +80,12 @@ pub(crate) fn unlink(child: &NodeRef) {
         child.node().parent.store(0, Ordering::Relaxed);
         (state.parent.take(), state.slot, std::mem::take(&mut state.told))
     };
-    let Some(parent) = parent else { return };
+    if let Some(parent) = parent {
+        remove(parent, slot, told);
+    }
+}
+
+fn remove(parent: NodeRef, slot: usize, told: bool) {
     let removed = parent.node().state.lock().children.remove(slot);
     drop(removed);
     if told {
@@ -68,27 +95,39 @@ pub(crate) fn unlink(child: &NodeRef) {
 
 /// A future's node is at its end: out of the tree, and nothing changes it any more.
 pub(crate) fn end(target: &NodeRef) {
-    unlink(target);
-    let (own, waiting, left) = {
-        let mut state = target.node().state.lock();
-        target.node().bits.fetch_or(ENDED, Ordering::AcqRel);
-        let mut waiting = Vec::new();
-        if let Some(rare) = &mut state.rare {
-            waiting.append(&mut rare.parked);
-            waiting.append(&mut rare.shut);
-        }
+    let node = target.node();
+    let (parent, slot, told, own, left, rare) = {
+        let mut state = node.state.lock();
+        node.bits.fetch_or(ENDED, Ordering::AcqRel);
+        node.parent.store(0, Ordering::Relaxed);
         let left = std::mem::replace(&mut state.children, Children::One(None));
-        (state.waker.take(), waiting, left)
+        let rare = state.rare.as_mut().map(|rare| {
+            let mut waiting = std::mem::take(&mut rare.parked);
+            waiting.append(&mut rare.shut);
+            waiting
+        });
+        (state.parent.take(), state.slot, std::mem::take(&mut state.told), state.waker.take(), left, rare)
     };
+    if let Some(parent) = parent {
+        remove(parent, slot, told);
+    }
     left.for_each(|child| let_go(child, target));
-    // Whoever waited in here was dropped with the inner future, or is part of a future that
-    // somebody else polls too and that must hear of it. Those who would only wake the owner are the
-    // former.
+    if let Some(waiting) = rare.filter(|waiting| !waiting.is_empty()) {
+        wake_elsewhere(own.as_ref(), waiting);
+    }
+}
+
+/// Whoever waited in a node that has ended was dropped with its inner future, or is part of a future
+/// that somebody else polls too and that must hear of it. Those who would only wake the owner are
+/// the former.
+#[cold]
+fn wake_elsewhere(own: Option<&Waker>, waiting: Vec<Waker>) {
     let mut wakes = WakeList::default();
-    let (gone, elsewhere): (Vec<_>, Vec<_>) =
-        waiting.into_iter().partition(|waker| own.as_ref().is_some_and(|own| own.will_wake(waker)));
-    elsewhere.into_iter().for_each(|waker| wakes.push(waker));
-    drop((own, gone, left));
+    for waker in waiting {
+        if !own.is_some_and(|own| own.will_wake(&waker)) {
+            wakes.push(waker);
+        }
+    }
     wakes.wake();
 }
 

@@ -27,10 +27,10 @@ impl Node {
 
     /// Decides about a future of this node that was just polled and is pending.
     ///
-    /// `resolves`: a drop point that ends when it is cancelled from outside (a branch, a child)
+    /// The waker was registered before ([`attend`](Node::attend)): a cancellation that comes after the
+    /// flags are read here wakes it. `resolves`: a drop point that ends when it is cancelled from outside (a branch, a child)
     /// instead of leaving that to the scope around it. `gone`: its inner future was dropped before.
     pub(crate) fn verdict(&self, waker: &Waker, resolves: bool, gone: bool) -> Verdict {
-        self.register(waker);
         let bits = self.bits();
         if !effective(bits) {
             return if gone { Verdict::Resolve } else { Verdict::Stay };
