@@ -38,6 +38,10 @@ fn main() -> ExitCode {
             }
         }
     }
+    if reports.is_empty() {
+        eprintln!("tour: no backend is compiled in: enable a feature: tokio, smol or async-std");
+        return ExitCode::FAILURE;
+    }
     print_table(&reports);
     ExitCode::SUCCESS
 }
