@@ -7,6 +7,7 @@ use std::io;
 use std::num::ParseIntError;
 use std::time::Duration;
 
+use anyrt::net::{TcpListener, TcpStream, UdpSocket};
 use anyrt::{fail_after, move_on_after, scope, task_group, try_scope, try_task_group};
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -132,6 +133,22 @@ async fn they_are_send_inside_spawned_tasks() {
         different + values + value
     }));
     assert_eq!(task.await.unwrap(), 3 + 4 + 42);
+}
+
+#[anyrt::test]
+async fn connecting_is_send_whatever_the_address_is_given_as() {
+    let task = anyrt::spawn(is_send(async {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let text = address.to_string();
+        TcpStream::connect(address).await.unwrap();
+        TcpStream::connect(text.as_str()).await.unwrap();
+        TcpStream::connect(&text).await.unwrap();
+        TcpStream::connect(("127.0.0.1", address.port())).await.unwrap();
+        UdpSocket::bind("127.0.0.1:0").await.unwrap();
+        anyrt::net::resolve("localhost", 80).await.map(drop).unwrap_or_default();
+    }));
+    task.await.unwrap();
 }
 
 /// Groups in children of groups, with values of the outer one borrowed by the body.

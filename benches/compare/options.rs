@@ -9,7 +9,7 @@ usage: cargo bench -p benches -- [words] [--json] [--rounds N] [--quick]
 
   words        only pairs whose row, backend and peer contain all of them
   --json       one object a line in place of the table
-  --rounds N   how often each side of a pair is measured (default 25)
+  --rounds N   how often each side of a pair is measured (default 51)
   --quick      five short rounds: to see that it works, not to quote";
 
 pub(crate) struct Options {
@@ -24,7 +24,7 @@ impl Options {
     /// None when it was asked for help.
     pub(crate) fn parse(arguments: impl Iterator<Item = String>) -> Result<Option<Options>, String> {
         let mut options =
-            Options { words: Vec::new(), json: false, rounds: 25, sample: Duration::from_millis(2) };
+            Options { words: Vec::new(), json: false, rounds: 51, sample: Duration::from_millis(2) };
         let (mut rounds, mut quick, mut measured) = (None, false, false);
         let mut arguments = arguments;
         while let Some(argument) = arguments.next() {

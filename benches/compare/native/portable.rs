@@ -17,7 +17,7 @@ use crate::yields::yield_once;
 
 pub(crate) fn pairs(backend: Backend) -> Vec<Pair> {
     const TOKEN: &str = "tokio-util run_until_cancelled";
-    const NEW_TOKEN: &str = "the same with a new token";
+    const NEW_TOKEN: &str = "tokio-util, a new token each time";
     const ABORTABLE: &str = "futures Abortable";
     const BARE: &str = "the bare future";
     const UNORDERED: &str = "futures FuturesUnordered";

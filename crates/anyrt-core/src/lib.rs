@@ -56,8 +56,8 @@ pub use combine::{Either, for_each_concurrent, join, race, try_join};
 pub use event::{Event, Wait};
 pub use group::{
     AResult, AnyChild, AnyOutput, BoxError, ChildError, GroupError, LocalGroup, LocalHandle, LocalScope,
-    NotAResultElseUseTry, Ok, SendChild, Spawner, TaskGroup, scope, send_scope, task_group, try_scope,
-    try_send_scope, try_task_group,
+    NotAResultElseUseTry, NotReady, Ok, Ready, SendChild, Spawner, TaskGroup, scope, send_scope, task_group,
+    try_scope, try_send_scope, try_task_group,
 };
 pub use handle::{Finder, Handle, NoRuntime};
 pub use locals::{LocalKey, NotSet, TaskContext, WithLocal};
@@ -70,5 +70,7 @@ pub use scope::{
     move_on_at, shield,
 };
 pub use semaphore::{Permit, Semaphore};
-pub use task::{JoinHandle, Task, TaskEnded, TaskHandle, TaskId, TaskInfo, current_task};
+pub use task::{
+    JoinHandle, NotFinished, Task, TaskEnded, TaskHandle, TaskId, TaskInfo, TaskStatus, current_task,
+};
 pub use time::{Interval, Sleep, interval, now, sleep, sleep_until};

@@ -5,6 +5,7 @@ mod ambient;
 mod backend;
 mod builder;
 mod conditions;
+pub mod net;
 pub mod sync;
 
 // What is ambient comes from here, the rest from the core: a name of one's own goes before a glob.

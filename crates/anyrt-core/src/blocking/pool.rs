@@ -124,7 +124,8 @@ impl Inner {
 
     fn work(self: Arc<Self>) {
         let mut state = self.state.lock();
-        state.waking -= 1;
+        // An idle thread that the end of the run woke may have arrived in place of this one.
+        state.waking = state.waking.saturating_sub(1);
         loop {
             if let Some((job, runtime)) = state.jobs.pop_front() {
                 if let Err(error) = self.call_for_help(&mut state) {

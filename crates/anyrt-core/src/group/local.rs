@@ -2,7 +2,7 @@
 
 use std::any::Any;
 use std::fmt;
-use std::future::Future;
+use std::future::{Future, poll_fn};
 use std::marker::PhantomData;
 use std::panic::{AssertUnwindSafe, Location, catch_unwind};
 use std::pin::Pin;
@@ -20,7 +20,7 @@ use crate::scope::scoped::{Ending, Outer, Scoped, Seat};
 use crate::scope::tree::{self, Node, NodeRef};
 use crate::scope::{Cancelled, Cause, ScopeHandle};
 use crate::sync::{Arc, Mutex};
-use crate::task::{Label, Slot, TaskEnded, Why, default_name, panic_message};
+use crate::task::{Label, NotFinished, Slot, TaskEnded, TaskStatus, Why, default_name, panic_message};
 
 /// A child of a borrowing scope, when it need not be `Send`.
 pub type AnyChild<'env> = dyn Future<Output = ()> + 'env;
@@ -277,6 +277,45 @@ impl<T> LocalHandle<T> {
     /// Whether the child has ended, in whichever way.
     pub fn is_finished(&self) -> bool {
         self.slot.is_ended()
+    }
+
+    /// How it is with the child.
+    pub fn status(&self) -> TaskStatus {
+        let cancelled = self.node.node().is_cancelled();
+        self.slot.status().unwrap_or(TaskStatus::alive(cancelled))
+    }
+
+    /// Takes the value, or why there is none, without waiting.
+    ///
+    /// # Errors
+    ///
+    /// [`NotFinished`] while the child is alive.
+    ///
+    /// # Panics
+    ///
+    /// When the value was taken before, here or by awaiting.
+    pub fn try_value(&mut self) -> Result<Result<T, TaskEnded>, NotFinished> {
+        self.slot.take().ok_or_else(|| NotFinished::new(Label::of_child(self.name)))
+    }
+
+    /// Waits for the end of the child, however it ends, and leaves the value where it is.
+    ///
+    /// # Cancel safety
+    ///
+    /// Nothing is lost.
+    pub fn wait(&mut self) -> impl Future<Output = TaskStatus> {
+        let mut polled = false;
+        poll_fn(move |cx| {
+            if std::mem::replace(&mut polled, true)
+                && let Some(status) = self.slot.status()
+            {
+                return Poll::Ready(status);
+            }
+            match context::gate(false, cx.waker()) {
+                Gate::Open => self.slot.poll_ended(cx),
+                Gate::Shut => Poll::Pending,
+            }
+        })
     }
 }
 

@@ -3,9 +3,11 @@
 use std::future::Future;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6, ToSocketAddrs};
+use std::panic::Location;
 use std::sync::OnceLock;
 
-use crate::blocking::{CapacityLimiter, run_blocking};
+use crate::blocking::CapacityLimiter;
+use crate::handle::Handle;
 
 /// How many look-ups run at once: they have a limiter of their own, so that slow name servers take
 /// no token from anybody else.
@@ -17,22 +19,31 @@ const LOOK_UPS: usize = 4;
 ///
 /// Those of the resolver; `NotFound` when it knows no address.
 ///
+/// # Panics
+///
+/// Outside of any runtime.
+///
 /// # Cancel safety
 ///
 /// Cancelled, the caller goes at once and the look-up ends by itself.
-pub async fn resolve(host: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
+#[track_caller]
+pub fn resolve(host: &str, port: u16) -> impl Future<Output = io::Result<Vec<SocketAddr>>> {
     static LIMITER: OnceLock<CapacityLimiter> = OnceLock::new();
-    let limiter = LIMITER.get_or_init(|| CapacityLimiter::new(LOOK_UPS));
-    let name = host.to_owned();
-    let found = run_blocking(move || (name.as_str(), port).to_socket_addrs().map(Vec::from_iter))
-        .limiter(limiter)
-        .abandon_on_cancel()
-        .await
-        .map_err(|error| io::Error::new(error.kind(), format!("`{host}` does not resolve: {error}")))?;
-    if found.is_empty() {
-        return Err(io::Error::new(io::ErrorKind::NotFound, format!("`{host}` has no address")));
+    let called = Location::caller();
+    async move {
+        let limiter = LIMITER.get_or_init(|| CapacityLimiter::new(LOOK_UPS));
+        let name = host.to_owned();
+        let found = Handle::current_for(called)
+            .run_blocking(move || (name.as_str(), port).to_socket_addrs().map(Vec::from_iter))
+            .limiter(limiter)
+            .abandon_on_cancel()
+            .await
+            .map_err(|error| io::Error::new(error.kind(), format!("`{host}` does not resolve: {error}")))?;
+        if found.is_empty() {
+            return Err(io::Error::new(io::ErrorKind::NotFound, format!("`{host}` has no address")));
+        }
+        Ok(found)
     }
-    Ok(found)
 }
 
 /// What can be made into socket addresses: addresses, `"host:port"`, `("host", port)`.

@@ -13,6 +13,7 @@ use super::ended::{TaskEnded, Why, panic_message};
 use super::handle::Observed;
 use super::info::TaskInfo;
 use super::slot::Slot;
+use super::status::TaskStatus;
 use crate::context::{self, Tasked};
 use crate::group::{BoxError, ChildError, GroupState, Lost};
 use crate::scope::Cancelled;
@@ -247,8 +248,16 @@ where
         self.slot.take()
     }
 
-    fn is_ended(&self) -> bool {
-        self.slot.is_ended()
+    fn poll_ended(&self, cx: &mut Context<'_>) -> Poll<TaskStatus> {
+        self.slot.poll_ended(cx)
+    }
+
+    fn ended(&self) -> Option<TaskStatus> {
+        self.slot.status()
+    }
+
+    fn is_cancelled(&self) -> bool {
+        self.node.is_cancelled()
     }
 
     fn place(self: Arc<Self>) -> NodeRef {

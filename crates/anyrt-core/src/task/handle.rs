@@ -1,13 +1,14 @@
 //! [`TaskHandle`]: observes a task, owns nothing.
 
 use std::fmt;
-use std::future::Future;
+use std::future::{Future, poll_fn};
 use std::panic::Location;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use super::ended::TaskEnded;
-use super::info::{TaskId, TaskInfo};
+use super::info::{Label, TaskId, TaskInfo};
+use super::status::{NotFinished, TaskStatus};
 use crate::context::{self, Gate};
 use crate::scope::tree::{self, NodeRef};
 use crate::scope::{Cancelled, Cause};
@@ -18,7 +19,10 @@ pub(crate) trait Observed<T>: Send + Sync {
     fn info(&self) -> &TaskInfo;
     fn poll_result(&self, cx: &mut Context<'_>) -> Poll<Result<T, TaskEnded>>;
     fn take_result(&self) -> Option<Result<T, TaskEnded>>;
-    fn is_ended(&self) -> bool;
+    fn poll_ended(&self, cx: &mut Context<'_>) -> Poll<TaskStatus>;
+    /// How it ended, if it has.
+    fn ended(&self) -> Option<TaskStatus>;
+    fn is_cancelled(&self) -> bool;
     fn place(self: Arc<Self>) -> NodeRef;
     fn abandon(&self);
 }
@@ -67,7 +71,69 @@ impl<T> TaskHandle<T> {
 
     /// Whether the task has ended, in whichever way.
     pub fn is_finished(&self) -> bool {
-        self.task.is_ended()
+        self.task.ended().is_some()
+    }
+
+    /// How it is with the task.
+    ///
+    /// ```
+    /// # async fn demo() {
+    /// use anyrt_core::{TaskStatus, task_group};
+    ///
+    /// task_group(async |tg| {
+    ///     let mut child = tg.spawn(async { 1 });
+    ///     assert_eq!(child.wait().await, TaskStatus::Finished);
+    ///     assert_eq!(child.try_value().unwrap().unwrap(), 1);
+    /// })
+    /// .await
+    /// .unwrap();
+    /// # }
+    /// ```
+    pub fn status(&self) -> TaskStatus {
+        // Asked before the end, so that a task that ends in between is not called cancelling.
+        let cancelled = self.task.is_cancelled();
+        self.task.ended().unwrap_or(TaskStatus::alive(cancelled))
+    }
+
+    /// Takes the value, or why there is none, without waiting.
+    ///
+    /// # Errors
+    ///
+    /// [`NotFinished`] while the task is alive.
+    ///
+    /// # Panics
+    ///
+    /// When the value was taken before, here or by awaiting.
+    pub fn try_value(&mut self) -> Result<Result<T, TaskEnded>, NotFinished> {
+        self.task.take_result().ok_or_else(|| NotFinished::new(self.task.info().label()))
+    }
+
+    /// Waits for the end of the task, however it ends, and leaves the value where it is.
+    ///
+    /// # Cancel safety
+    ///
+    /// Nothing is lost.
+    pub fn wait(&mut self) -> impl Future<Output = TaskStatus> {
+        let mut polled = false;
+        poll_fn(move |cx| {
+            if std::mem::replace(&mut polled, true)
+                && let Some(status) = self.task.ended()
+            {
+                return Poll::Ready(status);
+            }
+            match context::gate(false, cx.waker()) {
+                Gate::Open => self.task.poll_ended(cx),
+                Gate::Shut => Poll::Pending,
+            }
+        })
+    }
+
+    pub(crate) fn label(&self) -> Label {
+        self.task.info().label()
+    }
+
+    pub(crate) fn poll_ended(&self, cx: &mut Context<'_>) -> Poll<TaskStatus> {
+        self.task.poll_ended(cx)
     }
 }
 
@@ -99,7 +165,7 @@ impl<T> fmt::Debug for TaskHandle<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("TaskHandle")
             .field("task", &self.task.info().label())
-            .field("finished", &self.is_finished())
+            .field("status", &self.status())
             .finish()
     }
 }

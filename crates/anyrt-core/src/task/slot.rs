@@ -3,6 +3,7 @@
 use std::task::{Context, Poll, Waker};
 
 use super::ended::TaskEnded;
+use super::status::TaskStatus;
 use crate::sync::Mutex;
 
 /// The result of a child, from whichever thread, for at most one waiter.
@@ -15,7 +16,7 @@ enum State<T> {
     Unobserved,
     Ended(Result<T, TaskEnded>),
     /// The handle has it, or nobody wanted it.
-    Taken,
+    Taken(TaskStatus),
 }
 
 impl<T> Slot<T> {
@@ -32,8 +33,8 @@ impl<T> Slot<T> {
                 *state = State::Ended(result);
                 Ok(waker)
             }
-            State::Unobserved | State::Ended(_) | State::Taken => {
-                *state = State::Taken;
+            State::Unobserved | State::Ended(_) | State::Taken(_) => {
+                *state = State::Taken(TaskStatus::of(&result));
                 drop(state);
                 Err(result)
             }
@@ -43,15 +44,14 @@ impl<T> Slot<T> {
     /// The handle is gone. The result, if it was there and nobody had taken it.
     pub(crate) fn abandon(&self) -> Option<Result<T, TaskEnded>> {
         let mut state = self.0.lock();
-        match std::mem::replace(&mut *state, State::Taken) {
+        match std::mem::replace(&mut *state, State::Unobserved) {
             State::Running(waker) => {
-                *state = State::Unobserved;
                 drop(state);
                 drop(waker);
                 None
             }
             State::Ended(result) => Some(result),
-            State::Unobserved | State::Taken => None,
+            State::Unobserved | State::Taken(_) => None,
         }
     }
 
@@ -63,11 +63,14 @@ impl<T> Slot<T> {
     pub(crate) fn take(&self) -> Option<Result<T, TaskEnded>> {
         let mut state = self.0.lock();
         match &mut *state {
-            State::Ended(_) => match std::mem::replace(&mut *state, State::Taken) {
-                State::Ended(result) => Some(result),
-                _ => None,
-            },
-            State::Taken => {
+            State::Ended(result) => {
+                let status = TaskStatus::of(result);
+                match std::mem::replace(&mut *state, State::Taken(status)) {
+                    State::Ended(result) => Some(result),
+                    _ => None,
+                }
+            }
+            State::Taken(_) => {
                 drop(state);
                 panic!("a task's handle was polled again after it was ready")
             }
@@ -90,7 +93,31 @@ impl<T> Slot<T> {
         self.take().map_or(Poll::Pending, Poll::Ready)
     }
 
+    /// Leaves the result where it is; remembers whom to wake when it comes.
+    pub(crate) fn poll_ended(&self, cx: &mut Context<'_>) -> Poll<TaskStatus> {
+        let new = cx.waker().clone();
+        let mut state = self.0.lock();
+        let (old, polled) = match &mut *state {
+            State::Running(waker) => (waker.replace(new), Poll::Pending),
+            State::Ended(result) => (Some(new), Poll::Ready(TaskStatus::of(result))),
+            State::Taken(status) => (Some(new), Poll::Ready(*status)),
+            State::Unobserved => (Some(new), Poll::Pending),
+        };
+        drop(state);
+        drop(old);
+        polled
+    }
+
+    /// How it ended, if it has.
+    pub(crate) fn status(&self) -> Option<TaskStatus> {
+        match &*self.0.lock() {
+            State::Ended(result) => Some(TaskStatus::of(result)),
+            State::Taken(status) => Some(*status),
+            State::Running(_) | State::Unobserved => None,
+        }
+    }
+
     pub(crate) fn is_ended(&self) -> bool {
-        matches!(&*self.0.lock(), State::Ended(_) | State::Taken)
+        self.status().is_some()
     }
 }
