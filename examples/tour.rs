@@ -346,7 +346,7 @@ async fn slow_beside_quick(address: SocketAddr, checks: &mut Checks) -> Result<L
 
 async fn ask_slow(address: SocketAddr) -> Result<Duration, BoxError> {
     let mut client = Client::connect(address).await?;
-    timed(&mut client, "/slow/100").await
+    timed(&mut client, "/slow/200").await
 }
 
 /// An async request every two milliseconds, until it is enough.
