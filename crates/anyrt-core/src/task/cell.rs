@@ -19,6 +19,7 @@ use crate::group::{BoxError, ChildError, GroupState, Lost};
 use crate::scope::Cancelled;
 use crate::scope::tree::{self, HasNode, Node, NodeRef, Verdict};
 use crate::sync::{Arc, Mutex};
+use crate::wake::attempt;
 
 type Payload = Box<dyn Any + Send>;
 
@@ -138,13 +139,14 @@ where
             End::Failed(error) => {
                 let text = catch_unwind(AssertUnwindSafe(|| error.to_string()));
                 let text = text.unwrap_or_else(|_| "an error whose text panicked".to_owned());
-                self.group.fail(ChildError::of_task(self.info.label(), error));
+                attempt(|| self.group.fail(ChildError::of_task(self.info.label(), error)));
                 Err(Why::Failed(text.into()))
             }
             End::Cancelled(cancelled) => Err(Why::Cancelled(cancelled)),
             End::Panicked(payload) => {
                 let message = panic_message(&*payload);
-                let kept = self.group.panicked(payload);
+                let mut kept = None;
+                attempt(|| kept = self.group.panicked(payload));
                 Err(Why::Panicked(message, Mutex::new(kept)))
             }
             End::Lost => {
@@ -161,10 +163,10 @@ where
             Err(unwanted) => self.unwanted(unwanted),
         }));
         if let Err(payload) = told {
-            self.group.panicked_unheard(payload);
+            attempt(|| self.group.panicked_unheard(payload));
         }
         if let Some(task) = context::current_task() {
-            tree::end(&(task as NodeRef));
+            attempt(|| tree::end(&(task as NodeRef)));
         }
     }
 
@@ -187,7 +189,8 @@ where
 
     fn fail_lost(&self) {
         let label = self.info.label();
-        self.group.fail(ChildError::of_task(label.clone(), Lost::new(label.to_string()).into()));
+        let lost = Lost::new(label.to_string());
+        attempt(|| self.group.fail(ChildError::of_task(label, lost.into())));
     }
 }
 
