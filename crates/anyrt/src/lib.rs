@@ -1,4 +1,4 @@
-//! Structured concurrency on any async runtime.
+#![doc = include_str!("../README.md")]
 #![forbid(unsafe_code)]
 
 mod ambient;

@@ -296,7 +296,7 @@ impl<V, T> Starter<V, T> {
     /// Releases the hold.
     fn end(&mut self) {
         self.done = true;
-        tree::end(&self.starting.node);
+        tree::end(self.starting.node.node());
     }
 }
 
@@ -337,7 +337,7 @@ impl<V, T> Drop for Starter<V, T> {
                 starting.group.release();
             }
         }
-        tree::end(&starting.node);
+        tree::end(starting.node.node());
     }
 }
 

@@ -240,7 +240,7 @@ impl GroupState {
     pub(crate) fn orphan(self: &Arc<Self>, root: &Arc<GroupState>) {
         self.cancel_for(Cause::Dropped);
         if self.close_in_silence() {
-            tree::end(&self.as_node());
+            tree::end(self.as_node().node());
             return;
         }
         let guardian = self.nearest_open().or_else(|| root.admit().then(|| root.clone()));
@@ -259,7 +259,7 @@ impl GroupState {
             if let Some(guardian) = guardian {
                 self.hand_over(&guardian);
             }
-            tree::end(&node);
+            tree::end(node.node());
             return;
         }
         tree::unlink(&node);
@@ -298,7 +298,7 @@ impl GroupState {
         for payload in toll.panics {
             attempt(|| guardian.panicked_unheard(payload));
         }
-        attempt(|| tree::end(&self.as_node()));
+        attempt(|| tree::end(self.as_node().node()));
         guardian.release();
     }
 
