@@ -7,6 +7,7 @@
 use std::io;
 use std::net::SocketAddr;
 
+use anyrt::BoxError;
 use anyrt::net::TcpStream;
 use futures::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 
@@ -27,6 +28,17 @@ pub(crate) struct Reply {
 /// GET on a connection of its own.
 pub(crate) async fn get(address: SocketAddr, path: &str) -> io::Result<Reply> {
     Client::connect(address).await?.get(path).await
+}
+
+/// GET, shown and checked: the status, and how the body begins.
+pub(crate) async fn show(address: SocketAddr, path: &str, status: u16, begin: &str) -> Result<(), BoxError> {
+    let reply = get(address, path).await?;
+    println!("GET {path}: {} {}", reply.status, reply.body.trim_end());
+    if reply.status == status && reply.body.starts_with(begin) {
+        Ok(())
+    } else {
+        Err(format!("GET {path} was not answered with {status} and {begin:?}").into())
+    }
 }
 
 impl Client {

@@ -50,6 +50,23 @@
 //! # }
 //! ```
 //!
+//! # ST-06: a child is ready once
+//!
+//! ```
+//! # use anyrt_core::Ready;
+//! # fn child(ready: Ready<u16>) {
+//! ready.started(1);
+//! # }
+//! ```
+//!
+//! ```compile_fail,E0382
+//! # use anyrt_core::Ready;
+//! # fn child(ready: Ready<u16>) {
+//! ready.started(1);
+//! ready.started(2);
+//! # }
+//! ```
+//!
 //! # An error is not ignored in silence
 //!
 //! ```

@@ -25,7 +25,7 @@
 //! |---|---|
 //! | CK, CS, CN | checkpoints, cancel scopes, scopes inside each other |
 //! | TO, SH | deadlines and timeouts, shields |
-//! | TG | task groups |
+//! | TG, ST, TH | task groups, children that say when they are ready, handles |
 //! | RS, RC, RM | several futures in one task, groups cut short, futures that are moved and kept |
 //! | `rule_…` | what the rules behind these families say and no case of theirs asks |
 //! | `rt_obligation_…` | the obligations of the trait |
@@ -47,9 +47,11 @@ mod cut_short;
 mod deadlines;
 mod group_errors;
 mod groups;
+mod handles;
 mod moved;
 mod nesting;
 mod obligations;
+mod readiness;
 mod scopes;
 mod several;
 mod shields;

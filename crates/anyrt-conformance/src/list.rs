@@ -136,6 +136,38 @@ macro_rules! for_each_case {
                 program tg_38_a_child_is_named_after_its_function_unless_it_is_named [TasksRun];
                 program rule_37_a_child_belongs_to_the_group_and_not_to_the_scope_of_its_spawner [TasksRun];
             }
+            readiness {
+                program st_01_start_returns_what_the_child_is_ready_with [TasksRun];
+                program st_02_ready_without_a_value_is_unit [TasksRun];
+                program st_03_a_child_that_ends_without_being_ready_is_an_error_of_the_starter [TasksRun];
+                program st_04_an_error_before_ready_comes_out_of_start_as_itself [TasksRun];
+                program st_05_an_error_after_ready_fails_the_group [TasksRun];
+                program st_07_start_on_a_closed_group_fails_at_once [];
+                program st_09_a_cancelled_starter_waits_for_the_shield_of_its_child [TasksRun];
+                program st_11_a_cancel_of_the_group_before_ready_does_not_keep_the_value [TasksRun];
+                program st_12_a_pending_start_keeps_the_group_open [TasksRun];
+                program st_13_a_pending_start_whose_child_fails_lets_the_group_close [TasksRun];
+                program st_15_start_in_a_cancelled_scope_gives_the_value_of_a_child_without_checkpoints [TasksRun];
+                program st_17_the_parent_is_the_starter_before_ready_and_the_host_after [TasksRun];
+                program st_18_a_function_for_start_can_be_called_without_it [TasksRun];
+                program rule_40_a_panic_before_ready_is_resumed_in_the_starter [TasksRun];
+                program rule_45_an_error_of_a_child_whose_starter_was_cancelled_comes_out_of_start [TasksRun];
+                program rule_46_being_ready_after_the_starter_was_cancelled_changes_nothing [TasksRun];
+                program rule_45_a_start_dropped_by_foreign_code_leaves_its_child_to_the_group [TasksRun];
+                program rule_27_services_are_cancelled_when_all_else_is_done [TasksRun];
+            }
+            handles {
+                program th_01_the_status_runs_from_pending_to_finished [TasksRun];
+                program th_02_awaiting_a_handle_gives_the_value [TasksRun];
+                program th_03_the_value_of_a_task_that_has_not_finished_is_an_error [TasksRun];
+                program th_04_a_failed_child_tells_its_handle_and_its_group [TasksRun];
+                program th_05_cancelling_a_handle_stops_that_child_only [TasksRun];
+                program th_07_a_task_is_cancelling_until_its_end_and_then_cancelled [TasksRun];
+                program th_08_cancelling_a_task_that_has_ended_changes_nothing [TasksRun];
+                program th_09_waiting_for_a_task_returns_however_it_ends [TasksRun];
+                program th_10_the_handle_of_a_started_child_comes_with_the_value_also_after_a_cancel [TasksRun];
+                program th_11_dropping_a_handle_neither_detaches_nor_cancels [TasksRun];
+            }
             several {
                 program rs_01_a_clean_up_that_wants_the_lock_of_a_sleeping_branch_gets_it [TimerWakes, TimerNotEarly];
                 program rs_02_an_inner_scope_gives_up_its_lock_to_a_clean_up_at_once [];

@@ -5,6 +5,8 @@ mod conclude;
 mod error;
 mod handle;
 mod local;
+mod service;
+mod start;
 mod state;
 
 pub(crate) use error::Lost;
@@ -13,6 +15,7 @@ pub use handle::{AResult, AnyOutput, NotAResultElseUseTry, Spawner, TaskGroup};
 pub use local::{
     AnyChild, LocalGroup, LocalHandle, LocalScope, SendChild, scope, send_scope, try_scope, try_send_scope,
 };
+pub use start::{NotReady, Ready};
 pub(crate) use state::{GroupState, Policy};
 
 use std::future::Future;

@@ -56,8 +56,8 @@ pub use combine::{Either, for_each_concurrent, join, race, try_join};
 pub use event::{Event, Wait};
 pub use group::{
     AResult, AnyChild, AnyOutput, BoxError, ChildError, GroupError, LocalGroup, LocalHandle, LocalScope,
-    NotAResultElseUseTry, Ok, SendChild, Spawner, TaskGroup, scope, send_scope, task_group, try_scope,
-    try_send_scope, try_task_group,
+    NotAResultElseUseTry, NotReady, Ok, Ready, SendChild, Spawner, TaskGroup, scope, send_scope, task_group,
+    try_scope, try_send_scope, try_task_group,
 };
 pub use handle::{Finder, Handle, NoRuntime};
 pub use locals::{LocalKey, NotSet, TaskContext, WithLocal};

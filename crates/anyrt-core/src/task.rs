@@ -21,7 +21,7 @@ pub(crate) use slot::Slot;
 pub use status::{NotFinished, TaskStatus};
 
 use self::cell::{AnyTask, TaskCell};
-use crate::context::{self, Setting};
+use crate::context::{self, Setting, TaskRef, Tasked};
 use crate::group::{BoxError, GroupState};
 use crate::handle::Handle;
 use crate::locals::Locals;
@@ -62,6 +62,24 @@ where
 {
     let info = TaskInfo::new(handle.clone(), options.name, default_name::<F>(), group.host());
     let locals = options.locals.unwrap_or_else(context::locals);
+    launch(info, group, future, settle, locals, |task, group| {
+        tree::link_new(&(task as NodeRef), &(group as NodeRef));
+    })
+}
+
+/// As [`spawn`], with a say in where the task's node is linked: `place` does it, before it can run.
+pub(crate) fn launch<F, T>(
+    info: TaskInfo,
+    group: Arc<GroupState>,
+    future: F,
+    settle: fn(F::Output) -> Result<T, BoxError>,
+    locals: Locals,
+    place: impl FnOnce(TaskRef, Arc<GroupState>),
+) -> TaskHandle<T>
+where
+    F: Future + Send + 'static,
+    T: Send + 'static,
+{
     if !group.admit() {
         let task = TaskCell::<F, T>::new(info, group, None, settle);
         drop(future);
@@ -69,10 +87,9 @@ where
         return TaskHandle::new(task);
     }
     let task = TaskCell::new(info, group.clone(), Some(future), settle);
-    let node: NodeRef = task.clone();
-    tree::link_new(&node, &(group as NodeRef));
+    place(task.clone(), group);
     let setting = Setting { task: Some(task.clone()), locals, handle: None, in_job: false, polling: true };
-    handle.runtime().spawn(Task { task: task.clone(), setting, ended: false });
+    Tasked::info(&*task).handle().runtime().spawn(Task { task: task.clone(), setting, ended: false });
     TaskHandle::new(task)
 }
 

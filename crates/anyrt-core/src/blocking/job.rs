@@ -104,7 +104,7 @@ where
     pub(super) fn withdraw(self: &Arc<Self>) {
         let work = self.work.lock().take();
         drop(work);
-        tree::end(&self.place());
+        tree::end(&self.node);
     }
 
     pub(super) fn poll(&self, cx: &mut Context<'_>) -> Poll<Result<T, Payload>> {

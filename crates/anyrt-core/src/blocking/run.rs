@@ -139,7 +139,7 @@ where
                 State::Running { cell, place } => {
                     settle(place);
                     let Poll::Ready(result) = cell.poll(cx) else { return Poll::Pending };
-                    tree::end(place);
+                    tree::end(place.node());
                     this.state = State::Ended;
                     return Poll::Ready(result.unwrap_or_else(|payload| resume_unwind(payload)));
                 }
@@ -181,7 +181,7 @@ impl<F, T> Drop for BlockingCall<F, T> {
     fn drop(&mut self) {
         if let State::Running { cell, place } = &self.state {
             cell.abandon();
-            tree::end(place);
+            tree::end(place.node());
         }
     }
 }

@@ -4,6 +4,7 @@ use std::error::Error;
 use std::fmt;
 use std::io;
 
+use super::start::ToldTheStarter;
 use crate::scope::{Cancelled, Cause, TimedOut};
 use crate::task::{Label, TaskEnded};
 
@@ -199,6 +200,11 @@ impl ChildError {
             .error
             .downcast_ref::<TaskEnded>()
             .is_some_and(|ended| ended.is_echo() || cancelled && ended.is_cancelled());
+    }
+
+    /// Whether the child's starter has the real one.
+    pub(super) fn is_told_elsewhere(&self) -> bool {
+        self.error.is::<ToldTheStarter>()
     }
 
     /// Whether it is a cancellation that came back through a handle.

@@ -4,13 +4,16 @@ use std::future::Future;
 use std::panic::Location;
 
 use super::error::BoxError;
+use super::service::Service;
+use super::start::{NotReady, Ready, Unready, start};
 use super::state::GroupState;
+use crate::context;
 use crate::handle::Handle;
 use crate::locals::TaskContext;
-use crate::scope::tree;
+use crate::scope::tree::{self, NodeRef};
 use crate::scope::{Cancelled, Cause, ScopeHandle};
 use crate::sync::Arc;
-use crate::task::{self, Options, TaskHandle};
+use crate::task::{self, Options, TaskHandle, TaskInfo, default_name};
 
 /// The outputs that [`TaskGroup::spawn`] takes: every type but a `Result`.
 ///
@@ -64,6 +67,183 @@ impl TaskGroup {
         E: Into<BoxError>,
     {
         self.spawner().try_spawn(future)
+    }
+
+    /// Spawns a service: a child that is cancelled when the body and all other children have ended.
+    ///
+    /// The group waits for its end. One that ends earlier is a child like any other. Otherwise as
+    /// [`spawn`](TaskGroup::spawn).
+    ///
+    /// ```
+    /// # async fn demo() {
+    /// use anyrt_core::{checkpoint, task_group};
+    ///
+    /// task_group(async |tg| {
+    ///     tg.spawn_service(async {
+    ///         loop {
+    ///             checkpoint().await; // until nobody needs it any more
+    ///         }
+    ///     });
+    ///     tg.spawn(async { "work" });
+    /// })
+    /// .await
+    /// .unwrap();
+    /// # }
+    /// ```
+    #[track_caller]
+    pub fn spawn_service<F, Which>(&self, future: F) -> TaskHandle<F::Output>
+    where
+        F: Future + Send + 'static,
+        F::Output: NotAResultElseUseTry<Which> + Send + 'static,
+    {
+        self.spawner().spawn_service(future)
+    }
+
+    /// Spawns a service that may fail: its error fails the group.
+    ///
+    /// Otherwise as [`spawn_service`](TaskGroup::spawn_service).
+    #[track_caller]
+    pub fn try_spawn_service<F, T, E>(&self, future: F) -> TaskHandle<T>
+    where
+        F: Future<Output = Result<T, E>> + Send + 'static,
+        T: Send + 'static,
+        E: Into<BoxError>,
+    {
+        self.spawner().try_spawn_service(future)
+    }
+
+    /// Starts a child and waits until it says that it is ready; returns what it says.
+    ///
+    /// Until then the child belongs to the caller: it runs in the scope of the caller, whose
+    /// cancellation it hears, and not that of the group. From then on it belongs to the group (Trio:
+    /// `Nursery.start`). The group stays open all the while.
+    ///
+    /// ```
+    /// # async fn demo() {
+    /// use anyrt_core::task_group;
+    ///
+    /// task_group(async |tg| {
+    ///     let port = tg
+    ///         .start(async |ready| {
+    ///             ready.started(8080);
+    ///             // .. and serves
+    ///         })
+    ///         .await
+    ///         .unwrap();
+    ///     assert_eq!(port, 8080);
+    /// })
+    /// .await
+    /// .unwrap();
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`NotReady`] when the child ended before it was ready, or the group was closed.
+    ///
+    /// # Panics
+    ///
+    /// With the panic of the child before it was ready, when it has ended.
+    ///
+    /// # Cancel safety
+    ///
+    /// It acts at its first poll, also in a cancelled scope. Cancelled, it cancels the child alone,
+    /// and waits for its end. Dropped by foreign code before the child was ready, the child is
+    /// cancelled, and the group waits for it and gets its error or panic.
+    #[track_caller]
+    pub fn start<F, Fut, V, Which>(
+        &self,
+        child: F,
+    ) -> impl Future<Output = Result<V, NotReady>> + use<F, Fut, V, Which>
+    where
+        F: FnOnce(Ready<V>) -> Fut,
+        Fut: Future + Send + 'static,
+        Fut::Output: NotAResultElseUseTry<Which> + Send + 'static,
+        V: Send + 'static,
+    {
+        self.spawner().start(child)
+    }
+
+    /// Starts a child that may fail, and waits until it says that it is ready.
+    ///
+    /// Otherwise as [`start`](TaskGroup::start).
+    ///
+    /// ```
+    /// # async fn demo() {
+    /// use anyrt_core::{Ready, task_group};
+    ///
+    /// async fn serve(ready: Ready<u16>) -> Result<(), std::num::ParseIntError> {
+    ///     let port = "no port".parse()?;
+    ///     ready.started(port);
+    ///     Ok(())
+    /// }
+    ///
+    /// let started = task_group(async |tg| tg.try_start(serve).await).await.unwrap();
+    /// assert!(started.unwrap_err().is::<std::num::ParseIntError>());
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// The error of the child before it was ready, as it is: the group does not hear of it. One that
+    /// comes later fails the group. [`NotReady`] as with `start`. Where the caller was cancelled and
+    /// the child fails on its way out, that error is returned all the same.
+    ///
+    /// # Panics, cancel safety
+    ///
+    /// As [`start`](TaskGroup::start).
+    #[track_caller]
+    pub fn try_start<F, Fut, V, T, E>(
+        &self,
+        child: F,
+    ) -> impl Future<Output = Result<V, BoxError>> + use<F, Fut, V, T, E>
+    where
+        F: FnOnce(Ready<V>) -> Fut,
+        Fut: Future<Output = Result<T, E>> + Send + 'static,
+        V: Send + 'static,
+        T: Send + 'static,
+        E: Into<BoxError>,
+    {
+        self.spawner().try_start(child)
+    }
+
+    /// As [`start`](TaskGroup::start), and gives the handle of the child beside what it says.
+    ///
+    /// # Errors, panics, cancel safety
+    ///
+    /// As [`start`](TaskGroup::start).
+    #[track_caller]
+    pub fn start_with_handle<F, Fut, V, Which>(
+        &self,
+        child: F,
+    ) -> impl Future<Output = Result<(V, TaskHandle<Fut::Output>), NotReady>> + use<F, Fut, V, Which>
+    where
+        F: FnOnce(Ready<V>) -> Fut,
+        Fut: Future + Send + 'static,
+        Fut::Output: NotAResultElseUseTry<Which> + Send + 'static,
+        V: Send + 'static,
+    {
+        self.spawner().start_with_handle(child)
+    }
+
+    /// As [`try_start`](TaskGroup::try_start), and gives the handle of the child beside what it says.
+    ///
+    /// # Errors, panics, cancel safety
+    ///
+    /// As [`try_start`](TaskGroup::try_start).
+    #[track_caller]
+    pub fn try_start_with_handle<F, Fut, V, T, E>(
+        &self,
+        child: F,
+    ) -> impl Future<Output = Result<(V, TaskHandle<T>), BoxError>> + use<F, Fut, V, T, E>
+    where
+        F: FnOnce(Ready<V>) -> Fut,
+        Fut: Future<Output = Result<T, E>> + Send + 'static,
+        V: Send + 'static,
+        T: Send + 'static,
+        E: Into<BoxError>,
+    {
+        self.spawner().try_start_with_handle(child)
     }
 
     /// Gives the next child a name, for errors and the task view.
@@ -140,6 +320,120 @@ impl Spawner<'_> {
     {
         let settle = |output: Result<T, E>| output.map_err(Into::into);
         task::spawn(&self.group.handle, self.group.state.clone(), future, settle, self.options)
+    }
+
+    /// As [`TaskGroup::spawn_service`].
+    #[track_caller]
+    pub fn spawn_service<F, Which>(self, future: F) -> TaskHandle<F::Output>
+    where
+        F: Future + Send + 'static,
+        F::Output: NotAResultElseUseTry<Which> + Send + 'static,
+    {
+        self.serve(future, Ok)
+    }
+
+    /// As [`TaskGroup::try_spawn_service`].
+    #[track_caller]
+    pub fn try_spawn_service<F, T, E>(self, future: F) -> TaskHandle<T>
+    where
+        F: Future<Output = Result<T, E>> + Send + 'static,
+        T: Send + 'static,
+        E: Into<BoxError>,
+    {
+        self.serve(future, |output| output.map_err(Into::into))
+    }
+
+    fn serve<F, T>(self, future: F, settle: fn(F::Output) -> Result<T, BoxError>) -> TaskHandle<T>
+    where
+        F: Future + Send + 'static,
+        T: Send + 'static,
+    {
+        let TaskGroup { state, handle } = self.group;
+        let info = TaskInfo::new(handle.clone(), self.options.name, default_name::<F>(), state.host());
+        let locals = self.options.locals.unwrap_or_else(context::locals);
+        let (service, enlist) = Service::new(state, future);
+        task::launch(info, state.clone(), service, settle, locals, |task, group| {
+            let node: NodeRef = task;
+            tree::link_new(&node, &(group as NodeRef));
+            enlist(node);
+        })
+    }
+
+    /// As [`TaskGroup::start`].
+    #[track_caller]
+    pub fn start<F, Fut, V, Which>(
+        self,
+        child: F,
+    ) -> impl Future<Output = Result<V, NotReady>> + use<F, Fut, V, Which>
+    where
+        F: FnOnce(Ready<V>) -> Fut,
+        Fut: Future + Send + 'static,
+        Fut::Output: NotAResultElseUseTry<Which> + Send + 'static,
+        V: Send + 'static,
+    {
+        let started = self.start_with_handle(child);
+        async move { started.await.map(|(value, _)| value) }
+    }
+
+    /// As [`TaskGroup::try_start`].
+    #[track_caller]
+    pub fn try_start<F, Fut, V, T, E>(
+        self,
+        child: F,
+    ) -> impl Future<Output = Result<V, BoxError>> + use<F, Fut, V, T, E>
+    where
+        F: FnOnce(Ready<V>) -> Fut,
+        Fut: Future<Output = Result<T, E>> + Send + 'static,
+        V: Send + 'static,
+        T: Send + 'static,
+        E: Into<BoxError>,
+    {
+        let started = self.try_start_with_handle(child);
+        async move { started.await.map(|(value, _)| value) }
+    }
+
+    /// As [`TaskGroup::start_with_handle`].
+    #[track_caller]
+    pub fn start_with_handle<F, Fut, V, Which>(
+        self,
+        child: F,
+    ) -> impl Future<Output = Result<(V, TaskHandle<Fut::Output>), NotReady>> + use<F, Fut, V, Which>
+    where
+        F: FnOnce(Ready<V>) -> Fut,
+        Fut: Future + Send + 'static,
+        Fut::Output: NotAResultElseUseTry<Which> + Send + 'static,
+        V: Send + 'static,
+    {
+        let started = start(self.group.clone(), self.options, child, Ok, Location::caller());
+        async move {
+            started.await.map_err(|unready| match unready {
+                Unready::NotReady(not_ready) => not_ready,
+                Unready::Failed(error) => unreachable!("a child that ends in a value failed: {error}"),
+            })
+        }
+    }
+
+    /// As [`TaskGroup::try_start_with_handle`].
+    #[track_caller]
+    pub fn try_start_with_handle<F, Fut, V, T, E>(
+        self,
+        child: F,
+    ) -> impl Future<Output = Result<(V, TaskHandle<T>), BoxError>> + use<F, Fut, V, T, E>
+    where
+        F: FnOnce(Ready<V>) -> Fut,
+        Fut: Future<Output = Result<T, E>> + Send + 'static,
+        V: Send + 'static,
+        T: Send + 'static,
+        E: Into<BoxError>,
+    {
+        let settle = |output: Result<T, E>| output.map_err(Into::into);
+        let started = start(self.group.clone(), self.options, child, settle, Location::caller());
+        async move {
+            started.await.map_err(|unready| match unready {
+                Unready::NotReady(not_ready) => not_ready.into(),
+                Unready::Failed(error) => error,
+            })
+        }
     }
 }
 

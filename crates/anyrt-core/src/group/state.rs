@@ -6,6 +6,7 @@ use std::panic::Location;
 use std::task::Waker;
 
 use super::error::ChildError;
+use super::service::Services;
 use crate::scope::tree::{self, HasNode, Node, NodeRef};
 use crate::scope::{Cancelled, Cause};
 use crate::sync::{Arc, Mutex};
@@ -43,6 +44,10 @@ struct Core {
     alive: usize,
     /// The body has ended and no child was left.
     closed: bool,
+    /// The body has ended.
+    ending: bool,
+    /// Those of the children that are services. Few groups have any.
+    services: Option<Box<Services>>,
     errors: Vec<ChildError>,
     panics: Vec<Payload>,
     /// The host, waiting for the last child.
@@ -66,6 +71,8 @@ impl GroupState {
         let core = Core {
             alive: 0,
             closed: false,
+            ending: false,
+            services: None,
             errors: Vec::new(),
             panics: Vec::new(),
             waiting: None,
@@ -105,9 +112,10 @@ impl GroupState {
     /// A child, already reported, is gone.
     pub(crate) fn release(self: &Arc<Self>) {
         let mut wakes = WakeList::default();
-        let (last, guardian) = {
+        let (last, guardian, idle) = {
             let mut core = self.core.lock();
             core.alive -= 1;
+            let idle = core.idle_services();
             let last = core.alive == 0;
             let mut guardian = None;
             if last {
@@ -115,7 +123,7 @@ impl GroupState {
                 guardian = core.guardian.take();
                 core.closed |= guardian.is_some();
             }
-            (last, guardian)
+            (last, guardian, idle)
         };
         if last {
             self.recount();
@@ -123,7 +131,29 @@ impl GroupState {
         if let Some(guardian) = guardian {
             self.hand_over(&guardian);
         }
+        cancel_services(idle);
         wakes.wake();
+    }
+
+    /// A place for one more service, which is no child yet.
+    pub(super) fn reserve_service(&self) -> usize {
+        self.core.lock().services.get_or_insert_default().reserve()
+    }
+
+    /// A service has become a child.
+    pub(super) fn enlist_service(&self, key: usize, node: NodeRef) {
+        let idle = {
+            let mut core = self.core.lock();
+            core.services.get_or_insert_default().enlist(key, node);
+            core.idle_services()
+        };
+        cancel_services(idle);
+    }
+
+    /// The future of a service is gone; it is released as a child after this.
+    pub(super) fn dismiss_service(&self, key: usize) {
+        let gone = self.core.lock().services.as_mut().and_then(|services| services.dismiss(key));
+        drop(gone);
     }
 
     /// Tells the scope around whether children are alive. The question is asked under the lock of
@@ -136,6 +166,9 @@ impl GroupState {
 
     /// Records an error and, if that is the policy, cancels the siblings and the body.
     pub(crate) fn fail(self: &Arc<Self>, mut error: ChildError) {
+        if error.is_told_elsewhere() {
+            return;
+        }
         error.note_echo(self.node.is_cancelled());
         if self.is_root() {
             tracing::error!(%error, "a task at the root failed");
@@ -191,9 +224,12 @@ impl GroupState {
         let new = waker.clone();
         let mut core = self.core.lock();
         if core.alive > 0 {
+            core.ending = true;
+            let idle = core.idle_services();
             let old = core.waiting.replace(new);
             drop(core);
             drop(old);
+            cancel_services(idle);
             return None;
         }
         core.closed = true;
@@ -204,7 +240,7 @@ impl GroupState {
     pub(crate) fn orphan(self: &Arc<Self>, root: &Arc<GroupState>) {
         self.cancel_for(Cause::Dropped);
         if self.close_in_silence() {
-            tree::end(&self.as_node());
+            tree::end(self.as_node().node());
             return;
         }
         let guardian = self.nearest_open().or_else(|| root.admit().then(|| root.clone()));
@@ -223,7 +259,7 @@ impl GroupState {
             if let Some(guardian) = guardian {
                 self.hand_over(&guardian);
             }
-            tree::end(&node);
+            tree::end(node.node());
             return;
         }
         tree::unlink(&node);
@@ -262,7 +298,7 @@ impl GroupState {
         for payload in toll.panics {
             guardian.panicked_unheard(payload);
         }
-        tree::end(&self.as_node());
+        tree::end(self.as_node().node());
         guardian.release();
     }
 
@@ -271,7 +307,23 @@ impl GroupState {
     }
 }
 
+/// Cancels services because all else in their group is done.
+fn cancel_services(services: Vec<NodeRef>) {
+    let location = Location::caller();
+    for service in services {
+        tree::cancel(&service, || Cancelled::new(Cause::NoLongerNeeded, None, location));
+    }
+}
+
 impl Core {
+    /// The services, if they are all that is left.
+    fn idle_services(&self) -> Vec<NodeRef> {
+        match &self.services {
+            Some(services) if self.ending && services.alive() == self.alive => services.nodes(),
+            _ => Vec::new(),
+        }
+    }
+
     fn toll(&mut self) -> Toll {
         Toll { errors: std::mem::take(&mut self.errors), panics: std::mem::take(&mut self.panics) }
     }

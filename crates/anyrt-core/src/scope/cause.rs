@@ -20,6 +20,8 @@ pub enum Cause {
     SiblingFailed,
     /// The run is ending.
     Shutdown,
+    /// It was a service, and all else in its group is done.
+    NoLongerNeeded,
     /// The future that owned it was dropped by foreign code (`select!`, an abort).
     Dropped,
 }
@@ -85,6 +87,7 @@ impl fmt::Display for Cancelled {
             (Cause::Explicit, _) => f.write_str("cancelled")?,
             (Cause::SiblingFailed, _) => f.write_str("cancelled because a sibling failed")?,
             (Cause::Shutdown, _) => f.write_str("cancelled because the run ends")?,
+            (Cause::NoLongerNeeded, _) => f.write_str("cancelled because all else in its group is done")?,
             (Cause::Dropped, _) => f.write_str("cancelled because its owner dropped it")?,
         }
         match story.cause {

@@ -14,7 +14,7 @@ use super::handle::Observed;
 use super::info::TaskInfo;
 use super::slot::Slot;
 use super::status::TaskStatus;
-use crate::context::{self, Tasked};
+use crate::context::Tasked;
 use crate::group::{BoxError, ChildError, GroupState, Lost};
 use crate::scope::Cancelled;
 use crate::scope::tree::{self, HasNode, Node, NodeRef, Verdict};
@@ -95,11 +95,7 @@ impl<F: Future, T> TaskCell<F, T> {
             })) {
                 Ok(Verdict::Resolve) => match self.node.cause() {
                     Some(cause) => {
-                        if self.node.is_inherited()
-                            && let Some(top) = context::top()
-                        {
-                            tree::mark_unwinding(&top);
-                        }
+                        tree::mark_unwinding(&self.node);
                         End::Cancelled(cause)
                     }
                     None => End::Lost,
@@ -163,9 +159,7 @@ where
         if let Err(payload) = told {
             self.group.panicked_unheard(payload);
         }
-        if let Some(task) = context::current_task() {
-            tree::end(&(task as NodeRef));
-        }
+        tree::end(&self.node);
     }
 
     /// A result that nobody will ask for. What no group has must not be lost: at the root a panic,

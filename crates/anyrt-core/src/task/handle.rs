@@ -7,7 +7,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use super::ended::TaskEnded;
-use super::info::{TaskId, TaskInfo};
+use super::info::{Label, TaskId, TaskInfo};
 use super::status::{NotFinished, TaskStatus};
 use crate::context::{self, Gate};
 use crate::scope::tree::{self, NodeRef};
@@ -126,6 +126,10 @@ impl<T> TaskHandle<T> {
                 Gate::Shut => Poll::Pending,
             }
         })
+    }
+
+    pub(crate) fn label(&self) -> Label {
+        self.task.info().label()
     }
 
     pub(crate) fn poll_ended(&self, cx: &mut Context<'_>) -> Poll<TaskStatus> {

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::num::NonZeroU64;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::handle::Handle;
 use crate::sync::Arc;
@@ -13,8 +14,8 @@ pub struct TaskId(NonZeroU64);
 impl TaskId {
     fn next() -> TaskId {
         // Not from the switchable module: ids are no part of what is modelled.
-        static LAST: std::sync::atomic::AtomicU64 = std::sync::atomic::AtomicU64::new(0);
-        let id = LAST.fetch_add(1, std::sync::atomic::Ordering::Relaxed).wrapping_add(1);
+        static LAST: AtomicU64 = AtomicU64::new(0);
+        let id = LAST.fetch_add(1, Ordering::Relaxed).wrapping_add(1);
         TaskId(NonZeroU64::new(id).unwrap_or(NonZeroU64::MAX))
     }
 }
@@ -25,11 +26,11 @@ impl fmt::Display for TaskId {
     }
 }
 
-/// Name, id and parent of a task.
-#[derive(Clone)]
+/// Name, id and parent of a task, as they are when it is asked for.
 pub struct TaskInfo {
     id: TaskId,
-    parent: Option<TaskId>,
+    /// 0 is none. It changes once, for a child that its starter hands over to its group.
+    parent: AtomicU64,
     name: Name,
     handle: Handle,
 }
@@ -86,7 +87,11 @@ impl TaskInfo {
         parent: Option<TaskId>,
     ) -> TaskInfo {
         let name = name.map_or(Name::Default(default), |name| Name::Given(name.into()));
-        TaskInfo { id: TaskId::next(), parent, name, handle }
+        TaskInfo { id: TaskId::next(), parent: AtomicU64::new(number(parent)), name, handle }
+    }
+
+    pub(crate) fn set_parent(&self, parent: Option<TaskId>) {
+        self.parent.store(number(parent), Ordering::Relaxed);
     }
 
     /// Its id.
@@ -102,9 +107,10 @@ impl TaskInfo {
         }
     }
 
-    /// The task that hosts its group, not the one that spawned it; none for root tasks.
+    /// The task that hosts its group, not the one that spawned it; none for root tasks. That of a child
+    /// of [`start`](crate::TaskGroup::start) is its starter until it is ready.
     pub fn parent(&self) -> Option<TaskId> {
-        self.parent
+        NonZeroU64::new(self.parent.load(Ordering::Relaxed)).map(TaskId)
     }
 
     pub(crate) fn handle(&self) -> &Handle {
@@ -117,12 +123,23 @@ impl TaskInfo {
     }
 }
 
+fn number(id: Option<TaskId>) -> u64 {
+    id.map_or(0, |id| id.0.get())
+}
+
+impl Clone for TaskInfo {
+    fn clone(&self) -> TaskInfo {
+        let parent = AtomicU64::new(self.parent.load(Ordering::Relaxed));
+        TaskInfo { id: self.id, parent, name: self.name.clone(), handle: self.handle.clone() }
+    }
+}
+
 impl fmt::Debug for TaskInfo {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("TaskInfo")
             .field("id", &self.id.0)
             .field("name", &self.name())
-            .field("parent", &self.parent.map(|id| id.0))
+            .field("parent", &self.parent().map(|id| id.0))
             .finish_non_exhaustive()
     }
 }

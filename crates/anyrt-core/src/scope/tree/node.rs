@@ -222,7 +222,7 @@ impl Node {
 
     /// Its own cause, or that of the outermost scope around it that cancelled it.
     pub(crate) fn cause(self: &Node) -> Option<Cancelled> {
-        let mut found = self.own_cause();
+        let mut found = if self.is_own_cancelled() { self.own_cause() } else { None };
         let mut next = if self.is_inherited() { self.parent() } else { None };
         while let Some(node) = next {
             found = node.node().own_cause().or(found);
@@ -327,7 +327,7 @@ impl State {
 impl Drop for Node {
     /// Lets go of the chain of parents one by one: it may be a million long.
     fn drop(&mut self) {
-        let mut next = self.state.lock().parent.take();
+        let mut next = self.state.get_mut().parent.take();
         while let Some(parent) = next {
             next =
                 if Arc::strong_count(&parent) == 1 { parent.node().state.lock().parent.take() } else { None };

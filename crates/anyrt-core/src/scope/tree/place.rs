@@ -5,7 +5,7 @@ use std::task::Waker;
 use super::cancel::pass_down;
 use super::children::Children;
 use super::hold::hold;
-use super::node::{ENDED, NEVER, NodeRef};
+use super::node::{ENDED, NEVER, Node, NodeRef};
 use crate::sync::atomic::Ordering;
 use crate::wake::WakeList;
 
@@ -94,8 +94,7 @@ fn remove(parent: NodeRef, slot: usize, told: bool) {
 }
 
 /// A future's node is at its end: out of the tree, and nothing changes it any more.
-pub(crate) fn end(target: &NodeRef) {
-    let node = target.node();
+pub(crate) fn end(node: &Node) {
     let (parent, slot, told, own, left, rare) = {
         let mut state = node.state.lock();
         node.bits.fetch_or(ENDED, Ordering::AcqRel);
@@ -111,7 +110,7 @@ pub(crate) fn end(target: &NodeRef) {
     if let Some(parent) = parent {
         remove(parent, slot, told);
     }
-    left.for_each(|child| let_go(child, target));
+    left.for_each(|child| let_go(child, node));
     if let Some(waiting) = rare.filter(|waiting| !waiting.is_empty()) {
         wake_elsewhere(own.as_ref(), waiting);
     }
@@ -135,11 +134,11 @@ fn wake_elsewhere(own: Option<&Waker>, waiting: Vec<Waker>) {
 ///
 /// It inherits nothing until it is polled again. What waited in it only because of a cancellation
 /// here is woken: there may be somebody else to poll it.
-fn let_go(child: &NodeRef, parent: &NodeRef) {
+fn let_go(child: &NodeRef, parent: &Node) {
     let mut wakes = WakeList::default();
     let (former, spread) = {
         let mut state = child.node().state.lock();
-        if !state.parent.as_ref().is_some_and(|now| std::ptr::eq(now.node(), parent.node())) {
+        if !state.parent.as_ref().is_some_and(|now| std::ptr::eq(now.node(), parent)) {
             return;
         }
         child.node().parent.store(0, Ordering::Relaxed);
