@@ -198,6 +198,19 @@ macro_rules! for_each_case {
                 program rm_05_a_shield_dropped_on_another_thread_releases_its_hold [ForeignWake];
                 program rm_06_a_shield_switched_on_in_a_body_that_returns_leaves_no_hold [];
             }
+            dropped {
+                program rd_01_a_group_that_a_select_drops_is_waited_for_by_the_group_around [TasksRun];
+                program rd_02_the_error_and_the_panic_of_an_orphan_reach_the_group_around [TasksRun];
+                bare rd_03_a_dropped_finally_does_not_clean_up_and_an_owned_one_does [TasksRun];
+                program rd_04_the_losers_of_a_race_have_cleaned_up_when_it_returns [];
+                bare rule_39_an_owned_shield_goes_on_at_the_root [TasksRun];
+                program rule_39_an_owned_shield_and_clean_up_in_place_are_as_the_others [TasksRun];
+            }
+            panics {
+                program rp_01_a_destructor_that_panics_in_a_cancellation_is_resumed_in_the_host [TasksRun];
+                program rp_02_work_that_panics_is_cleaned_up_and_the_panic_goes_on [];
+                program rp_04_a_waker_that_panics_keeps_nobody_from_being_woken [TasksRun];
+            }
             obligations {
                 program rt_obligation_a_task_runs_to_its_end_though_nobody_waits [TasksRun];
                 program rt_obligation_spawn_returns_before_the_task_is_polled [TasksRun, SpawnReturnsFirst];

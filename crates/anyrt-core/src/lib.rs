@@ -65,9 +65,9 @@ pub use lock::{Lock, LockGuard};
 pub use run::{Run, RunError, embed, try_embed};
 pub use runtime::{Blocking, NotOwned, Runtime, Timer};
 pub use scope::{
-    CancelScope, Cancelled, Cause, EffectiveDeadline, FailAfter, MoveOnAfter, Outcome, ScopeHandle, Shield,
-    TimedOut, current_deadline, fail_after, fail_at, finally, finally_with, is_cancelled, move_on_after,
-    move_on_at, shield,
+    CancelScope, Cancelled, Cause, EffectiveDeadline, FailAfter, FinallyOwned, MoveOnAfter, Outcome,
+    ScopeHandle, Shield, ShieldOwned, TimedOut, current_deadline, fail_after, fail_at, finally,
+    finally_owned, finally_with, is_cancelled, move_on_after, move_on_at, shield, shield_owned,
 };
 pub use semaphore::{Permit, Semaphore};
 pub use task::{
