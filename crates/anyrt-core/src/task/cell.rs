@@ -14,7 +14,7 @@ use super::handle::Observed;
 use super::info::TaskInfo;
 use super::slot::Slot;
 use super::status::TaskStatus;
-use crate::context::Tasked;
+use crate::context::{self, Tasked};
 use crate::group::{BoxError, ChildError, GroupState, Lost};
 use crate::scope::Cancelled;
 use crate::scope::tree::{self, HasNode, Node, NodeRef, Verdict};
@@ -91,6 +91,7 @@ impl<F: Future, T> TaskCell<F, T> {
             Ok(Some(Err(error))) => End::Failed(error),
             Err(payload) => End::Panicked(payload),
             Ok(None) => match catch_unwind(AssertUnwindSafe(|| {
+                context::link_task();
                 self.node.attend(cx.waker());
                 self.node.verdict(cx.waker(), true, false)
             })) {
@@ -197,6 +198,10 @@ impl<F: Future + Send, T: Send> HasNode for TaskCell<F, T> {
 impl<F: Future + Send, T: Send> Tasked for TaskCell<F, T> {
     fn info(&self) -> &TaskInfo {
         &self.info
+    }
+
+    fn home(&self) -> Option<&Arc<GroupState>> {
+        Some(&self.group)
     }
 }
 
