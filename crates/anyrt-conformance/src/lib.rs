@@ -50,6 +50,7 @@ mod dropped;
 mod group_errors;
 mod groups;
 mod handles;
+mod many;
 mod moved;
 mod nesting;
 mod obligations;

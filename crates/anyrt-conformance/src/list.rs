@@ -182,6 +182,13 @@ macro_rules! for_each_case {
                 program rs_11_a_branch_that_parked_is_woken_when_a_shield_begins_beside_it [];
                 program rs_12_each_branch_of_our_own_combinators_is_dropped_by_itself [];
             }
+            many {
+                program rule_4_the_values_of_many_futures_come_in_order_or_as_they_end [];
+                program rule_4_no_more_calls_run_at_once_than_the_limit [];
+                program rule_16_each_of_many_branches_is_dropped_by_itself [];
+                program rule_16_branches_that_nobody_wakes_follow_their_future_into_another_scope [TasksRun];
+                program rule_27_a_limited_group_lets_spawning_wait [TasksRun];
+            }
             cut_short {
                 program rc_01_a_deadline_while_a_group_waits_ends_the_code_after_it_as_well [TasksRun, TimerWakes, TimerNotEarly];
                 program rc_02_a_deadline_that_cuts_no_child_short_loses_nothing [TasksRun, TimerWakes];
