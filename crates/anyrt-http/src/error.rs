@@ -44,7 +44,7 @@ pub enum Error {
         instead: &'static str,
     },
     /// The address could not be listened on.
-    #[error("cannot listen on {address}: {source}")]
+    #[error("cannot listen: {source}")]
     Listen {
         /// The address as it was given.
         address: String,
