@@ -48,7 +48,7 @@ pub enum Error {
     Listen {
         /// The address as it was given.
         address: String,
-        /// What the system said.
+        /// What the system said, with the address that was tried.
         source: io::Error,
     },
     /// The end of the program cannot be waited for.
