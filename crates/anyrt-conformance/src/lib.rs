@@ -27,6 +27,7 @@
 //! | TO, SH | deadlines and timeouts, shields |
 //! | TG, ST, TH | task groups, children that say when they are ready, handles |
 //! | RS, RC, RM | several futures in one task, groups cut short, futures that are moved and kept |
+//! | RD, RP | what foreign code drops, what panics where nobody expects it |
 //! | `rule_…` | what the rules behind these families say and no case of theirs asks |
 //! | `rt_obligation_…` | the obligations of the trait |
 //!
@@ -45,12 +46,15 @@ mod checkpoints;
 mod children;
 mod cut_short;
 mod deadlines;
+mod dropped;
 mod group_errors;
 mod groups;
 mod handles;
+mod many;
 mod moved;
 mod nesting;
 mod obligations;
+mod panics;
 mod readiness;
 mod scopes;
 mod several;

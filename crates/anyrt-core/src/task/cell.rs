@@ -14,11 +14,12 @@ use super::handle::Observed;
 use super::info::TaskInfo;
 use super::slot::Slot;
 use super::status::TaskStatus;
-use crate::context::Tasked;
+use crate::context::{self, Tasked};
 use crate::group::{BoxError, ChildError, GroupState, Lost};
 use crate::scope::Cancelled;
 use crate::scope::tree::{self, HasNode, Node, NodeRef, Verdict};
 use crate::sync::{Arc, Mutex};
+use crate::wake::attempt;
 
 type Payload = Box<dyn Any + Send>;
 
@@ -90,6 +91,7 @@ impl<F: Future, T> TaskCell<F, T> {
             Ok(Some(Err(error))) => End::Failed(error),
             Err(payload) => End::Panicked(payload),
             Ok(None) => match catch_unwind(AssertUnwindSafe(|| {
+                context::link_task();
                 self.node.attend(cx.waker());
                 self.node.verdict(cx.waker(), true, false)
             })) {
@@ -134,13 +136,14 @@ where
             End::Failed(error) => {
                 let text = catch_unwind(AssertUnwindSafe(|| error.to_string()));
                 let text = text.unwrap_or_else(|_| "an error whose text panicked".to_owned());
-                self.group.fail(ChildError::of_task(self.info.label(), error));
+                attempt(|| self.group.fail(ChildError::of_task(self.info.label(), error)));
                 Err(Why::Failed(text.into()))
             }
             End::Cancelled(cancelled) => Err(Why::Cancelled(cancelled)),
             End::Panicked(payload) => {
                 let message = panic_message(&*payload);
-                let kept = self.group.panicked(payload);
+                let mut kept = None;
+                attempt(|| kept = self.group.panicked(payload));
                 Err(Why::Panicked(message, Mutex::new(kept)))
             }
             End::Lost => {
@@ -157,9 +160,9 @@ where
             Err(unwanted) => self.unwanted(unwanted),
         }));
         if let Err(payload) = told {
-            self.group.panicked_unheard(payload);
+            attempt(|| self.group.panicked_unheard(payload));
         }
-        tree::end(&self.node);
+        attempt(|| tree::end(&self.node));
     }
 
     /// A result that nobody will ask for. What no group has must not be lost: at the root a panic,
@@ -181,7 +184,8 @@ where
 
     fn fail_lost(&self) {
         let label = self.info.label();
-        self.group.fail(ChildError::of_task(label.clone(), Lost::new(label.to_string()).into()));
+        let lost = Lost::new(label.to_string());
+        attempt(|| self.group.fail(ChildError::of_task(label, lost.into())));
     }
 }
 
@@ -194,6 +198,10 @@ impl<F: Future + Send, T: Send> HasNode for TaskCell<F, T> {
 impl<F: Future + Send, T: Send> Tasked for TaskCell<F, T> {
     fn info(&self) -> &TaskInfo {
         &self.info
+    }
+
+    fn home(&self) -> Option<&Arc<GroupState>> {
+        Some(&self.group)
     }
 }
 
