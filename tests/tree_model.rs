@@ -55,7 +55,10 @@ fn check(plan: &Plan, actions: &[Action]) {
     let sides = Arc::new(Sides {
         parts: parts.clone(),
         real: Arc::clone(&real),
-        model: Mutex::new(Model { naive: Naive::new(&parts), actions: actions.iter().rev().copied().collect() }),
+        model: Mutex::new(Model {
+            naive: Naive::new(&parts),
+            actions: actions.iter().rev().copied().collect(),
+        }),
     });
     let acting = Arc::clone(&sides);
     let runtime = ByTurns::new(move || acting.act());

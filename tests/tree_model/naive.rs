@@ -80,7 +80,9 @@ impl Naive {
 
     /// Those of a kind that have begun and not ended.
     pub(crate) fn running(&self, kinds: &[Kind]) -> Vec<usize> {
-        self.indices().filter(|&part| self.is_running(part) && kinds.contains(&self.parts[part].kind)).collect()
+        self.indices()
+            .filter(|&part| self.is_running(part) && kinds.contains(&self.parts[part].kind))
+            .collect()
     }
 
     pub(crate) fn signal(&mut self, leaf: usize, end: End) {
@@ -165,7 +167,10 @@ impl Naive {
 
     /// Whether a group has children, or takes care of a group that was dropped.
     fn is_alive(&self, group: usize) -> bool {
-        self.parts[group].inside.iter().any(|&part| self.parts[part].kind == Kind::Child && self.is_running(part))
+        self.parts[group]
+            .inside
+            .iter()
+            .any(|&part| self.parts[part].kind == Kind::Child && self.is_running(part))
             || self.indices().any(|part| self.guardian[part] == Some(group))
     }
 
@@ -246,7 +251,8 @@ impl Naive {
                 _ => true,
             };
             let parent_is_held = self.around(part).is_some_and(|around| self.is_held(around));
-            if !returns && !(has_body && parent_is_held) || self.parts[part].kind == Kind::Group && !has_body {
+            if !returns && !(has_body && parent_is_held) || self.parts[part].kind == Kind::Group && !has_body
+            {
                 continue;
             }
             if inherits {
@@ -298,7 +304,9 @@ impl Naive {
             End::Cancelled => Seen::Cancelled,
             End::Panicked => Seen::Panicked,
         };
-        if kind == Kind::Leaf || matches!(kind, Kind::Scope | Kind::Group | Kind::Cleanup) && end != End::Panicked {
+        if kind == Kind::Leaf
+            || matches!(kind, Kind::Scope | Kind::Group | Kind::Cleanup) && end != End::Panicked
+        {
             self.seen[part] = seen;
         }
         if part == 0 {
