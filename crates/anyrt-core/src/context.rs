@@ -32,7 +32,6 @@ pub(crate) trait Tasked: HasNode {
 /// The current task.
 pub(crate) type TaskRef = Arc<dyn Tasked>;
 
-#[derive(Default)]
 struct Current {
     task: Option<TaskRef>,
     /// Where the current task's part of `scopes` begins: a poll may nest in another task's poll.
@@ -76,7 +75,17 @@ impl Lazy {
 }
 
 thread_local! {
-    static CURRENT: RefCell<Current> = RefCell::new(Current::default());
+    static CURRENT: RefCell<Current> = const {
+        RefCell::new(Current {
+            task: None,
+            base: 0,
+            scopes: Vec::new(),
+            locals: None,
+            in_job: false,
+            polling: false,
+            handle: None,
+        })
+    };
 }
 
 /// The answer to a leaf that asks whether it may go on.

@@ -4,7 +4,7 @@ use std::task::Waker;
 
 use super::cancel::pass_down;
 use super::children::Children;
-use super::hold::hold;
+use super::hold::{hold, tell, update_locked};
 use super::node::{ENDED, NEVER, Node, NodeRef};
 use crate::sync::atomic::Ordering;
 use crate::wake::WakeList;
@@ -53,24 +53,30 @@ fn is_inside(inner: &NodeRef, outer: &NodeRef) -> bool {
     false
 }
 
-/// Gives a new node its place: nobody waits in it yet, and nothing is below it.
+/// Gives a new node its place: nobody waits in it yet, and nothing is below it. So nobody is woken.
 pub(crate) fn link_new(child: &NodeRef, parent: &NodeRef) {
-    let told = {
+    let mut wakes = WakeList::default();
+    let above = {
         let mut above = parent.node().state.lock();
         let slot = above.children.insert(child.clone());
         let cancelled = parent.node().is_cancelled();
         let deadline = parent.node().deadline();
-        let mut state = child.node().state.lock();
-        state.parent = Some(parent.clone());
-        state.slot = slot;
-        state.told = state.tells(child.node().bits());
-        child.node().parent.store(parent.node().address(), Ordering::Relaxed);
-        child.node().inherit_first(&state, cancelled, deadline);
-        state.told
+        let told = {
+            let mut state = child.node().state.lock();
+            state.parent = Some(parent.clone());
+            state.slot = slot;
+            state.told = state.tells(child.node().bits());
+            child.node().parent.store(parent.node().address(), Ordering::Relaxed);
+            child.node().inherit_first(&state, cancelled, deadline);
+            state.told
+        };
+        if told {
+            update_locked(parent.node(), &mut above, |state| state.holds += 1, &mut wakes)
+        } else {
+            None
+        }
     };
-    if told {
-        hold(parent.clone(), 1);
-    }
+    tell(above, &mut wakes);
 }
 
 /// Takes a node out of its place; its holds there with it.
@@ -86,11 +92,20 @@ pub(crate) fn unlink(child: &NodeRef) {
 }
 
 fn remove(parent: NodeRef, slot: usize, told: bool) {
-    let removed = parent.node().state.lock().children.remove(slot);
+    let mut wakes = WakeList::default();
+    let (removed, above) = {
+        let mut state = parent.node().state.lock();
+        let removed = state.children.remove(slot);
+        let above = if told {
+            update_locked(parent.node(), &mut state, |state| state.holds -= 1, &mut wakes)
+        } else {
+            None
+        };
+        (removed, above)
+    };
     drop(removed);
-    if told {
-        hold(parent, -1);
-    }
+    tell(above, &mut wakes);
+    wakes.wake();
 }
 
 /// A future's node is at its end: out of the tree, and nothing changes it any more.
