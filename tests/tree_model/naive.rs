@@ -267,7 +267,8 @@ impl Naive {
 
     fn note_cut(&mut self, from: usize) {
         let mut next = Some(from);
-        while let Some(scope) = next.filter(|&scope| self.inherits(scope)) {
+        // The first cut counts: what a scope's own cancellation has begun to unwind stays its own matter.
+        while let Some(scope) = next.filter(|&scope| self.inherits(scope) && !self.cut_from_outside[scope]) {
             self.cut_from_outside[scope] = true;
             next = self.around(scope);
         }
