@@ -72,7 +72,7 @@ pub(crate) fn launch<F, T>(
     future: F,
     settle: fn(F::Output) -> Result<T, BoxError>,
     locals: Locals,
-    place: impl FnOnce(TaskRef, Arc<GroupState>),
+    place: impl FnOnce(&TaskRef, &Arc<GroupState>),
 ) -> TaskHandle<T>
 where
     F: Future + Send + 'static,
@@ -84,9 +84,10 @@ where
         task.refuse();
         return TaskHandle::new(task);
     }
-    let task = TaskCell::new(info, group.clone(), Some(future), settle);
-    place(task.clone(), group);
-    let setting = Setting { task: Some(task.clone()), locals, handle: None, in_job: false, polling: true };
+    let task = TaskCell::new(info, group, Some(future), settle);
+    let current: TaskRef = task.clone();
+    place(&current, task.group());
+    let setting = Setting { task: Some(current), locals, handle: None, in_job: false, polling: true };
     Tasked::info(&*task).handle().runtime().spawn(Task { task: task.clone(), setting, ended: false });
     TaskHandle::new(task)
 }

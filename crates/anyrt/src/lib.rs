@@ -10,8 +10,8 @@ pub mod sync;
 
 // What is ambient comes from here, the rest from the core: a name of one's own goes before a glob.
 pub use ambient::{
-    current_handle, embed, fail_after, fail_at, init, interval, move_on_after, move_on_at, now, run_blocking,
-    sleep, sleep_until, spawn, task_group, try_embed, try_task_group,
+    current_handle, embed, fail_after, fail_at, finally_owned, init, interval, move_on_after, move_on_at,
+    now, run_blocking, shield_owned, sleep, sleep_until, spawn, task_group, try_embed, try_task_group,
 };
 #[doc(inline)]
 pub use anyrt_core::*;

@@ -10,7 +10,6 @@ use pin_project_lite::pin_project;
 use super::error::BoxError;
 use super::handle::{NotAResultElseUseTry, TaskGroup};
 use crate::context;
-use crate::scope::tree;
 use crate::semaphore::{Permit, Semaphore};
 use crate::task::{self, TaskHandle, TaskInfo, default_name};
 
@@ -88,9 +87,7 @@ impl LimitedGroup {
         let TaskGroup { state, handle } = &self.group;
         let info = TaskInfo::new(handle.clone(), None, default_name::<F>(), state.host());
         let placed = Placed { inner: future, place };
-        task::launch(info, state.clone(), placed, settle, context::locals(), |task, group| {
-            tree::link_new(&(task as tree::NodeRef), &(group as tree::NodeRef));
-        })
+        task::launch(info, state.clone(), placed, settle, context::locals(), |_, _| ())
     }
 }
 

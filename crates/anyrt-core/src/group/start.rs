@@ -146,7 +146,7 @@ where
         locals,
         move |task, _| {
             tree::link_new(&(task.clone() as NodeRef), &starting.node);
-            starting.state.lock().child = Some(task);
+            starting.state.lock().child = Some(task.clone());
         },
     ));
     starter.await

@@ -62,6 +62,11 @@ impl<F: Future, T> TaskCell<F, T> {
         Arc::new(TaskCell { info, node: Node::task_root(), group, future, settle, slot })
     }
 
+    /// The group that it belongs to.
+    pub(super) fn group(&self) -> &Arc<GroupState> {
+        &self.group
+    }
+
     /// Tells the handle that the group took no more children.
     pub(super) fn refuse(&self) {
         drop(self.slot.fill(Err(TaskEnded::new(self.info.label(), Why::NotStarted))));
