@@ -78,9 +78,15 @@ impl Naive {
         naive
     }
 
-    /// Those of a kind that have begun and not ended.
-    pub(crate) fn running(&self, kinds: &[Kind]) -> Vec<usize> {
-        self.indices().filter(|&part| self.is_running(part) && kinds.contains(&self.parts[part].kind)).collect()
+    /// Those of a kind that something can be done to: they have begun and not ended, or are scopes,
+    /// which have handles before they begin.
+    pub(crate) fn targets(&self, kinds: &[Kind]) -> Vec<usize> {
+        let alive = |part: usize| match self.life[part] {
+            Life::NotBegun => self.parts[part].kind == Kind::Scope,
+            Life::Running => true,
+            Life::Over => false,
+        };
+        self.indices().filter(|&part| kinds.contains(&self.parts[part].kind) && alive(part)).collect()
     }
 
     pub(crate) fn signal(&mut self, leaf: usize, end: End) {
