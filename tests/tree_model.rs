@@ -48,6 +48,16 @@ fn random_trees_end_as_in_the_naive_model() {
     }
 }
 
+/// A group that was dropped holds the scopes around its guardian, not the guardian's own body.
+#[test]
+fn a_dropped_group_does_not_keep_the_body_of_the_group_that_waits_for_it() {
+    let leaf = || Box::new(Plan::Leaf);
+    let dropped =
+        Plan::Group { body: leaf(), children: vec![Plan::Finally { work: leaf(), cleanup: leaf() }] };
+    let body = Box::new(Plan::Sequence(vec![Plan::Abandon(Box::new(dropped)), Plan::Leaf]));
+    check(&Plan::Group { body, children: Vec::new() }, &[Action::Abandon(0), Action::Cancel(0)]);
+}
+
 /// Runs a plan on both sides, and looks after each action.
 fn check(plan: &Plan, actions: &[Action]) {
     let parts = plan::parts(plan);
@@ -126,7 +136,7 @@ impl Sides {
             Action::Toggle(number) => (&[Kind::Scope], number),
             Action::Abandon(number) => (&[Kind::Abandon], number),
         };
-        let targets = naive.running(kinds);
+        let targets = naive.targets(kinds);
         if targets.is_empty() {
             return false;
         }

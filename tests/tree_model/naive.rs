@@ -78,11 +78,15 @@ impl Naive {
         naive
     }
 
-    /// Those of a kind that have begun and not ended.
-    pub(crate) fn running(&self, kinds: &[Kind]) -> Vec<usize> {
-        self.indices()
-            .filter(|&part| self.is_running(part) && kinds.contains(&self.parts[part].kind))
-            .collect()
+    /// Those of a kind that something can be done to: they have begun and not ended, or are scopes,
+    /// which have handles before they begin.
+    pub(crate) fn targets(&self, kinds: &[Kind]) -> Vec<usize> {
+        let alive = |part: usize| match self.life[part] {
+            Life::NotBegun => self.parts[part].kind == Kind::Scope,
+            Life::Running => true,
+            Life::Over => false,
+        };
+        self.indices().filter(|&part| kinds.contains(&self.parts[part].kind) && alive(part)).collect()
     }
 
     pub(crate) fn signal(&mut self, leaf: usize, end: End) {
@@ -273,7 +277,8 @@ impl Naive {
 
     fn note_cut(&mut self, from: usize) {
         let mut next = Some(from);
-        while let Some(scope) = next.filter(|&scope| self.inherits(scope)) {
+        // The first cut counts: what a scope's own cancellation has begun to unwind stays its own matter.
+        while let Some(scope) = next.filter(|&scope| self.inherits(scope) && !self.cut_from_outside[scope]) {
             self.cut_from_outside[scope] = true;
             next = self.around(scope);
         }

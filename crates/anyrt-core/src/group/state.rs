@@ -264,6 +264,11 @@ impl GroupState {
         }
         tree::unlink(&node);
         if let Some(guardian) = guardian {
+            if guardian.policy != Policy::InPlace {
+                // It is one of the guardian's children now: these hold what is around the guardian,
+                // not the guardian's own body.
+                tree::hold_no_parent(&node);
+            }
             tree::link(&node, &guardian.as_node());
         }
     }

@@ -1,6 +1,6 @@
 //! Holds: counted inside a node, told to those above.
 
-use super::node::{Node, NodeRef, RELEASED, State};
+use super::node::{Node, NodeRef, RELEASED, State, TASK_ROOT};
 use crate::context;
 use crate::sync::atomic::Ordering;
 use crate::wake::WakeList;
@@ -18,6 +18,12 @@ pub(crate) fn hold(node: NodeRef, delta: i32) {
 /// `holds` is asked under the lock of the node.
 pub(crate) fn hold_parent(node: NodeRef, holds: impl FnOnce() -> bool) {
     update_holds(node, |state| state.holds_parent = holds());
+}
+
+/// From now on a node without a parent tells its holds to none, as the root of a task.
+pub(crate) fn hold_no_parent(node: &NodeRef) {
+    let _state = node.node().state.lock();
+    node.node().bits.fetch_or(TASK_ROOT, Ordering::AcqRel);
 }
 
 pub(super) fn update_holds(node: NodeRef, change: impl FnOnce(&mut State)) {
