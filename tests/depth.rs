@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll, Waker};
 use std::thread;
 
-use anyrt::{CancelScope, Event, TaskGroup, task_group};
+use anyrt::{CancelScope, Cancelled, Event, TaskGroup, task_group};
 
 /// The stack that threads of most runtimes have.
 const STACK: usize = 2 << 20;
@@ -34,7 +34,7 @@ fn scopes_nested_in_one_task_fit_a_small_stack() {
             let handle = outer.handle();
             let here = address_of_the_stack();
             let seen = Arc::clone(&deepest);
-            let mut scopes = pin!(outer.run(async |_| nested(LEVELS, seen).await));
+            let mut scopes = pin!(outer.run(async |_| drop(nested(LEVELS, seen).await)));
             assert!(scopes.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
             let bytes = here.abs_diff(deepest.load(Ordering::SeqCst)) / LEVELS;
             let _ = writeln!(io::stderr(), "{LEVELS} scopes in one task: {bytes} bytes of stack a level");
@@ -45,15 +45,17 @@ fn scopes_nested_in_one_task_fit_a_small_stack() {
     });
 }
 
-/// A scope in a scope; the innermost one tells where the stack is.
-fn nested(levels: usize, deepest: Arc<AtomicUsize>) -> Pin<Box<dyn Future<Output = ()> + Send>> {
-    Box::pin(async move {
-        if levels == 0 {
+type Level = Pin<Box<dyn Future<Output = Result<(), Cancelled>> + Send>>;
+
+/// A scope in a scope, and nothing else between them; the innermost one tells where the stack is.
+fn nested(levels: usize, deepest: Arc<AtomicUsize>) -> Level {
+    if levels == 0 {
+        return Box::pin(async move {
             deepest.store(address_of_the_stack(), Ordering::SeqCst);
-            pending::<()>().await;
-        }
-        let _ = CancelScope::new().run(async |_| nested(levels - 1, deepest).await).await;
-    })
+            pending().await
+        });
+    }
+    Box::pin(CancelScope::new().run(async move |_| drop(nested(levels - 1, deepest).await)))
 }
 
 fn address_of_the_stack() -> usize {
