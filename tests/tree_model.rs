@@ -30,7 +30,7 @@ const SEED: u64 = 20;
 #[test]
 fn random_trees_end_as_in_the_naive_model() {
     let number = |name| env::var(name).ok().and_then(|text: String| text.parse().ok());
-    let cases = number("PROPTEST_CASES").map_or(1_000, |cases: u64| u32::try_from(cases).unwrap_or(u32::MAX));
+    let cases = number("PROPTEST_CASES").map_or(4_000, |cases: u64| u32::try_from(cases).unwrap_or(u32::MAX));
     let seed = number("PROPTEST_RNG_SEED").unwrap_or(SEED);
     let config = Config {
         cases,
@@ -52,10 +52,8 @@ fn random_trees_end_as_in_the_naive_model() {
 #[test]
 fn a_dropped_group_does_not_keep_the_body_of_the_group_that_waits_for_it() {
     let leaf = || Box::new(Plan::Leaf);
-    let dropped = Plan::Group {
-        body: leaf(),
-        children: vec![Plan::Finally { work: leaf(), cleanup: leaf() }],
-    };
+    let dropped =
+        Plan::Group { body: leaf(), children: vec![Plan::Finally { work: leaf(), cleanup: leaf() }] };
     let body = Box::new(Plan::Sequence(vec![Plan::Abandon(Box::new(dropped)), Plan::Leaf]));
     check(&Plan::Group { body, children: Vec::new() }, &[Action::Abandon(0), Action::Cancel(0)]);
 }
@@ -67,7 +65,10 @@ fn check(plan: &Plan, actions: &[Action]) {
     let sides = Arc::new(Sides {
         parts: parts.clone(),
         real: Arc::clone(&real),
-        model: Mutex::new(Model { naive: Naive::new(&parts), actions: actions.iter().rev().copied().collect() }),
+        model: Mutex::new(Model {
+            naive: Naive::new(&parts),
+            actions: actions.iter().rev().copied().collect(),
+        }),
     });
     let acting = Arc::clone(&sides);
     let runtime = ByTurns::new(move || acting.act());

@@ -171,7 +171,10 @@ impl Naive {
 
     /// Whether a group has children, or takes care of a group that was dropped.
     fn is_alive(&self, group: usize) -> bool {
-        self.parts[group].inside.iter().any(|&part| self.parts[part].kind == Kind::Child && self.is_running(part))
+        self.parts[group]
+            .inside
+            .iter()
+            .any(|&part| self.parts[part].kind == Kind::Child && self.is_running(part))
             || self.indices().any(|part| self.guardian[part] == Some(group))
     }
 
@@ -252,7 +255,8 @@ impl Naive {
                 _ => true,
             };
             let parent_is_held = self.around(part).is_some_and(|around| self.is_held(around));
-            if !returns && !(has_body && parent_is_held) || self.parts[part].kind == Kind::Group && !has_body {
+            if !returns && !(has_body && parent_is_held) || self.parts[part].kind == Kind::Group && !has_body
+            {
                 continue;
             }
             if inherits {
@@ -305,7 +309,9 @@ impl Naive {
             End::Cancelled => Seen::Cancelled,
             End::Panicked => Seen::Panicked,
         };
-        if kind == Kind::Leaf || matches!(kind, Kind::Scope | Kind::Group | Kind::Cleanup) && end != End::Panicked {
+        if kind == Kind::Leaf
+            || matches!(kind, Kind::Scope | Kind::Group | Kind::Cleanup) && end != End::Panicked
+        {
             self.seen[part] = seen;
         }
         if part == 0 {

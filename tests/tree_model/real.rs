@@ -134,7 +134,9 @@ impl Real {
                 let work = this.run(this.parts[inside[0]].inside[0]);
                 let after = Arc::clone(&this);
                 finally(work, async move || {
-                    let _ = Watched { inner: after.run(inside[1]), real: after, part: inside[1], done: false }.await;
+                    let _ =
+                        Watched { inner: after.run(inside[1]), real: after, part: inside[1], done: false }
+                            .await;
                 })
                 .await
             }),

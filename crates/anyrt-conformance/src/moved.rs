@@ -5,7 +5,7 @@ use std::sync::{Arc, mpsc};
 use std::task::Poll;
 
 use anyrt_core::{
-    CancelScope, EffectiveDeadline, Event, checkpoint, current_deadline, finally, is_cancelled,
+    CancelScope, EffectiveDeadline, Event, Lock, checkpoint, current_deadline, finally, is_cancelled,
     move_on_after, move_on_at, now, shield, sleep, task_group,
 };
 use futures::FutureExt;
@@ -107,6 +107,28 @@ pub(crate) async fn rm_03_of_two_tasks_that_share_a_future_one_is_cancelled_and_
     })
     .await;
     assert_eq!(value.expect("no child fails"), "value");
+
+    // A taker leaves its queue in the cancelled scope, and comes back for the one who is left.
+    let lock = Arc::new(Lock::new(()));
+    let guard = lock.lock().await;
+    let wanted = Arc::clone(&lock);
+    let shared = async move { CancelScope::new().run(async |_| drop(wanted.lock().await)).await.is_ok() }
+        .boxed()
+        .shared();
+    let scope = CancelScope::new();
+    let handle = scope.handle();
+    let mut second = ByHand::new(shared.clone());
+    let mut first = ByHand::new(scope.run(async move |_| shared.await));
+    assert!(second.poll().is_pending() && first.poll().is_pending());
+    handle.cancel("only this one");
+    assert!(first.poll().is_ready());
+    drop(first);
+    let woken = second.wakes();
+    assert!(woken > 0, "nobody else will poll it");
+    assert!(second.poll().is_pending(), "it waits for the lock again");
+    drop(guard);
+    assert!(second.wakes() > woken);
+    assert!(second.poll().is_ready());
 }
 
 pub(crate) async fn rm_04_a_future_that_was_begun_goes_on_in_another_task() {
