@@ -58,6 +58,15 @@ fn a_dropped_group_does_not_keep_the_body_of_the_group_that_waits_for_it() {
     check(&Plan::Group { body, children: Vec::new() }, &[Action::Abandon(0), Action::Cancel(0)]);
 }
 
+#[test]
+fn a_taker_in_a_scope_that_is_held_does_not_spin() {
+    let body = Plan::Join(vec![
+        Plan::Shield(Box::new(Plan::Leaf)),
+        Plan::Sequence(vec![Plan::Leaf, Plan::Checkpoint, Plan::Leaf]),
+    ]);
+    check(&Plan::Scope { shield: false, body: Box::new(body) }, &[Action::Cancel(0), Action::Finish(1)]);
+}
+
 /// Runs a plan on both sides, and looks after each action.
 fn check(plan: &Plan, actions: &[Action]) {
     let parts = plan::parts(plan);

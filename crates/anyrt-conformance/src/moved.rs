@@ -201,14 +201,16 @@ pub(crate) async fn rm_05_a_shield_dropped_on_another_thread_releases_its_hold()
         hand_over.send(shielded).expect("somebody takes it");
         pending::<()>().await;
     });
-    let dropped_elsewhere = async {
-        // The scope was polled by now, and is kept by the shield alone.
-        let shielded = handed.recv().expect("it was handed over");
-        assert!(handle.is_cancelled());
-        std::thread::Builder::new().spawn(move || drop(shielded)).map(drop).expect("a thread");
-    };
-    let (result, ()) = futures::join!(run, dropped_elsewhere);
-    assert_eq!(result.expect_err("it was woken").reason(), Some("while the shield is begun"));
+    let mut run = ByHand::new(run);
+    assert!(run.poll().is_pending(), "the shield alone keeps it");
+    let shielded = handed.recv().expect("it was handed over");
+    assert!(handle.is_cancelled());
+    let woken = run.wakes();
+    let elsewhere = std::thread::Builder::new().spawn(move || drop(shielded)).expect("a thread");
+    elsewhere.join().expect("dropping it does not panic");
+    assert!(run.wakes() > woken, "the end of the last hold wakes it");
+    let Poll::Ready(result) = run.poll() else { panic!("nothing holds it any more") };
+    assert_eq!(result.expect_err("it was cancelled").reason(), Some("while the shield is begun"));
 }
 
 pub(crate) async fn rm_06_a_shield_switched_on_in_a_body_that_returns_leaves_no_hold() {
