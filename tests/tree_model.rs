@@ -30,7 +30,7 @@ const SEED: u64 = 20;
 #[test]
 fn random_trees_end_as_in_the_naive_model() {
     let number = |name| env::var(name).ok().and_then(|text: String| text.parse().ok());
-    let cases = number("PROPTEST_CASES").map_or(1_000, |cases: u64| u32::try_from(cases).unwrap_or(u32::MAX));
+    let cases = number("PROPTEST_CASES").map_or(4_000, |cases: u64| u32::try_from(cases).unwrap_or(u32::MAX));
     let seed = number("PROPTEST_RNG_SEED").unwrap_or(SEED);
     let config = Config {
         cases,
@@ -56,6 +56,15 @@ fn a_dropped_group_does_not_keep_the_body_of_the_group_that_waits_for_it() {
         Plan::Group { body: leaf(), children: vec![Plan::Finally { work: leaf(), cleanup: leaf() }] };
     let body = Box::new(Plan::Sequence(vec![Plan::Abandon(Box::new(dropped)), Plan::Leaf]));
     check(&Plan::Group { body, children: Vec::new() }, &[Action::Abandon(0), Action::Cancel(0)]);
+}
+
+#[test]
+fn a_taker_in_a_scope_that_is_held_does_not_spin() {
+    let body = Plan::Join(vec![
+        Plan::Shield(Box::new(Plan::Leaf)),
+        Plan::Sequence(vec![Plan::Leaf, Plan::Checkpoint, Plan::Leaf]),
+    ]);
+    check(&Plan::Scope { shield: false, body: Box::new(body) }, &[Action::Cancel(0), Action::Finish(1)]);
 }
 
 /// Runs a plan on both sides, and looks after each action.

@@ -127,7 +127,7 @@ fn add(parts: &mut Vec<Part>, parent: usize, plan: &Plan) {
 }
 
 pub(crate) fn plans() -> impl Strategy<Value = Plan> {
-    let leaf = prop_oneof![5 => Just(Plan::Leaf), 1 => Just(Plan::Checkpoint)];
+    let leaf = prop_oneof![3 => Just(Plan::Leaf), 1 => Just(Plan::Checkpoint)];
     leaf.prop_recursive(6, 40, 4, |inner| {
         let boxed = || inner.clone().prop_map(Box::new);
         prop_oneof![

@@ -261,6 +261,12 @@ pub(crate) async fn st_17_the_parent_is_the_starter_before_ready_and_the_host_af
                     .expect("it was ready");
                 let after = child.await.expect("it finished");
                 assert_eq!((before, after), (Some(starter), Some(host_id)));
+                // The group's cancellation finds it: the group is left.
+                let stays = inner.start(async |ready| {
+                    ready.started(());
+                    pending::<()>().await;
+                });
+                stays.await.expect("it was ready");
             }
         });
         starter.await.expect("it finished");
