@@ -194,18 +194,14 @@ impl Naive {
                         return true;
                     }
                 }
-                Kind::Checkpoint => {
-                    if !self.around(part).is_some_and(|around| self.is_cancelled(around)) {
-                        self.finish(part, End::Done);
-                        return true;
-                    }
+                Kind::Checkpoint if !self.around(part).is_some_and(|around| self.is_cancelled(around)) => {
+                    self.finish(part, End::Done);
+                    return true;
                 }
-                Kind::Abandon => {
-                    if self.signals[part].is_some() {
-                        self.drop_inside(part);
-                        self.finish(part, End::Done);
-                        return true;
-                    }
+                Kind::Abandon if self.signals[part].is_some() => {
+                    self.drop_inside(part);
+                    self.finish(part, End::Done);
+                    return true;
                 }
                 _ => (),
             }
@@ -255,8 +251,7 @@ impl Naive {
                 _ => true,
             };
             let parent_is_held = self.around(part).is_some_and(|around| self.is_held(around));
-            if !returns && !(has_body && parent_is_held) || self.parts[part].kind == Kind::Group && !has_body
-            {
+            if !(returns || has_body && parent_is_held) || self.parts[part].kind == Kind::Group && !has_body {
                 continue;
             }
             if inherits {
