@@ -27,6 +27,7 @@
 //! | TO, SH | deadlines and timeouts, shields |
 //! | TG, ST, TH | task groups, children that say when they are ready, handles |
 //! | RS, RC, RM | several futures in one task, groups cut short, futures that are moved and kept |
+//! | TT, FT, CL | blocking jobs, from threads back into the run, the capacity limiter |
 //! | `rule_…` | what the rules behind these families say and no case of theirs asks |
 //! | `rt_obligation_…` | the obligations of the trait |
 //!
@@ -41,13 +42,16 @@ mod list;
 mod suite;
 mod watchdog;
 
+mod blocking;
 mod checkpoints;
 mod children;
 mod cut_short;
 mod deadlines;
+mod from_thread;
 mod group_errors;
 mod groups;
 mod handles;
+mod limiter;
 mod moved;
 mod nesting;
 mod obligations;
@@ -62,6 +66,7 @@ mod by_hand;
 mod counting;
 mod double;
 mod endings;
+mod late;
 mod time;
 mod warnings;
 
