@@ -39,9 +39,11 @@ struct State {
     threads: usize,
     /// Threads that wait for work, among them those on their way.
     idle: usize,
-    /// Threads that were notified or started and have not looked at `jobs` yet.
+    /// Threads that were notified and have not looked at `jobs` yet. An idle one that wakes up by itself
+    /// may look in place of the one that was notified.
     waking: usize,
-    /// Threads that are done with their job, but for giving back its token, and look at `jobs` next.
+    /// Threads that were started, or are done with their job but for giving back its token: each of them
+    /// looks at `jobs` next, and nobody in its place.
     arriving: usize,
     /// Threads whose job waits for async code: they do not come to `jobs` before that has ended.
     away: usize,
@@ -214,13 +216,13 @@ impl Inner {
         state.workers.insert(number, Worker { thread, job: None });
         state.number += 1;
         state.threads += 1;
-        state.waking += 1;
+        state.arriving += 1;
         Ok(())
     }
 
     fn work(self: Arc<Self>, number: usize) {
         let mut state = self.state.lock();
-        state.waking -= 1;
+        state.arriving -= 1;
         loop {
             if let Some((job, runtime)) = state.jobs.pop_front() {
                 if let Err(error) = self.call_for_help(&mut state) {
