@@ -8,7 +8,7 @@ use std::thread;
 use std::time::Duration;
 
 use anyrt_core::{
-    CancelScope, CapacityLimiter, Event, Handle, Run, Runtime, StartError, checkpoint, from_thread, join,
+    CancelScope, CapacityLimiter, Handle, Run, Runtime, StartError, checkpoint, from_thread, join,
     run_blocking, run_cpu, sleep, task_group, task_local,
 };
 use futures::FutureExt as _;
@@ -126,14 +126,14 @@ pub(crate) async fn tt_06_a_caller_that_abandons_is_released_and_the_job_runs_on
 pub(crate) async fn tt_07_the_result_of_an_abandoned_job_is_discarded() {
     let limiter = CapacityLimiter::new(1);
     for panics in [false, true] {
+        let (go, wait) = mpsc::channel::<()>();
         let left = CancelScope::new()
             .run(async |scope| {
                 let cancels = scope.clone();
-                let released = Arc::new(Event::new());
                 run_blocking(move || {
                     cancels.cancel("while it runs");
-                    drop(released);
-                    thread::sleep(AN_INSTANT);
+                    // Until the caller has gone.
+                    let _ = wait.recv();
                     assert!(!panics, "expected: nobody hears of it");
                     Err::<(), _>("nobody hears of it")
                 })
@@ -143,6 +143,7 @@ pub(crate) async fn tt_07_the_result_of_an_abandoned_job_is_discarded() {
             })
             .await;
         left.expect_err("cancelled");
+        drop(go);
         drop(limiter.acquire().await);
     }
     assert_eq!(run_blocking(|| 1).limiter(&limiter).await, 1);
@@ -467,12 +468,12 @@ pub(crate) async fn rule_55_what_has_begun_goes_before_what_starts() {
 pub(crate) async fn tt_21_a_panic_reaches_the_caller_and_the_thread_lives_on() {
     let first = run_blocking(|| thread::current().id()).await;
     let call = run_blocking(|| panic!("expected: boom")).name("fuse");
-    let payload = AssertUnwindSafe(call.into_future()).catch_unwind().await.map(|()| ());
+    let payload = AssertUnwindSafe(call.into_future()).catch_unwind().await;
     let payload = payload.expect_err("it panicked");
     let text = payload.downcast_ref::<String>().expect("a text");
     assert!(text.contains("boom") && text.contains("`fuse`") && text.contains("-blocking-0"), "{text}");
     let call = run_blocking(|| std::panic::panic_any(42_u8));
-    let payload = AssertUnwindSafe(call.into_future()).catch_unwind().await.map(|()| ());
+    let payload = AssertUnwindSafe(call.into_future()).catch_unwind().await;
     assert_eq!(payload.expect_err("it panicked").downcast_ref::<u8>(), Some(&42));
     assert_eq!(run_blocking(|| thread::current().id()).await, first);
     assert_eq!(Handle::current().limiter().borrowed(), 0);
