@@ -103,3 +103,21 @@
 //! .await;
 //! # }
 //! ```
+//!
+//! # TT-13: a limiter of somebody else's making
+//!
+//! There is one type of limiter, and what a call asks of it is the core's matter.
+//!
+//! # CL-17: a total is a whole number of tokens
+//!
+//! ```
+//! let limiter = anyrt_core::CapacityLimiter::new(1);
+//! ```
+//!
+//! ```compile_fail,E0600
+//! let limiter = anyrt_core::CapacityLimiter::new(-1);
+//! ```
+//!
+//! ```compile_fail,E0308
+//! let limiter = anyrt_core::CapacityLimiter::new(1.5);
+//! ```

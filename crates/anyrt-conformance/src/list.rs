@@ -218,6 +218,66 @@ macro_rules! for_each_case {
                 program rp_02_work_that_panics_is_cleaned_up_and_the_panic_goes_on [];
                 program rp_04_a_waker_that_panics_keeps_nobody_from_being_woken [TasksRun];
             }
+            blocking {
+                program tt_01_a_job_runs_on_another_thread_and_gives_its_result [ForeignWake];
+                program tt_02_other_tasks_run_meanwhile [TasksRun, ForeignWake];
+                program tt_03_a_job_that_is_cancelled_before_its_start_never_runs [TasksRun, ForeignWake];
+                program tt_05_a_cancelled_caller_gets_the_result_and_is_cancelled_after_it [ForeignWake];
+                program tt_06_a_caller_that_abandons_is_released_and_the_job_runs_on [ForeignWake];
+                program tt_07_the_result_of_an_abandoned_job_is_discarded [ForeignWake];
+                bare tt_09_an_abandoned_job_may_end_after_the_runtime [ForeignWake];
+                program tt_10_never_more_jobs_run_than_there_are_tokens [TasksRun, ForeignWake];
+                program tt_11_the_default_limiter_has_forty_tokens_and_is_adjusted_while_it_runs [TasksRun, ForeignWake];
+                program tt_12_a_limiter_of_ones_own_is_used_in_place_of_the_default [TasksRun, ForeignWake];
+                program tt_14_a_thread_that_cannot_be_started_is_an_error_and_costs_no_token [TasksRun, ForeignWake];
+                bare tt_15_threads_are_used_again_and_end_when_they_are_idle [ForeignWake, TimerWakes];
+                bare tt_17_idle_threads_are_joined_at_the_end_and_a_stuck_one_is_named [ForeignWake];
+                program tt_18_the_context_goes_in_and_nothing_comes_back_or_stays [TasksRun, ForeignWake];
+                program tt_19_the_borrower_is_the_call_and_a_task_does_not_wait_for_itself [ForeignWake];
+                program tt_20_nested_calls_end_on_a_saturated_limiter [TasksRun, ForeignWake];
+                program rule_55_what_has_begun_goes_before_what_starts [TasksRun, ForeignWake];
+                program tt_21_a_panic_reaches_the_caller_and_the_thread_lives_on [ForeignWake];
+                program rule_58_there_are_never_more_threads_than_tokens [TasksRun, ForeignWake];
+            }
+            from_thread {
+                program ft_01_a_sync_call_runs_on_a_thread_of_the_runtime [TasksRun, SpawnReturnsFirst, ForeignWake];
+                program ft_02_an_async_call_gives_its_result_or_panic [TasksRun, ForeignWake];
+                program ft_03_a_foreign_thread_needs_a_portal [TasksRun, ForeignWake];
+                program ft_04_on_a_thread_that_polls_a_task_it_is_an_error [TasksRun, ForeignWake];
+                bare ft_05_after_the_end_of_the_run_it_is_an_error [ForeignWake];
+                bare ft_06_the_end_of_the_run_ends_the_calls_that_wait [TasksRun, ForeignWake];
+                program ft_08_a_sync_call_is_not_cancelled [TasksRun, ForeignWake];
+                program ft_09_check_cancelled_tells_whether_the_caller_is_cancelled [ForeignWake];
+                program ft_11_check_cancelled_works_in_an_abandoned_thread [TasksRun, ForeignWake];
+                program ft_12_check_cancelled_outside_of_a_job_is_an_error [ForeignWake];
+                program ft_13_what_check_cancelled_says_ends_in_its_own_scope [ForeignWake];
+                program ft_15_many_threads_call_in_order_and_starve_nobody [TasksRun, ForeignWake];
+                program ft_16_a_portal_calls_spawns_starts_and_carries_names_and_context [TasksRun, ForeignWake];
+                program ft_17_a_portal_waits_for_its_tasks_or_cancels_them_when_its_block_fails [TasksRun, ForeignWake];
+                program ft_18_a_task_of_a_portal_is_cancelled_at_once_later_and_after_the_end [TasksRun, ForeignWake];
+                program ft_19_a_portal_that_is_closed_is_an_error [ForeignWake];
+                program ft_20_cancelling_the_caller_cancels_what_its_job_calls [TasksRun, ForeignWake];
+                bare ft_21_a_shared_portal_starts_with_its_first_user_and_stops_with_its_last [TasksRun, ForeignWake];
+                program rule_53_async_code_of_a_job_sees_the_deadline_of_the_caller [TasksRun, ForeignWake, TimerWakes, TimerNotEarly];
+                program rule_53_tasks_that_a_job_spawned_end_with_its_call [TasksRun, ForeignWake];
+                bare rule_54_a_portal_needs_no_runtime_around_it [TasksRun, ForeignWake];
+            }
+            limiter {
+                program cl_01_tokens_are_counted_out_and_in [];
+                program cl_02_the_same_key_does_not_borrow_twice [];
+                program cl_03_returning_what_was_not_borrowed_is_an_error [];
+                program cl_04_any_key_borrows [];
+                program cl_05_try_acquire_would_block_when_full [];
+                program cl_07_tokens_go_out_in_the_order_of_asking [];
+                program cl_09_raising_the_total_wakes_as_many_as_there_is_room [];
+                program cl_11_lowering_below_what_is_borrowed_takes_nothing_away [];
+                program cl_12_a_total_of_zero_makes_all_wait [];
+                program cl_13_an_unlimited_one_makes_nobody_wait [];
+                program cl_14_a_cancelled_waiter_leaves_the_queue [TasksRun];
+                program cl_16_a_cancelled_acquire_returns_nobody_elses_token [];
+                program cl_18_the_statistics_tell_how_it_stands [TimerWakes, TimerNotEarly];
+                bare cl_19_a_limiter_is_made_outside_of_any_runtime [];
+            }
             obligations {
                 program rt_obligation_a_task_runs_to_its_end_though_nobody_waits [TasksRun];
                 program rt_obligation_spawn_returns_before_the_task_is_polled [TasksRun, SpawnReturnsFirst];

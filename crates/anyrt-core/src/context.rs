@@ -15,7 +15,7 @@ use crate::handle::Handle;
 use crate::locals::Locals;
 use crate::scope::tree::{self, HasNode, NEVER, Node, NodeRef};
 use crate::sync::Arc;
-use crate::task::TaskInfo;
+use crate::task::{TaskId, TaskInfo};
 
 /// A task, as those see it who run inside it.
 pub(crate) trait Tasked: HasNode {
@@ -185,6 +185,31 @@ pub(crate) fn link_task() {
 
 pub(crate) fn current_task() -> Option<TaskRef> {
     CURRENT.try_with(|current| current.borrow().task.clone()).ok().flatten()
+}
+
+/// The id of the current task.
+pub(crate) fn task_id() -> Option<TaskId> {
+    CURRENT.with_borrow(|current| current.task.as_ref().map(|task| task.info().id()))
+}
+
+/// Whether the code that runs stands in the scope of a blocking job that waits for it.
+pub(crate) fn is_below_job() -> bool {
+    let mut next = top();
+    while let Some(node) = next {
+        if node.is_job() {
+            return true;
+        }
+        next = node.node().parent();
+    }
+    false
+}
+
+/// The blocking job whose closure runs on this thread.
+pub(crate) fn job() -> Option<NodeRef> {
+    CURRENT.with_borrow(|current| match current.scopes.get(current.base) {
+        Some(Place::Linked(job)) if current.in_job => Some(job.clone()),
+        _ => None,
+    })
 }
 
 /// Whether a task, or a future that stands in for one, is being polled on this thread: one in a

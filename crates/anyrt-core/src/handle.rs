@@ -109,6 +109,22 @@ impl Handle {
         &self.0.shared.limiter
     }
 
+    /// The limiter of [`run_cpu`](crate::run_cpu): as many tokens as the machine runs threads at once.
+    pub fn cpu_limiter(&self) -> &CapacityLimiter {
+        &self.0.shared.cpu
+    }
+
+    /// How many threads the pool of blocking jobs has now.
+    pub fn blocking_threads(&self) -> usize {
+        self.0.shared.pool.threads()
+    }
+
+    /// For tests: from now on the pool of blocking jobs cannot start threads, or can again.
+    #[doc(hidden)]
+    pub fn deny_blocking_threads(&self, denied: bool) {
+        self.0.shared.pool.deny_threads(denied);
+    }
+
     /// The runtime's clock.
     pub fn now(&self) -> Instant {
         self.0.runtime.now()
@@ -145,6 +161,16 @@ impl Handle {
         T: Send + 'static,
     {
         RunBlocking::new(job).on(self.clone())
+    }
+
+    /// Runs a closure that computes in a thread of the pool; see [`run_cpu`](crate::run_cpu).
+    #[track_caller]
+    pub fn run_cpu<F, T>(&self, job: F) -> RunBlocking<F>
+    where
+        F: FnOnce() -> T + Send + 'static,
+        T: Send + 'static,
+    {
+        RunBlocking::new(job).on_cpu().on(self.clone())
     }
 
     /// Makes this handle current on the calling thread while `run` runs, for code outside of tasks.

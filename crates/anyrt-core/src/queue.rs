@@ -27,35 +27,41 @@ enum Place<T> {
 }
 
 /// The waiters, first come first. Under its owner's lock it runs and drops no user code.
-pub(crate) struct Queue<T>(VecDeque<Arc<Ticket<T>>>);
+pub(crate) struct Queue<T> {
+    /// Those who continue what they have begun: served before all others.
+    continuing: VecDeque<Arc<Ticket<T>>>,
+    starting: VecDeque<Arc<Ticket<T>>>,
+}
 
 impl<T> Queue<T> {
     pub(crate) fn new() -> Queue<T> {
-        Queue(VecDeque::new())
+        Queue { continuing: VecDeque::new(), starting: VecDeque::new() }
     }
 
     /// How many wait.
     pub(crate) fn len(&self) -> usize {
-        self.0.len()
+        self.continuing.len() + self.starting.len()
     }
 
     pub(crate) fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.continuing.is_empty() && self.starting.is_empty()
     }
 
-    /// Puts a waiter at the end; or before all others, if it continues what it has begun.
+    /// Puts a waiter at the end; `first`: at the end of those who continue what they have begun.
     pub(crate) fn join(&mut self, ticket: Arc<Ticket<T>>, first: bool) {
-        if first {
-            self.0.push_front(ticket);
-        } else {
-            self.0.push_back(ticket);
-        }
+        let line = if first { &mut self.continuing } else { &mut self.starting };
+        line.push_back(ticket);
+    }
+
+    /// Whether somebody waits who goes before one that joins now.
+    pub(crate) fn is_before(&self, first: bool) -> bool {
+        !self.continuing.is_empty() || !first && !self.starting.is_empty()
     }
 
     /// Hands `value` to the first waiter whose scope is not cancelled; its waker, to be woken
     /// outside of the owner's lock. Given back when there is none.
     pub(crate) fn serve(&mut self, value: T) -> Result<Option<Waker>, T> {
-        while let Some(ticket) = self.0.pop_front() {
+        while let Some(ticket) = self.continuing.pop_front().or_else(|| self.starting.pop_front()) {
             let mut place = ticket.0.lock();
             if let Place::Waiting { waker, scope, passed_over } = &mut *place {
                 if scope.as_ref().is_some_and(|scope| scope.node().is_cancelled()) {
@@ -74,7 +80,8 @@ impl<T> Queue<T> {
 
     /// Takes a waiter out. What it had been handed already is its ticket's to tell.
     pub(crate) fn remove(&mut self, ticket: &Arc<Ticket<T>>) {
-        self.0.retain(|other| !Arc::ptr_eq(other, ticket));
+        self.continuing.retain(|other| !Arc::ptr_eq(other, ticket));
+        self.starting.retain(|other| !Arc::ptr_eq(other, ticket));
     }
 }
 
@@ -82,6 +89,24 @@ impl<T> Ticket<T> {
     pub(crate) fn new() -> Arc<Ticket<T>> {
         let place = Place::Waiting { waker: None, scope: context::top(), passed_over: false };
         Arc::new(Ticket(Mutex::new(place)))
+    }
+
+    /// Of a thread, which waits whatever is cancelled.
+    pub(crate) fn of_thread(waker: Waker) -> Arc<Ticket<T>> {
+        let place = Place::Waiting { waker: Some(waker), scope: None, passed_over: false };
+        Arc::new(Ticket(Mutex::new(place)))
+    }
+
+    /// What was handed over to a thread.
+    pub(crate) fn served(&self) -> Option<T> {
+        let mut place = self.0.lock();
+        if !matches!(*place, Place::Served(_)) {
+            return None;
+        }
+        match std::mem::replace(&mut *place, Place::Gone) {
+            Place::Served(value) => Some(value),
+            _ => None,
+        }
     }
 
     /// What was handed over; or leaves waker and scope. None when the queue has passed it over.
@@ -136,6 +161,11 @@ pub(crate) struct Take<S: Supply> {
 impl<S: Supply> Take<S> {
     pub(crate) fn new(supply: S) -> Take<S> {
         Take { supply, first: false, ticket: None }
+    }
+
+    /// Whether it stands in the queue.
+    pub(crate) fn is_waiting(&self) -> bool {
+        self.ticket.is_some()
     }
 
     pub(crate) fn supply(&self) -> &S {

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use pin_project_lite::pin_project;
 
-use crate::blocking::{CapacityLimiter, DEFAULT_LIMIT, Pool};
+use crate::blocking::{CapacityLimiter, DEFAULT_LIMIT, IDLE, PATIENCE, Pool};
 use crate::context::{self, Setting, TaskRef, Tasked};
 use crate::group::{GroupError, GroupState, Policy};
 use crate::handle::Handle;
@@ -32,6 +32,8 @@ pub(crate) struct Shared {
     pub(crate) name: Arc<str>,
     pub(crate) pool: Pool,
     pub(crate) limiter: CapacityLimiter,
+    /// Of `run_cpu`: of the size of the machine.
+    pub(crate) cpu: CapacityLimiter,
     /// How long a cancelled scope may be held before a warning names what holds it.
     pub(crate) held_warning: Duration,
     /// Where tasks belong that no group owns.
@@ -41,10 +43,12 @@ pub(crate) struct Shared {
 impl Shared {
     #[track_caller]
     fn new(policy: Policy, name: &str, limit: usize, held_warning: Duration) -> Shared {
+        let cores = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
         Shared {
             name: name.into(),
-            pool: Pool::new(name),
+            pool: Pool::new(name, IDLE, PATIENCE),
             limiter: CapacityLimiter::new(limit),
+            cpu: CapacityLimiter::new(cores),
             held_warning,
             root: GroupState::new(policy, None, Location::caller()),
         }
@@ -67,6 +71,8 @@ pub struct Run {
     name: String,
     limit: usize,
     held_warning: Duration,
+    idle: Duration,
+    patience: Duration,
 }
 
 /// Why a run could not be started, or what was left at its end.
@@ -112,7 +118,14 @@ pub enum RunError {
 impl Run {
     /// A run on `runtime`, which the run owns: it shuts it down at its end.
     pub fn new(runtime: Arc<dyn Runtime>) -> Run {
-        Run { runtime, name: "anyrt".to_owned(), limit: DEFAULT_LIMIT, held_warning: HELD_WARNING }
+        Run {
+            runtime,
+            name: "anyrt".to_owned(),
+            limit: DEFAULT_LIMIT,
+            held_warning: HELD_WARNING,
+            idle: IDLE,
+            patience: PATIENCE,
+        }
     }
 
     /// The name of the run; its threads are named after it. `anyrt` by default.
@@ -124,6 +137,20 @@ impl Run {
     /// The size of the default limiter of blocking calls; 40 by default (AnyIO's).
     pub fn blocking_limit(mut self, limit: NonZeroUsize) -> Run {
         self.limit = limit.get();
+        self
+    }
+
+    /// After how long without work a thread of the blocking pool ends; 10 seconds by default.
+    pub fn blocking_idle(mut self, idle: Duration) -> Run {
+        self.idle = idle;
+        self
+    }
+
+    /// How long the end of the run waits for blocking jobs that nobody waits for any more (abandoned,
+    /// or dropped by foreign code); 10 seconds by default. Those left are named in a tracing error of
+    /// target `anyrt::blocking` and not joined.
+    pub fn abandoned_patience(mut self, patience: Duration) -> Run {
+        self.patience = patience;
         self
     }
 
@@ -172,10 +199,9 @@ impl Run {
     /// With the panic of `main`, or of a root task whose handle was dropped.
     pub fn try_run<F: Future>(self, main: F) -> Result<F::Output, RunError> {
         Run::check_here()?;
-        let handle = Handle::new(
-            self.runtime.clone(),
-            Shared::new(Policy::EachForItself, &self.name, self.limit, self.held_warning),
-        );
+        let mut shared = Shared::new(Policy::EachForItself, &self.name, self.limit, self.held_warning);
+        shared.pool = Pool::new(&self.name, self.idle, self.patience);
+        let handle = Handle::new(self.runtime.clone(), shared);
         let mut ended = None;
         let driven = {
             let mut root = std::pin::pin!(async {
@@ -214,7 +240,9 @@ pub fn try_embed<F: Future>(main: F) -> impl Future<Output = Result<F::Output, R
         let outer = Handle::current_for(called);
         let outside = &outer.0.shared;
         let limit = outer.limiter().total();
-        let shared = Shared::new(Policy::EachForItself, &outside.name, limit, outside.held_warning);
+        let mut shared = Shared::new(Policy::EachForItself, &outside.name, limit, outside.held_warning);
+        // The machine is the same.
+        shared.cpu = outside.cpu.clone();
         let handle = Handle::new(outer.runtime().clone(), shared);
         let ended = Root::new(handle.clone(), main).await;
         // Idle threads end by themselves: to join them here would block a thread of the runtime.

@@ -9,8 +9,8 @@ use std::future::Future;
 use std::time::{Duration, Instant};
 
 use anyrt_core::{
-    BoxError, FailAfter, FinallyOwned, GroupError, Handle, Interval, MoveOnAfter, Run, RunBlocking, RunError,
-    ShieldOwned, Sleep, TaskGroup, TaskHandle,
+    BlockingPortal, BoxError, FailAfter, FinallyOwned, GroupError, Handle, Interval, MoveOnAfter, Run,
+    RunBlocking, RunError, ShieldOwned, Sleep, TaskGroup, TaskHandle,
 };
 
 /// Lets [`Handle::current`] find the runtimes that this build knows and anyrt has not started: with
@@ -147,6 +147,75 @@ where
 {
     init();
     anyrt_core::run_blocking(job)
+}
+
+/// As [`run_blocking`], for work that computes and does not wait: its limiter is of the size of the
+/// machine and independent of the run's default one.
+///
+/// # Panics, cancel safety
+///
+/// As [`run_blocking`].
+#[track_caller]
+pub fn run_cpu<F, T>(job: F) -> RunBlocking<F>
+where
+    F: FnOnce() -> T + Send + 'static,
+    T: Send + 'static,
+{
+    init();
+    anyrt_core::run_cpu(job)
+}
+
+/// Runs `body` with a portal, by which threads that the runtime does not know call async code; left
+/// when the tasks that came through the portal have ended.
+///
+/// ```
+/// anyrt::run(async {
+///     let sum = anyrt::blocking_portal(async |portal| {
+///         let thread = std::thread::spawn(move || portal.call(async { 1 + 1 }));
+///         anyrt::run_blocking(move || thread.join().unwrap()).await
+///     })
+///     .await;
+///     assert_eq!(sum.unwrap().unwrap(), 2);
+/// });
+/// ```
+///
+/// # Errors
+///
+/// [`GroupError`]: that it was cancelled.
+///
+/// # Panics
+///
+/// With the panic of `body`, or of a task that was spawned through the portal; outside of any runtime,
+/// naming the caller and the cure.
+///
+/// # Cancel safety
+///
+/// As [`task_group`]; threads that wait for the tasks get an error.
+#[track_caller]
+pub fn blocking_portal<F, T>(body: F) -> impl Future<Output = Result<T, GroupError>>
+where
+    F: AsyncFnOnce(BlockingPortal) -> T,
+{
+    init();
+    anyrt_core::blocking_portal(body)
+}
+
+/// As [`blocking_portal`], with a body that ends in a `Result`: its error cancels the tasks.
+///
+/// # Errors
+///
+/// As [`blocking_portal`], and the body's error.
+///
+/// # Panics, cancel safety
+///
+/// As [`blocking_portal`].
+#[track_caller]
+pub fn try_blocking_portal<F, T>(body: F) -> impl Future<Output = Result<T, GroupError>>
+where
+    F: AsyncFnOnce(BlockingPortal) -> Result<T, BoxError>,
+{
+    init();
+    anyrt_core::try_blocking_portal(body)
 }
 
 /// Runs `future` for at most `limit`; `None` when the time ran out before it had ended.

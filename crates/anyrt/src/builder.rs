@@ -5,7 +5,7 @@ use std::future::Future;
 use std::io;
 use std::num::NonZeroUsize;
 
-use anyrt_core::{Run, RunError};
+use anyrt_core::{PortalThread, Run, RunError};
 
 use crate::ambient;
 use crate::backend::Backend;
@@ -66,6 +66,23 @@ pub fn run_on<F: Future>(backend: Backend, main: F) -> F::Output {
 /// As [`try_run`].
 pub fn try_run_on<F: Future>(backend: Backend, main: F) -> Result<F::Output, RunError> {
     Builder::new().backend(backend).try_run(main)
+}
+
+/// Starts a runtime on a thread of its own, with a portal into it: for programs without one that call
+/// async code. Dropped, it stops; see [`PortalThread`].
+///
+/// ```
+/// let portal = anyrt::start_blocking_portal()?;
+/// assert_eq!(portal.call(async { 42 })?, 42);
+/// portal.stop();
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+///
+/// # Errors
+///
+/// [`RunError`], as [`try_run`].
+pub fn start_blocking_portal() -> Result<PortalThread, RunError> {
+    Builder::new().start_blocking_portal()
 }
 
 /// A run with something to say about it.
@@ -146,6 +163,26 @@ impl Builder {
     ///
     /// As [`try_run`].
     pub fn try_run<F: Future>(self, main: F) -> Result<F::Output, RunError> {
+        self.start()?.try_run(main)
+    }
+
+    /// Starts the runtime on a thread of its own, with a portal into it, for programs without one.
+    ///
+    /// ```
+    /// let portal = anyrt::Builder::new().name("island").start_blocking_portal()?;
+    /// assert_eq!(portal.call(async { 42 })?, 42);
+    /// portal.stop();
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`RunError`], as [`try_run`](Builder::try_run).
+    pub fn start_blocking_portal(self) -> Result<PortalThread, RunError> {
+        PortalThread::start(self.start()?)
+    }
+
+    fn start(self) -> Result<Run, RunError> {
         ambient::init();
         // Before anything is started: in a task the start of a runtime would be in vain.
         ambient::check_not_polling()?;
@@ -158,7 +195,7 @@ impl Builder {
         if let Some(limit) = limit {
             run = run.blocking_limit(limit);
         }
-        run.try_run(main)
+        Ok(run)
     }
 }
 

@@ -10,12 +10,13 @@ pub mod sync;
 
 // What is ambient comes from here, the rest from the core: a name of one's own goes before a glob.
 pub use ambient::{
-    current_handle, embed, fail_after, fail_at, finally_owned, init, interval, move_on_after, move_on_at,
-    now, run_blocking, shield_owned, sleep, sleep_until, spawn, task_group, try_embed, try_task_group,
+    blocking_portal, current_handle, embed, fail_after, fail_at, finally_owned, init, interval,
+    move_on_after, move_on_at, now, run_blocking, run_cpu, shield_owned, sleep, sleep_until, spawn,
+    task_group, try_blocking_portal, try_embed, try_task_group,
 };
 #[doc(inline)]
 pub use anyrt_core::*;
 #[cfg(feature = "macros")]
 pub use anyrt_macros::{main, test};
 pub use backend::Backend;
-pub use builder::{Builder, run, run_on, try_run, try_run_on};
+pub use builder::{Builder, run, run_on, start_blocking_portal, try_run, try_run_on};

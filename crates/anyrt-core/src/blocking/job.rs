@@ -4,12 +4,16 @@ use std::any::Any;
 use std::fmt;
 use std::panic::{AssertUnwindSafe, Location, catch_unwind};
 use std::task::{Context, Poll, Waker};
+use std::thread;
 
-use super::limiter::Token;
+use super::limiter::{CapacityLimiter, Token, thread_waker};
 use crate::context::{self, Place, Setting};
+use crate::group::{GroupState, Policy};
 use crate::scope::scoped::settle;
 use crate::scope::tree::{self, HasNode, Node, NodeRef};
+use crate::scope::{Cancelled, Cause};
 use crate::sync::{Arc, Mutex};
+use crate::task::panic_message;
 
 type Payload = Box<dyn Any + Send>;
 
@@ -19,35 +23,84 @@ pub struct Job(Arc<dyn AnyJob>);
 impl Job {
     /// Runs the job on this thread.
     pub fn run(self) {
-        self.0.run();
+        self.0.run(&mut |_| ());
+    }
+
+    /// Runs the job on a thread of a pool, which is told with `true` when the thread is about to be
+    /// free: before the token comes back and the caller hears of the end; and with `false` when it is
+    /// kept up after all.
+    pub(super) fn run_in_pool(self, turn: &mut dyn FnMut(bool)) {
+        self.0.run(turn);
+    }
+
+    pub(super) fn label(&self) -> Label {
+        self.0.label()
+    }
+}
+
+/// Which job it is, for messages.
+#[derive(Clone)]
+pub(super) struct Label {
+    pub(super) name: Option<Arc<str>>,
+    pub(super) called: &'static Location<'static>,
+}
+
+impl fmt::Display for Label {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.name {
+            Some(name) => write!(f, "blocking job `{name}` called at {}", self.called),
+            None => write!(f, "blocking job called at {}", self.called),
+        }
     }
 }
 
 impl fmt::Debug for Job {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Job").finish_non_exhaustive()
+        f.debug_tuple("Job").field(&format_args!("{}", self.label())).finish()
     }
 }
 
 trait AnyJob: HasNode {
-    fn run(self: Arc<Self>);
+    fn run(self: Arc<Self>, turn: &mut dyn FnMut(bool));
+    fn label(&self) -> Label;
+}
+
+/// What a closure that runs asks of its own job.
+pub(crate) trait InJob: HasNode {
+    /// Gives the token back while the thread waits for async code.
+    fn lend(&self);
+    /// Takes a token again, before those who start; waits for it.
+    fn take_back(&self);
+    /// The group of the tasks that the closure has spawned; the job ends after them.
+    fn spawned(self: Arc<Self>) -> Arc<GroupState>;
 }
 
 /// The one allocation of a call: closure in, result out.
 ///
 /// It is a place in the scope tree, below the scope that the call is polled in: there it holds until
 /// the closure has returned, and there the closure looks whether it is cancelled. If the future of
-/// the call is handed on to another scope, the place goes with it.
+/// the call is handed on to another scope, the place goes with it, and the async code that the
+/// closure waits for, which stands below it.
 pub(super) struct JobCell<F, T> {
     node: Node,
+    label: Label,
     work: Mutex<Option<Work<F>>>,
+    token: Mutex<Borrowed>,
+    spawned: Mutex<Option<Arc<GroupState>>>,
     result: Mutex<Outcome<T>>,
 }
 
 struct Work<F> {
     closure: F,
     setting: Setting,
-    token: Token,
+}
+
+/// The token of a job.
+enum Borrowed {
+    Token(Token),
+    /// Given back while the thread waits for async code.
+    Lent(CapacityLimiter),
+    Returned,
 }
 
 enum Outcome<T> {
@@ -79,12 +132,15 @@ where
     T: Send + 'static,
 {
     /// `holds`: the scope waits until the closure has returned.
-    #[track_caller]
-    pub(super) fn new(closure: F, setting: Setting, token: Token, holds: bool) -> Arc<Self> {
-        let work = Work { closure, setting, token };
+    pub(super) fn new(closure: F, setting: Setting, token: Token, holds: bool, label: Label) -> Arc<Self> {
+        let work = Work { closure, setting };
+        let called = label.called;
         let cell = Arc::new(JobCell {
-            node: Node::new(Location::caller()),
+            node: if holds { Node::new(called) } else { Node::without_hold(called) },
+            label,
             work: Mutex::new(Some(work)),
+            token: Mutex::new(Borrowed::Token(token)),
+            spawned: Mutex::new(None),
             result: Mutex::new(Outcome::Running(None)),
         });
         settle(&cell.place());
@@ -104,7 +160,41 @@ where
     pub(super) fn withdraw(self: &Arc<Self>) {
         let work = self.work.lock().take();
         drop(work);
+        self.return_token();
+        tree::hold_parent(self.place(), || false);
         tree::end(&self.node);
+    }
+
+    fn return_token(&self) {
+        let old = std::mem::replace(&mut *self.token.lock(), Borrowed::Returned);
+        drop(old);
+    }
+
+    /// Waits for the tasks that the closure has spawned. The thread needs no token for that.
+    fn end_spawned(&self, ended: &mut Result<T, Payload>) {
+        let Some(group) = self.spawned.lock().take() else { return };
+        self.return_token();
+        if ended.is_err() {
+            group.cancel_for(Cause::SiblingFailed);
+        }
+        let waker = thread_waker();
+        let toll = loop {
+            match group.close_or_wait(&waker) {
+                Some(toll) => break toll,
+                None => thread::park(),
+            }
+        };
+        tree::end(group.as_node().node());
+        if let Some(payload) = toll.panics.into_iter().next()
+            && ended.is_ok()
+        {
+            *ended = Err(payload);
+        }
+    }
+
+    /// The end of a call that nobody waits for.
+    fn is_abandoned(&self) -> bool {
+        matches!(*self.result.lock(), Outcome::Abandoned)
     }
 
     pub(super) fn poll(&self, cx: &mut Context<'_>) -> Poll<Result<T, Payload>> {
@@ -128,7 +218,8 @@ where
         }
     }
 
-    fn finish(&self, ended: Result<T, Payload>) {
+    /// Leaves the result for the caller; given back when nobody wants it.
+    fn finish(&self, ended: Result<T, Payload>) -> Option<Result<T, Payload>> {
         let mut result = self.result.lock();
         match &mut *result {
             Outcome::Running(waker) => {
@@ -138,18 +229,79 @@ where
                 if let Some(waker) = waker {
                     waker.wake();
                 }
+                None
             }
-            _ => {
-                drop(result);
-                drop(ended);
-            }
+            _ => Some(ended),
         }
     }
 }
 
-impl<F: Send, T: Send> HasNode for JobCell<F, T> {
+/// A panic with a text tells where it happened; any other payload stays as it is.
+fn tell_thread(payload: Payload, label: &Label) -> Payload {
+    if !payload.is::<&str>() && !payload.is::<String>() {
+        return payload;
+    }
+    let thread = thread::current();
+    let thread = thread.name().unwrap_or("without a name");
+    let message = panic_message(&*payload);
+    match &label.name {
+        Some(name) => Box::new(format!("{message} (in blocking job `{name}`, thread {thread})")),
+        None => Box::new(format!("{message} (in a blocking job, thread {thread})")),
+    }
+}
+
+impl<F, T> HasNode for JobCell<F, T>
+where
+    F: Send + 'static,
+    T: Send + 'static,
+{
     fn node(&self) -> &Node {
         &self.node
+    }
+
+    fn is_job(&self) -> bool {
+        true
+    }
+
+    fn as_job(self: Arc<Self>) -> Option<Arc<dyn InJob>> {
+        Some(self)
+    }
+}
+
+impl<F, T> InJob for JobCell<F, T>
+where
+    F: Send + 'static,
+    T: Send + 'static,
+{
+    fn lend(&self) {
+        let token = {
+            let mut borrowed = self.token.lock();
+            let Borrowed::Token(token) = &*borrowed else { return };
+            let lent = Borrowed::Lent(token.limiter().clone());
+            std::mem::replace(&mut *borrowed, lent)
+        };
+        drop(token);
+    }
+
+    fn take_back(&self) {
+        let limiter = match &*self.token.lock() {
+            Borrowed::Lent(limiter) => limiter.clone(),
+            _ => return,
+        };
+        let token = limiter.take_back();
+        *self.token.lock() = Borrowed::Token(token);
+    }
+
+    fn spawned(self: Arc<Self>) -> Arc<GroupState> {
+        let mut spawned = self.spawned.lock();
+        if let Some(group) = &*spawned {
+            return group.clone();
+        }
+        let group = GroupState::new(Policy::OneForAll, context::task_id(), self.label.called);
+        let place: NodeRef = self.clone();
+        tree::link_new(&group.as_node(), &place);
+        *spawned = Some(group.clone());
+        group
     }
 }
 
@@ -158,25 +310,52 @@ where
     F: FnOnce() -> T + Send + 'static,
     T: Send + 'static,
 {
-    fn run(self: Arc<Self>) {
-        let Some(Work { closure, mut setting, token }) = self.work.lock().take() else { return };
+    fn run(self: Arc<Self>, turn: &mut dyn FnMut(bool)) {
+        let Some(Work { closure, mut setting }) = self.work.lock().take() else { return };
         // What belongs to the caller is dropped before it hears of the end.
         let mut place = Place::Linked(self.place());
-        let ended = catch_unwind(AssertUnwindSafe(|| {
+        let mut ended = catch_unwind(AssertUnwindSafe(|| {
             context::within(&mut setting, || context::inside(&mut place, closure))
-        }));
+        }))
+        .map_err(|payload| tell_thread(payload, &self.label));
         drop(setting);
-        drop(token);
+        self.end_spawned(&mut ended);
         // A value that nobody wants, or a waker, may panic: that must not cost the pool a thread.
         let told = catch_unwind(AssertUnwindSafe(|| {
-            self.finish(ended);
+            let ended = if self.is_abandoned() {
+                drop(ended);
+                None
+            } else {
+                Some(ended)
+            };
+            // The token comes back when the thread is as good as free, so that whoever gets it does
+            // not find all threads in jobs and start one more.
+            turn(true);
+            self.return_token();
+            let unwanted = ended.and_then(|ended| self.finish(ended));
             tree::hold_parent(self.place(), || false);
+            if unwanted.is_some() {
+                turn(false);
+                drop(unwanted);
+            }
         }));
         if let Err(payload) = told {
-            tracing::error!(
-                panic = crate::task::panic_message(&*payload),
-                "the end of a blocking job panicked"
-            );
+            self.return_token();
+            tracing::error!(panic = panic_message(&*payload), "the end of a blocking job panicked");
         }
     }
+
+    fn label(&self) -> Label {
+        self.label.clone()
+    }
+}
+
+/// The call is dropped while its job may still run: who runs below is cancelled, and stays so
+/// when nothing is above any more.
+pub(super) fn cut_off(place: &NodeRef) {
+    let node = place.node();
+    let location = node.opened().unwrap_or_else(Location::caller);
+    let cause = node.cause();
+    tree::cancel(place, || cause.unwrap_or_else(|| Cancelled::new(Cause::Dropped, None, location)));
+    tree::unlink(place);
 }

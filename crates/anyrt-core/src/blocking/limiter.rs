@@ -1,19 +1,47 @@
 //! [`CapacityLimiter`]: how many may do something at once, first come first served.
 
-use std::fmt;
+use std::collections::HashMap;
+use std::fmt::{self, Display};
 use std::future::Future;
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Wake, Waker};
+use std::thread::{self, Thread};
+use std::time::{Duration, Instant};
 
+use crate::context::{self, Gate};
+use crate::handle::Handle;
 use crate::queue::{Queue, Supply, Take, Ticket};
 use crate::sync::{Arc, Mutex};
+use crate::task::TaskId;
 use crate::wake::WakeList;
+
+/// Who waited longer than this is told of in the log, unless the limiter was told otherwise.
+const LONG_WAIT: Duration = Duration::from_secs(1);
 
 /// A number of tokens, borrowed and returned, in strict order of asking.
 ///
 /// Nobody overtakes: while somebody waits, [`try_acquire`](CapacityLimiter::try_acquire) fails even
 /// if a token is free. A token that is returned is reserved for the first waiter at that moment
 /// (anyio#1170). Cheap to clone; the clones share the tokens. Usable before a runtime exists.
+///
+/// Who waited longer than a second for a token is told of by a tracing warning of target
+/// `anyrt::limiter`; [`warn_waits_after`](CapacityLimiter::warn_waits_after) sets another threshold.
+///
+/// ```
+/// # fn demo() -> Result<(), Box<dyn std::error::Error>> {
+/// use anyrt_core::CapacityLimiter;
+///
+/// let limiter = CapacityLimiter::new(2);
+/// let token = limiter.try_acquire()?;
+/// let of_a_user = limiter.try_acquire_on_behalf_of("user 7")?;
+/// assert_eq!(limiter.available(), 0);
+/// assert_eq!(limiter.statistics().borrowers, ["user 7"]);
+/// drop((token, of_a_user));
+/// assert_eq!(limiter.available(), 2);
+/// # Ok(())
+/// # }
+/// # demo().unwrap();
+/// ```
 #[derive(Clone)]
 pub struct CapacityLimiter(Arc<Mutex<State>>);
 
@@ -23,6 +51,62 @@ struct State {
     total: usize,
     borrowed: usize,
     waiting: Queue<()>,
+    /// Who has, or waits for, a token on behalf of a key.
+    keys: HashMap<Arc<str>, Borrower>,
+    /// The serial number of the next borrower that has a key.
+    serial: u64,
+    /// Guards by the task that took them: what a blocking call of the same task may wait for in vain.
+    guards: HashMap<TaskId, usize>,
+    longest_wait: Duration,
+    long_wait: Duration,
+}
+
+struct Borrower {
+    serial: u64,
+    /// It has its token; else it waits.
+    served: bool,
+}
+
+/// How a limiter stands at one moment; see [`CapacityLimiter::statistics`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct LimiterStatistics {
+    /// How many tokens there are; `usize::MAX` means no limit.
+    pub total: usize,
+    /// How many are borrowed.
+    pub borrowed: usize,
+    /// The keys of those who borrow on behalf of one, sorted. The rest of `borrowed` has none.
+    pub borrowers: Vec<String>,
+    /// How many wait.
+    pub waiting: usize,
+    /// The longest time that anybody waited who was served, by the clock of the runtime it waited in.
+    pub longest_wait: Duration,
+}
+
+/// The answer to a second borrower of the same key.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("`{key}` has a token of this limiter already, or waits for one: return it before you borrow again")]
+pub struct AlreadyBorrowed {
+    key: String,
+}
+
+/// The answer of [`CapacityLimiter::release_on_behalf_of`] for a key that has no token.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("`{key}` has no token of this limiter to return")]
+pub struct NotBorrowed {
+    key: String,
+}
+
+/// Why [`CapacityLimiter::try_acquire_on_behalf_of`] gave no token.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum TryAcquireError {
+    /// It would have to wait.
+    #[error(transparent)]
+    WouldBlock(#[from] WouldBlock),
+    /// The key has a token already.
+    #[error(transparent)]
+    AlreadyBorrowed(#[from] AlreadyBorrowed),
 }
 
 /// The answer of a `try_` method that would have to wait.
@@ -33,7 +117,16 @@ pub struct WouldBlock;
 impl CapacityLimiter {
     /// A limiter of `total` tokens. With zero everybody waits until the total is raised.
     pub fn new(total: usize) -> CapacityLimiter {
-        CapacityLimiter(Arc::new(Mutex::new(State { total, borrowed: 0, waiting: Queue::new() })))
+        CapacityLimiter(Arc::new(Mutex::new(State {
+            total,
+            borrowed: 0,
+            waiting: Queue::new(),
+            keys: HashMap::new(),
+            serial: 0,
+            guards: HashMap::new(),
+            longest_wait: Duration::ZERO,
+            long_wait: LONG_WAIT,
+        })))
     }
 
     /// A limiter that never makes anybody wait.
@@ -49,7 +142,30 @@ impl CapacityLimiter {
     ///
     /// Dropped while it waits, it leaves the queue; a token that it was handed goes on to the next.
     pub fn acquire(&self) -> Acquire {
-        Acquire { take: Take::new(Tokens(self.clone())) }
+        Acquire { take: Take::new(Tokens(self.clone())), since: None, for_guard: true }
+    }
+
+    /// As [`acquire`](CapacityLimiter::acquire), for a blocking call: the borrower is the call, and
+    /// no guard of a task.
+    pub(super) fn acquire_for_call(&self) -> Acquire {
+        Acquire { for_guard: false, ..self.acquire() }
+    }
+
+    /// Borrows a token on behalf of `key`: a user, a connection, whatever must not have two at once.
+    /// Keys are compared by their text.
+    ///
+    /// The token comes back when it is dropped, or by
+    /// [`release_on_behalf_of`](CapacityLimiter::release_on_behalf_of).
+    ///
+    /// # Errors
+    ///
+    /// [`AlreadyBorrowed`] when the key has a token, or waits for one.
+    ///
+    /// # Cancel safety
+    ///
+    /// As [`acquire`](CapacityLimiter::acquire); the key is free again.
+    pub fn acquire_on_behalf_of(&self, key: impl Display) -> AcquireOnBehalf {
+        AcquireOnBehalf { acquire: self.acquire_for_call(), key: key.to_string().into(), entered: None }
     }
 
     /// Borrows a token, if one is free and nobody waits.
@@ -58,13 +174,66 @@ impl CapacityLimiter {
     ///
     /// [`WouldBlock`] otherwise.
     pub fn try_acquire(&self) -> Result<Token, WouldBlock> {
+        let task = context::task_id();
         let mut state = self.0.lock();
-        if !state.has_room() || !state.waiting.is_empty() {
-            return Err(WouldBlock);
-        }
-        state.borrowed += 1;
+        state.try_take()?;
+        state.count_guard(task);
         drop(state);
-        Ok(Token { limiter: self.clone() })
+        Ok(Token { limiter: self.clone(), owner: Owner::of_task(task) })
+    }
+
+    /// Borrows a token on behalf of `key`, if one is free and nobody waits.
+    ///
+    /// # Errors
+    ///
+    /// [`TryAcquireError`]: nothing is free, or the key has a token already.
+    pub fn try_acquire_on_behalf_of(&self, key: impl Display) -> Result<Token, TryAcquireError> {
+        let key: Arc<str> = key.to_string().into();
+        let mut state = self.0.lock();
+        let serial = state.enter(&key)?;
+        if let Err(error) = state.try_take() {
+            state.keys.remove(&key);
+            return Err(error.into());
+        }
+        state.served(&key);
+        drop(state);
+        Ok(Token { limiter: self.clone(), owner: Owner::Key(key, serial) })
+    }
+
+    /// Returns the token of `key`, for those who cannot carry it with them: they forget it
+    /// (`std::mem::forget`). Where it was not forgotten, its drop does nothing more.
+    ///
+    /// # Errors
+    ///
+    /// [`NotBorrowed`] when the key has none.
+    pub fn release_on_behalf_of(&self, key: impl Display) -> Result<(), NotBorrowed> {
+        let key = key.to_string();
+        let serial = self.0.lock().keys.get(&*key).filter(|entry| entry.served).map(|entry| entry.serial);
+        match serial {
+            Some(serial) if self.give_back_of(&key, serial) => Ok(()),
+            _ => Err(NotBorrowed { key }),
+        }
+    }
+
+    /// How it stands: what is borrowed, by whom, who waits.
+    pub fn statistics(&self) -> LimiterStatistics {
+        let state = self.0.lock();
+        let served = state.keys.iter().filter(|(_, entry)| entry.served);
+        let mut borrowers: Vec<String> = served.map(|(key, _)| key.to_string()).collect();
+        borrowers.sort_unstable();
+        LimiterStatistics {
+            total: state.total,
+            borrowed: state.borrowed,
+            borrowers,
+            waiting: state.waiting.len(),
+            longest_wait: state.longest_wait,
+        }
+    }
+
+    /// A wait longer than this is told of in the log, with target `anyrt::limiter`; one second by
+    /// default.
+    pub fn warn_waits_after(&self, threshold: Duration) {
+        self.0.lock().long_wait = threshold;
     }
 
     /// How many tokens there are; `usize::MAX` means no limit.
@@ -104,6 +273,59 @@ impl CapacityLimiter {
             .saturating_sub(isize::try_from(state.borrowed).unwrap_or(isize::MAX))
     }
 
+    /// Takes a token for a thread that had lent it: before those who start, whatever is cancelled.
+    pub(super) fn take_back(&self) -> Token {
+        let waker = thread_waker();
+        let ticket = Ticket::of_thread(waker);
+        if Tokens(self.clone()).take_or_join_as(&ticket, true).is_none() {
+            while ticket.served().is_none() {
+                thread::park();
+            }
+        }
+        Token { limiter: self.clone(), owner: Owner::None }
+    }
+
+    /// Whether every token is held by guards that the current task took: a call of this task waits
+    /// for one that can only come free when the task itself goes on.
+    pub(super) fn waits_for_itself(&self) -> bool {
+        let Some(task) = context::task_id() else { return false };
+        let state = self.0.lock();
+        state.total > 0 && state.guards.get(&task).is_some_and(|guards| *guards >= state.total)
+    }
+
+    /// Notes how long somebody waited who was served now.
+    fn waited(&self, since: Instant) {
+        let Ok(handle) = Handle::try_current() else { return };
+        let waited = handle.now().saturating_duration_since(since);
+        let (total, long) = {
+            let mut state = self.0.lock();
+            state.longest_wait = state.longest_wait.max(waited);
+            (state.total, waited >= state.long_wait)
+        };
+        if long {
+            tracing::warn!(
+                target: "anyrt::limiter",
+                ?waited,
+                total,
+                "a token of a limiter was waited for longer than its threshold: \
+                 raise the total, or find what keeps the tokens"
+            );
+        }
+    }
+
+    /// Returns the token of a key, if it is still that borrower's.
+    fn give_back_of(&self, key: &str, serial: u64) -> bool {
+        {
+            let mut state = self.0.lock();
+            match state.keys.get(key) {
+                Some(entry) if entry.serial == serial => drop(state.keys.remove(key)),
+                _ => return false,
+            }
+        }
+        self.give_back();
+        true
+    }
+
     fn give_back(&self) {
         let mut wakes = WakeList::default();
         {
@@ -118,6 +340,45 @@ impl CapacityLimiter {
 impl State {
     fn has_room(&self) -> bool {
         self.borrowed < self.total
+    }
+
+    fn try_take(&mut self) -> Result<(), WouldBlock> {
+        if !self.has_room() || !self.waiting.is_empty() {
+            return Err(WouldBlock);
+        }
+        self.borrowed += 1;
+        Ok(())
+    }
+
+    /// Notes a key that wants a token; its serial number.
+    fn enter(&mut self, key: &Arc<str>) -> Result<u64, AlreadyBorrowed> {
+        if self.keys.contains_key(key) {
+            return Err(AlreadyBorrowed { key: key.to_string() });
+        }
+        self.serial += 1;
+        self.keys.insert(key.clone(), Borrower { serial: self.serial, served: false });
+        Ok(self.serial)
+    }
+
+    fn served(&mut self, key: &str) {
+        if let Some(entry) = self.keys.get_mut(key) {
+            entry.served = true;
+        }
+    }
+
+    fn count_guard(&mut self, task: Option<TaskId>) {
+        if let Some(task) = task {
+            *self.guards.entry(task).or_default() += 1;
+        }
+    }
+
+    fn forget_guard(&mut self, task: TaskId) {
+        if let Some(count) = self.guards.get_mut(&task) {
+            *count -= 1;
+            if *count == 0 {
+                self.guards.remove(&task);
+            }
+        }
     }
 
     /// Gives what is free to those who wait.
@@ -146,31 +407,92 @@ impl fmt::Debug for CapacityLimiter {
 }
 
 /// A borrowed token; dropped, it is returned.
-#[derive(Debug)]
 #[must_use = "the token is returned when it is dropped"]
 pub struct Token {
     limiter: CapacityLimiter,
+    owner: Owner,
+}
+
+enum Owner {
+    /// A call, or nobody in particular.
+    None,
+    /// It is a guard that this task took.
+    Task(TaskId),
+    /// It was borrowed on behalf of a key, under this serial number.
+    Key(Arc<str>, u64),
+}
+
+impl Owner {
+    fn of_task(task: Option<TaskId>) -> Owner {
+        task.map_or(Owner::None, Owner::Task)
+    }
+}
+
+impl Token {
+    /// Counts no longer as a guard of the task that took it, for guards that are handed to somebody
+    /// else: a blocking call of that task with the same limiter may then wait for it.
+    pub fn detach(mut self) -> Token {
+        if let Owner::Task(task) = self.owner {
+            self.limiter.0.lock().forget_guard(task);
+            self.owner = Owner::None;
+        }
+        self
+    }
+
+    pub(super) fn limiter(&self) -> &CapacityLimiter {
+        &self.limiter
+    }
 }
 
 impl Drop for Token {
     fn drop(&mut self) {
-        self.limiter.give_back();
+        match &self.owner {
+            Owner::None => self.limiter.give_back(),
+            Owner::Task(task) => {
+                self.limiter.0.lock().forget_guard(*task);
+                self.limiter.give_back();
+            }
+            Owner::Key(key, serial) => {
+                self.limiter.give_back_of(key, *serial);
+            }
+        }
+    }
+}
+
+impl fmt::Debug for Token {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut out = f.debug_struct("Token");
+        out.field("limiter", &self.limiter);
+        if let Owner::Key(key, _) = &self.owner {
+            out.field("on_behalf_of", key);
+        }
+        out.finish()
     }
 }
 
 struct Tokens(CapacityLimiter);
 
-impl Supply for Tokens {
-    type Item = ();
-
-    fn take_or_join(&self, ticket: &Arc<Ticket<()>>, first: bool) -> Option<()> {
+impl Tokens {
+    fn take_or_join_as(&self, ticket: &Arc<Ticket<()>>, first: bool) -> Option<()> {
         let mut state = self.0.0.lock();
-        if state.has_room() && (first || state.waiting.is_empty()) {
+        if state.has_room() && !state.waiting.is_before(first) {
             state.borrowed += 1;
             return Some(());
         }
         state.waiting.join(ticket.clone(), first);
         None
+    }
+}
+
+impl Supply for Tokens {
+    type Item = ();
+
+    fn take_or_join(&self, ticket: &Arc<Ticket<()>>, first: bool) -> Option<()> {
+        if self.0.0.lock().try_take().is_ok() {
+            return Some(());
+        }
+        // Asked only of those who would wait: what a blocking job has begun goes before what starts.
+        self.take_or_join_as(ticket, first || context::is_below_job())
     }
 
     fn leave(&self, ticket: &Arc<Ticket<()>>) {
@@ -185,18 +507,123 @@ impl Supply for Tokens {
 #[must_use = "futures do nothing unless polled"]
 pub struct Acquire {
     take: Take<Tokens>,
+    /// When the wait began.
+    since: Option<Instant>,
+    /// The token counts as a guard of the task that polls.
+    for_guard: bool,
+}
+
+impl Acquire {
+    fn limiter(&self) -> &CapacityLimiter {
+        &self.take.supply().0
+    }
+
+    /// Whether it stands in the queue.
+    pub(super) fn is_waiting(&self) -> bool {
+        self.take.is_waiting()
+    }
+
+    fn poll_taken(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let polled = self.take.poll_take(cx);
+        match (polled.is_ready(), self.since) {
+            (true, Some(since)) => self.limiter().waited(since),
+            (false, None) if self.is_waiting() => {
+                self.since = Handle::try_current().ok().map(|handle| handle.now());
+            }
+            _ => (),
+        }
+        polled
+    }
 }
 
 impl Future for Acquire {
     type Output = Token;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Token> {
-        self.take.poll_take(cx).map(|()| Token { limiter: self.take.supply().0.clone() })
+        let Poll::Ready(()) = self.poll_taken(cx) else { return Poll::Pending };
+        let task = if self.for_guard { context::task_id() } else { None };
+        let limiter = self.limiter().clone();
+        if task.is_some() {
+            limiter.0.lock().count_guard(task);
+        }
+        Poll::Ready(Token { limiter, owner: Owner::of_task(task) })
     }
 }
 
 impl fmt::Debug for Acquire {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Acquire").field(&self.take.supply().0).finish()
+        f.debug_tuple("Acquire").field(self.limiter()).finish()
     }
+}
+
+/// The future of [`CapacityLimiter::acquire_on_behalf_of`].
+#[must_use = "futures do nothing unless polled"]
+pub struct AcquireOnBehalf {
+    acquire: Acquire,
+    key: Arc<str>,
+    /// The serial number under which the key waits.
+    entered: Option<u64>,
+}
+
+impl AcquireOnBehalf {
+    fn give_up(&mut self) {
+        if let Some(serial) = self.entered.take() {
+            let mut state = self.acquire.limiter().0.lock();
+            if state.keys.get(&self.key).is_some_and(|entry| entry.serial == serial && !entry.served) {
+                state.keys.remove(&self.key);
+            }
+        }
+    }
+}
+
+impl Future for AcquireOnBehalf {
+    type Output = Result<Token, AlreadyBorrowed>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = self.get_mut();
+        if this.entered.is_none() {
+            if context::gate(true, cx.waker()) == Gate::Shut {
+                return Poll::Pending;
+            }
+            let entered = this.acquire.limiter().0.lock().enter(&this.key);
+            this.entered = Some(entered?);
+        }
+        match (this.acquire.poll_taken(cx), this.entered) {
+            (Poll::Ready(()), Some(serial)) => {
+                this.entered = None;
+                let limiter = this.acquire.limiter().clone();
+                limiter.0.lock().served(&this.key);
+                Poll::Ready(Ok(Token { limiter, owner: Owner::Key(this.key.clone(), serial) }))
+            }
+            _ => {
+                if !this.acquire.is_waiting() {
+                    this.give_up();
+                }
+                Poll::Pending
+            }
+        }
+    }
+}
+
+impl Drop for AcquireOnBehalf {
+    fn drop(&mut self) {
+        self.give_up();
+    }
+}
+
+impl fmt::Debug for AcquireOnBehalf {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("AcquireOnBehalf").field("key", &self.key).finish_non_exhaustive()
+    }
+}
+
+/// Wakes the thread that made it.
+pub(super) fn thread_waker() -> Waker {
+    struct Parked(Thread);
+    impl Wake for Parked {
+        fn wake(self: Arc<Self>) {
+            self.0.unpark();
+        }
+    }
+    Waker::from(Arc::new(Parked(thread::current())))
 }

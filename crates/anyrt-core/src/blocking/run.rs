@@ -2,11 +2,12 @@
 
 use std::fmt;
 use std::future::{Future, IntoFuture};
+use std::io;
 use std::panic::{Location, resume_unwind};
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-use super::job::{Job, JobCell};
+use super::job::{Job, JobCell, Label, cut_off};
 use super::limiter::{Acquire, CapacityLimiter, Token};
 use crate::context::{self, Setting};
 use crate::handle::Handle;
@@ -28,7 +29,9 @@ use crate::sync::Arc;
 ///
 /// # Panics
 ///
-/// With the panic of `job`; outside of any runtime; when no thread can be started.
+/// With the panic of `job`, whose text then names the thread; outside of any runtime, naming the
+/// caller and the cure; with a [`StartError`], for which [`try_start`](RunBlocking::try_start) is an
+/// error value.
 ///
 /// # Cancel safety
 ///
@@ -45,20 +48,74 @@ where
     RunBlocking::new(job)
 }
 
+/// As [`run_blocking`], for work that computes and does not wait: its limiter is of the size of the
+/// machine ([`std::thread::available_parallelism`]) and independent of the run's default one.
+///
+/// ```
+/// # async fn demo() {
+/// let sum = anyrt_core::run_cpu(|| (1..=1_000_000_u64).sum::<u64>()).await;
+/// assert_eq!(sum, 500_000_500_000);
+/// # }
+/// ```
+///
+/// # Panics, cancel safety
+///
+/// As [`run_blocking`].
+#[track_caller]
+pub fn run_cpu<F, T>(job: F) -> RunBlocking<F>
+where
+    F: FnOnce() -> T + Send + 'static,
+    T: Send + 'static,
+{
+    RunBlocking::new(job).on_cpu()
+}
+
+/// Why a blocking job was not started.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StartError {
+    /// There is no thread for it, and none can be started. The token is back.
+    #[error(
+        "no thread could be started for a blocking job: {0}; lower the limit, or raise that of the system"
+    )]
+    NoThread(#[source] io::Error),
+    /// The task that calls holds every token of the limiter as a guard: it would wait for itself.
+    #[error(
+        "this task holds all tokens of the limiter and would wait for one of them for ever: drop a guard before the call, \
+         or `detach` it if somebody else drops it"
+    )]
+    WaitsForItself,
+}
+
 /// A blocking call to be: awaited, or told more first.
 #[must_use = "nothing runs until it is awaited"]
 pub struct RunBlocking<F> {
     job: F,
-    limiter: Option<CapacityLimiter>,
+    limiter: Limit,
     abandon: bool,
+    name: Option<Arc<str>>,
     handle: Option<Handle>,
     called: &'static Location<'static>,
+}
+
+/// Whose tokens a call takes.
+enum Limit {
+    OfRun,
+    OfMachine,
+    Own(CapacityLimiter),
 }
 
 impl<F> RunBlocking<F> {
     #[track_caller]
     pub(crate) fn new(job: F) -> RunBlocking<F> {
-        RunBlocking { job, limiter: None, abandon: false, handle: None, called: Location::caller() }
+        RunBlocking {
+            job,
+            limiter: Limit::OfRun,
+            abandon: false,
+            name: None,
+            handle: None,
+            called: Location::caller(),
+        }
     }
 
     pub(crate) fn on(mut self, handle: Handle) -> RunBlocking<F> {
@@ -66,10 +123,42 @@ impl<F> RunBlocking<F> {
         self
     }
 
+    pub(crate) fn on_cpu(mut self) -> RunBlocking<F> {
+        self.limiter = Limit::OfMachine;
+        self
+    }
+
     /// Takes the token from this limiter in place of the run's.
     pub fn limiter(mut self, limiter: &CapacityLimiter) -> RunBlocking<F> {
-        self.limiter = Some(limiter.clone());
+        self.limiter = Limit::Own(limiter.clone());
         self
+    }
+
+    /// A name for messages: of a panic, and of what is left at the end of the run.
+    pub fn name(mut self, name: &str) -> RunBlocking<F> {
+        self.name = Some(name.into());
+        self
+    }
+
+    /// The same call, with an error where it could not be started.
+    ///
+    /// # Errors
+    ///
+    /// [`StartError`].
+    ///
+    /// # Panics
+    ///
+    /// With the panic of the closure; outside of any runtime.
+    ///
+    /// # Cancel safety
+    ///
+    /// As [`run_blocking`].
+    pub fn try_start<T>(self) -> TryBlockingCall<F, T>
+    where
+        F: FnOnce() -> T + Send + 'static,
+        T: Send + 'static,
+    {
+        TryBlockingCall { abandon: self.abandon, state: State::New(Some(self)) }
     }
 
     /// Lets a cancelled caller go at once. The closure runs on, keeps its token until its end, and
@@ -90,26 +179,16 @@ where
 
     #[track_caller]
     fn into_future(self) -> BlockingCall<F, T> {
-        BlockingCall { abandon: self.abandon, state: State::New(Some(self)) }
+        BlockingCall { called: self.called, call: self.try_start() }
     }
 }
 
 /// The future of [`run_blocking`].
 #[must_use = "futures do nothing unless polled"]
 pub struct BlockingCall<F, T> {
-    abandon: bool,
-    state: State<F, T>,
+    called: &'static Location<'static>,
+    call: TryBlockingCall<F, T>,
 }
-
-enum State<F, T> {
-    New(Option<RunBlocking<F>>),
-    Acquiring { acquire: Acquire, job: Option<F>, handle: Handle },
-    Running { cell: Arc<JobCell<F, T>>, place: NodeRef },
-    Ended,
-}
-
-// The closure is only moved, never pinned.
-impl<F, T> Unpin for BlockingCall<F, T> {}
 
 impl<F, T> Future for BlockingCall<F, T>
 where
@@ -118,30 +197,81 @@ where
 {
     type Output = T;
 
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<T> {
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<T> {
+        let called = self.called;
+        Pin::new(&mut self.call).poll(cx).map(|started| match started {
+            Ok(value) => value,
+            Err(error) => panic!("{error} (called at {called})"),
+        })
+    }
+}
+
+/// The future of [`RunBlocking::try_start`].
+#[must_use = "futures do nothing unless polled"]
+pub struct TryBlockingCall<F, T> {
+    abandon: bool,
+    state: State<F, T>,
+}
+
+enum State<F, T> {
+    New(Option<RunBlocking<F>>),
+    Acquiring { acquire: Acquire, limiter: CapacityLimiter, job: Option<F>, handle: Handle, label: Label },
+    Running { cell: Arc<JobCell<F, T>>, place: NodeRef },
+    Ended,
+}
+
+// The closure is only moved, never pinned.
+impl<F, T> Unpin for TryBlockingCall<F, T> {}
+
+impl<F, T> Future for TryBlockingCall<F, T>
+where
+    F: FnOnce() -> T + Send + 'static,
+    T: Send + 'static,
+{
+    type Output = Result<T, StartError>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.get_mut();
         loop {
             match &mut this.state {
                 State::New(call) => {
                     let Some(call) = call.take() else { unreachable!("a call is started once") };
                     let handle = call.handle.unwrap_or_else(|| Handle::current_for(call.called));
-                    let limiter = call.limiter.as_ref().unwrap_or_else(|| handle.limiter());
-                    let acquire = limiter.acquire();
-                    this.state = State::Acquiring { acquire, job: Some(call.job), handle };
+                    let limiter = match call.limiter {
+                        Limit::OfRun => handle.limiter().clone(),
+                        Limit::OfMachine => handle.cpu_limiter().clone(),
+                        Limit::Own(limiter) => limiter,
+                    };
+                    let acquire = limiter.acquire_for_call();
+                    let label = Label { name: call.name, called: call.called };
+                    this.state = State::Acquiring { acquire, limiter, job: Some(call.job), handle, label };
                 }
-                State::Acquiring { acquire, job, handle } => {
-                    let Poll::Ready(token) = Pin::new(acquire).poll(cx) else { return Poll::Pending };
+                State::Acquiring { acquire, limiter, job, handle, label } => {
+                    let Poll::Ready(token) = Pin::new(&mut *acquire).poll(cx) else {
+                        if acquire.is_waiting() && limiter.waits_for_itself() {
+                            this.state = State::Ended;
+                            return Poll::Ready(Err(StartError::WaitsForItself));
+                        }
+                        return Poll::Pending;
+                    };
                     let Some(job) = job.take() else { unreachable!("a call is submitted once") };
-                    let cell = submit(handle, job, token, this.abandon);
-                    let place = cell.place();
-                    this.state = State::Running { cell, place };
+                    match submit(handle, job, token, this.abandon, label.clone()) {
+                        Ok(cell) => {
+                            let place = cell.place();
+                            this.state = State::Running { cell, place };
+                        }
+                        Err(error) => {
+                            this.state = State::Ended;
+                            return Poll::Ready(Err(StartError::NoThread(error)));
+                        }
+                    }
                 }
                 State::Running { cell, place } => {
                     settle(place);
                     let Poll::Ready(result) = cell.poll(cx) else { return Poll::Pending };
                     tree::end(place.node());
                     this.state = State::Ended;
-                    return Poll::Ready(result.unwrap_or_else(|payload| resume_unwind(payload)));
+                    return Poll::Ready(Ok(result.unwrap_or_else(|payload| resume_unwind(payload))));
                 }
                 State::Ended => panic!("a blocking call was polled again after it was ready"),
             }
@@ -149,7 +279,13 @@ where
     }
 }
 
-fn submit<F, T>(handle: &Handle, job: F, token: Token, abandon: bool) -> Arc<JobCell<F, T>>
+fn submit<F, T>(
+    handle: &Handle,
+    job: F,
+    token: Token,
+    abandon: bool,
+    label: Label,
+) -> io::Result<Arc<JobCell<F, T>>>
 where
     F: FnOnce() -> T + Send + 'static,
     T: Send + 'static,
@@ -161,13 +297,13 @@ where
         in_job: true,
         polling: false,
     };
-    let cell = JobCell::new(job, setting, token, !abandon);
+    let cell = JobCell::new(job, setting, token, !abandon, label);
     if let Err((refused, error)) = hand_over(handle, cell.job()) {
         drop(refused);
         cell.withdraw();
-        panic!("no thread could be started for a blocking job: {error}");
+        return Err(error);
     }
-    cell
+    Ok(cell)
 }
 
 fn hand_over(handle: &Handle, job: Job) -> Result<(), (Job, std::io::Error)> {
@@ -177,11 +313,11 @@ fn hand_over(handle: &Handle, job: Job) -> Result<(), (Job, std::io::Error)> {
     }
 }
 
-impl<F, T> Drop for BlockingCall<F, T> {
+impl<F, T> Drop for TryBlockingCall<F, T> {
     fn drop(&mut self) {
         if let State::Running { cell, place } = &self.state {
+            cut_off(place);
             cell.abandon();
-            tree::end(place.node());
         }
     }
 }
@@ -194,12 +330,18 @@ impl<F> fmt::Debug for RunBlocking<F> {
 
 impl<F, T> fmt::Debug for BlockingCall<F, T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("BlockingCall").field(&self.call).finish()
+    }
+}
+
+impl<F, T> fmt::Debug for TryBlockingCall<F, T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let state = match &self.state {
             State::New(_) => "new",
             State::Acquiring { .. } => "waiting for a token",
             State::Running { .. } => "running",
             State::Ended => "ended",
         };
-        f.debug_struct("BlockingCall").field("state", &state).finish()
+        f.debug_struct("TryBlockingCall").field("state", &state).finish()
     }
 }

@@ -275,6 +275,11 @@ impl TaskGroup {
         self.state.is_closed()
     }
 
+    /// For those who spawn into it from a thread.
+    pub(crate) fn parts(&self) -> (&Handle, &Arc<GroupState>) {
+        (&self.handle, &self.state)
+    }
+
     fn spawner(&self) -> Spawner<'_> {
         Spawner { group: self, options: Options::default() }
     }

@@ -6,6 +6,7 @@ use std::task::Waker;
 use std::time::Duration;
 
 use super::children::Children;
+use crate::blocking::InJob;
 use crate::context::Lazy;
 use crate::group::GroupState;
 use crate::scope::Cancelled;
@@ -44,6 +45,16 @@ pub(crate) trait HasNode: Send + Sync {
     /// What the timer of its own deadline wakes. Only what has deadlines needs one.
     fn timer_waker(self: Arc<Self>) -> Waker {
         Waker::noop().clone()
+    }
+
+    /// Whether it is the place of a blocking job.
+    fn is_job(&self) -> bool {
+        false
+    }
+
+    /// The blocking job whose place this is.
+    fn as_job(self: Arc<Self>) -> Option<Arc<dyn InJob>> {
+        None
     }
 
     /// The group whose scope this is, for finding the nearest one around an orphan.
@@ -134,6 +145,11 @@ impl Node {
         let bits = if lazy.shield { SHIELD } else { 0 };
         let after = (lazy.after > 0).then(|| Duration::from_nanos(lazy.after));
         Node::with(bits, lazy.deadline, after, lazy.opened)
+    }
+
+    /// The node of something that does not hold what is around it, whatever holds inside.
+    pub(crate) fn without_hold(opened: &'static Location<'static>) -> Node {
+        Node::with(TASK_ROOT, NEVER, None, Some(opened))
     }
 
     pub(crate) fn task_root() -> Node {

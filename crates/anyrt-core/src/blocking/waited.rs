@@ -1,0 +1,82 @@
+//! [`BlockingHandle`]: a task as threads see it.
+
+use std::fmt;
+use std::task::{Context, Poll};
+use std::thread;
+
+use super::from_thread::{CallError, lent, why};
+use super::limiter::thread_waker;
+use crate::context;
+use crate::task::{TaskHandle, TaskStatus};
+
+/// Observes a task from a thread, which can wait for it without async; owns nothing.
+///
+/// Dropping it neither cancels nor detaches the task.
+pub struct BlockingHandle<T> {
+    task: TaskHandle<T>,
+}
+
+impl<T> BlockingHandle<T> {
+    pub(super) fn new(task: TaskHandle<T>) -> BlockingHandle<T> {
+        BlockingHandle { task }
+    }
+
+    /// Blocks this thread until the task has ended, and gives its value. In a blocking job the token
+    /// is lent meanwhile.
+    ///
+    /// # Errors
+    ///
+    /// [`CallError::Cancelled`] when the task was cancelled; [`CallError::RunEnded`] when it was not
+    /// started, or its panic is its owner's to tell; [`CallError::OnRuntimeThread`] on a thread that
+    /// polls a task.
+    pub fn wait(mut self) -> Result<T, CallError> {
+        if context::is_polling() {
+            return Err(CallError::OnRuntimeThread);
+        }
+        if !self.task.is_finished() {
+            lent(|| self.park());
+        }
+        match self.task.try_value() {
+            Ok(Ok(value)) => Ok(value),
+            Ok(Err(ended)) => Err(why(ended)),
+            Err(_) => Err(CallError::RunEnded),
+        }
+    }
+
+    fn park(&self) {
+        let waker = thread_waker();
+        while self.task.poll_ended(&mut Context::from_waker(&waker)) == Poll::Pending {
+            thread::park();
+        }
+    }
+
+    /// Cancels this task alone. The first reason is kept; after its end nothing changes.
+    #[track_caller]
+    pub fn cancel(&self, reason: &str)
+    where
+        T: 'static,
+    {
+        self.task.cancel(reason);
+    }
+
+    /// How it is with the task.
+    pub fn status(&self) -> TaskStatus {
+        self.task.status()
+    }
+
+    /// Whether the task has ended, in whichever way.
+    pub fn is_finished(&self) -> bool {
+        self.task.is_finished()
+    }
+
+    /// The task's name.
+    pub fn name(&self) -> &str {
+        self.task.name()
+    }
+}
+
+impl<T> fmt::Debug for BlockingHandle<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("BlockingHandle").field(&self.task).finish()
+    }
+}
