@@ -13,8 +13,10 @@ mod client;
 
 use std::fmt::{Debug, Display};
 use std::net::SocketAddr;
-use std::process::ExitCode;
+use std::process::{self, ExitCode};
+use std::sync::mpsc::{self, RecvTimeoutError, Sender};
 use std::time::Duration;
+use std::{io, thread};
 
 use anyrt::net::TcpListener;
 use anyrt::sync::Event;
@@ -48,30 +50,31 @@ fn main() -> ExitCode {
 
 /// The tour on one backend.
 fn on(backend: Backend) -> Result<Report, BoxError> {
-    let report = anyrt::Builder::new().backend(backend).name("tour").try_run(tour())??;
-    println!("{backend:<10} {} checks passed in {:.1} s", report.checks, report.took.as_secs_f64());
+    let watchdog = Watchdog::start(backend)?;
+    let run = anyrt::Builder::new().backend(backend).name("tour");
+    let (report, took) = run.try_run(tour(&watchdog))??;
+    println!("{backend:<10} {} checks passed in {:.1} s", report.checks, took.as_secs_f64());
     Ok(report)
 }
 
-/// Starts the app, visits it, and ends it.
-async fn tour() -> Result<Report, BoxError> {
+/// Starts the app, visits it, and ends it. How long that took is the second value.
+async fn tour(watchdog: &Watchdog) -> Result<(Report, Duration), BoxError> {
     let begun = anyrt::now();
     // To fill the database is synchronous code, like all that has to do with SQLite.
     let app = anyrt::run_blocking(app::app).await?;
     let listener = TcpListener::bind("127.0.0.1:0").await?;
     let address = listener.local_addr()?;
-    let mut report = anyrt::try_task_group(async |tg| {
+    let report = anyrt::try_task_group(async |tg| {
         // The server is a child of this block, which is left only when the server has ended. Should the
         // visit fail, the server is cancelled; should the server fail, the visit is.
         let stop = Event::new();
         tg.named("server").try_spawn(app.serve_until(listener, stop.wait()));
-        let report = visit(address).await?;
+        let report = visit(address).await.inspect_err(|failed| watchdog.tell(failed))?;
         stop.set();
         Ok(report)
     })
     .await?;
-    report.took = anyrt::now() - begun;
-    Ok(report)
+    Ok((report, anyrt::now() - begun))
 }
 
 /// All that the tour shows, one thing after the other.
@@ -85,8 +88,7 @@ async fn visit(address: SocketAddr) -> Result<Report, BoxError> {
     let load = step("slow sync beside async", slow_beside_quick(address, &mut checks)).await?;
     let group_ended = step("a cancelled group", cancel_a_group(address, &mut checks)).await?;
     let threads = step("what ran where", threads(address, &mut checks)).await?;
-    let (rows, checks, took) = (zones.len(), checks.0, Duration::ZERO);
-    Ok(Report { checks, took, rows, requests, client_left, load, group_ended, threads })
+    Ok(Report { checks: checks.0, rows: zones.len(), requests, client_left, load, group_ended, threads })
 }
 
 /// One part of the tour: it ends in time, and its errors say where they are from.
@@ -95,6 +97,37 @@ async fn step<T>(name: &str, part: impl Future<Output = Result<T, BoxError>>) ->
         Ok(Ok(value)) => Ok(value),
         Ok(Err(error)) => Err(format!("{name}: {error}").into()),
         Err(late) => Err(format!("{name}: {late}").into()),
+    }
+}
+
+/// Ends the program should the tour of a backend not end by itself. A block of ours is left only when all
+/// in it has ended; and what a check finds wrong may be just that something does not.
+struct Watchdog(Sender<String>);
+
+impl Watchdog {
+    fn start(backend: Backend) -> io::Result<Watchdog> {
+        let (tell, told) = mpsc::channel();
+        let watch = move || {
+            let mut failed = "it takes more than a minute".to_owned();
+            let mut patience = Duration::from_secs(60);
+            loop {
+                match told.recv_timeout(patience) {
+                    Ok(told) => (failed, patience) = (told, Duration::from_secs(3)),
+                    Err(RecvTimeoutError::Disconnected) => return,
+                    Err(RecvTimeoutError::Timeout) => {
+                        eprintln!("tour: on {backend}: {failed}; and what was begun does not end");
+                        process::exit(1);
+                    }
+                }
+            }
+        };
+        thread::Builder::new().name("watchdog".to_owned()).spawn(watch)?;
+        Ok(Watchdog(tell))
+    }
+
+    fn tell(&self, failed: &BoxError) {
+        // It listens as long as we are there.
+        let _ = self.0.send(failed.to_string());
     }
 }
 
@@ -303,16 +336,16 @@ async fn slow_beside_quick(address: SocketAddr, checks: &mut Checks) -> Result<L
     })
     .await?;
     let Load { slow_median, quick, quick_p99 } = load;
-    checks.holds("async requests beside the slow ones", quick >= 100, || format!("only {quick}"))?;
     checks.holds("async p99 is a small fraction of the sync median", quick_p99 * 5 < slow_median, || {
         format!("{} beside {}", milliseconds(quick_p99), milliseconds(slow_median))
     })?;
+    checks.holds("async requests beside the slow ones", quick >= 100, || format!("only {quick}"))?;
     Ok(load)
 }
 
 async fn ask_slow(address: SocketAddr) -> Result<Duration, BoxError> {
     let mut client = Client::connect(address).await?;
-    timed(&mut client, "/slow/100").await
+    timed(&mut client, "/slow/200").await
 }
 
 /// An async request every two milliseconds, until it is enough.
@@ -345,65 +378,68 @@ fn quantile(values: &mut [Duration], part: f64) -> Duration {
 // A group is cancelled: a child that stands in a shield finishes what it began, the others end where
 // they are, after their clean-up. The block is left when all of that is done.
 
+/// What happened in the group, and in which order it has to.
+#[derive(Clone, Default)]
+struct Seen {
+    begun: Event,
+    cancelled: Event,
+    added: Event,
+    cleaned_up: Event,
+    went_on: Event,
+}
+
 /// How long the group took to end.
 async fn cancel_a_group(address: SocketAddr, checks: &mut Checks) -> Result<Duration, BoxError> {
-    let (begun, cancelled) = (Event::new(), Event::new());
-    let (added, cleaned_up, went_on) = (Event::new(), Event::new(), Event::new());
+    let seen = Seen::default();
     let mut cancelled_at = anyrt::now();
-
     let ended = anyrt::task_group(async |tg| {
-        tg.try_spawn({
-            let (begun, cancelled, added) = (begun.clone(), cancelled.clone(), added.clone());
-            let went_on = went_on.clone();
-            async move {
-                anyrt::shield(async {
-                    begun.set();
-                    cancelled.wait().await;
-                    // Three awaits more, although the group is cancelled: a connection, a request, a reply.
-                    let mut client = Client::connect(address).await?;
-                    client.post("/places", &[("visitor", "Ada")], &place("Shielded")).await?;
-                    added.set();
-                    anyrt::Ok(())
-                })
-                .await?;
-                // Outside of the shield: the next await is the last.
-                anyrt::checkpoint().await;
-                went_on.set();
-                anyrt::Ok(())
-            }
-        });
-        tg.spawn({
-            let cleaned_up = cleaned_up.clone();
-            async move {
-                let an_hour = anyrt::sleep(Duration::from_secs(3600));
-                anyrt::finally(an_hour, async || {
-                    anyrt::sleep(Duration::from_millis(5)).await;
-                    cleaned_up.set();
-                })
-                .await;
-            }
-        });
-        begun.wait().await;
+        tg.try_spawn(add_shielded(address, seen.clone()));
+        tg.spawn(wait_and_clean_up(seen.clone()));
+        seen.begun.wait().await;
         cancelled_at = anyrt::now();
         tg.cancel("the tour has seen enough");
-        cancelled.set();
+        seen.cancelled.set();
         // The body is cut short like any child.
         anyrt::sleep(Duration::from_secs(3600)).await;
     })
     .await;
-
     let took = anyrt::now() - cancelled_at;
-    checks.holds(
-        "the group says that it was cancelled",
-        ended.is_err_and(|error| error.is_cancelled()),
-        || "it does not".to_owned(),
-    )?;
-    checks.equal("the shield finished", added.is_set(), true)?;
-    checks.equal("the clean-up ran", cleaned_up.is_set(), true)?;
-    checks.equal("what came after the shield ran", went_on.is_set(), false)?;
+
+    let cancelled = ended.is_err_and(|error| error.is_cancelled());
+    checks.equal("the group says that it was cancelled", cancelled, true)?;
+    checks.equal("the shield finished", seen.added.is_set(), true)?;
+    checks.equal("the clean-up ran", seen.cleaned_up.is_set(), true)?;
+    checks.equal("what came after the shield ran", seen.went_on.is_set(), false)?;
     let places = client::get(address, "/places").await?.json()?;
     checks.equal("the last place in the table", names(&places).last(), Some(&"Shielded"))?;
     Ok(took)
+}
+
+async fn add_shielded(address: SocketAddr, seen: Seen) -> Result<(), BoxError> {
+    anyrt::shield(async {
+        seen.begun.set();
+        seen.cancelled.wait().await;
+        // The group is cancelled now, and still: a connection, a request, a reply.
+        let mut client = Client::connect(address).await?;
+        client.post("/places", &[("visitor", "Ada")], &place("Shielded")).await?;
+        seen.added.set();
+        anyrt::Ok(())
+    })
+    .await?;
+    // Outside of the shield the next await is the last.
+    anyrt::checkpoint().await;
+    seen.went_on.set();
+    Ok(())
+}
+
+async fn wait_and_clean_up(seen: Seen) {
+    let an_hour = anyrt::sleep(Duration::from_secs(3600));
+    let clean_up = async || {
+        // It may await, although the group is cancelled.
+        anyrt::sleep(Duration::from_millis(5)).await;
+        seen.cleaned_up.set();
+    };
+    anyrt::finally(an_hour, clean_up).await;
 }
 
 // What ran where: as the app has noted it.
@@ -424,6 +460,8 @@ async fn threads(address: SocketAddr, checks: &mut Checks) -> Result<Threads, Bo
     };
     let async_functions = seen(["async_handler", "async_dependency"]);
     let plain_functions = seen(["plain_handler", "plain_dependency"]);
+    let seen_both = !async_functions.is_empty() && !plain_functions.is_empty();
+    checks.equal("functions of both kinds were seen", seen_both, true)?;
     let both = async_functions.iter().find(|name| plain_functions.contains(name));
     checks.equal("a thread on which functions of both kinds ran", both, None)?;
     Ok(Threads { async_functions, plain_functions })
@@ -433,7 +471,6 @@ async fn threads(address: SocketAddr, checks: &mut Checks) -> Result<Threads, Bo
 
 struct Report {
     checks: usize,
-    took: Duration,
     rows: usize,
     requests: usize,
     client_left: Duration,
@@ -457,13 +494,16 @@ const TABLE: [Row; 9] = [
 ];
 
 fn print_table(reports: &[(Backend, Report)]) {
-    print!("\n{:<37}", "what ran where");
-    reports.iter().for_each(|(backend, _)| print!("{backend:<22}"));
-    for (name, value) in TABLE {
-        print!("\n{name:<37}");
-        reports.iter().for_each(|(_, report)| print!("{:<22}", value(report)));
-    }
     println!();
+    print_row("what ran where", reports.iter().map(|(backend, _)| backend.to_string()));
+    for (name, value) in TABLE {
+        print_row(name, reports.iter().map(|(_, report)| value(report)));
+    }
+}
+
+fn print_row(name: &str, values: impl Iterator<Item = String>) {
+    let values: String = values.map(|value| format!("{value:<22}")).collect();
+    println!("{name:<38}{}", values.trim_end());
 }
 
 /// `40 x tour-blocking-*` for threads that differ in their number only.

@@ -17,7 +17,7 @@ impl IntoResponse for Refusal {
 /// What goes wrong in the database is not the client's business, but ours.
 impl From<rusqlite::Error> for Refusal {
     fn from(error: rusqlite::Error) -> Self {
-        eprintln!("the database failed: {error}");
+        tracing::error!(%error, "the database failed");
         Refusal(StatusCode::INTERNAL_SERVER_ERROR, "Internal Server Error".to_owned())
     }
 }

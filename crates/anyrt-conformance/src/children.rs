@@ -150,15 +150,19 @@ pub(crate) async fn rule_37_a_child_belongs_to_the_group_and_not_to_the_scope_of
     let value = task_group(async |group| {
         let release = Arc::new(Event::new());
         let released = Arc::clone(&release);
+        let begun = Arc::new(Event::new());
+        let begins = Arc::clone(&begun);
         let spawner = group.clone();
         let mut child = None;
         let result = CancelScope::new()
             .run(async |scope| {
                 child = Some(spawner.spawn(async move {
+                    begins.set();
                     released.wait().await;
                     checkpoint().await;
                     "alive"
                 }));
+                begun.wait().await;
                 scope.cancel("the spawner's scope");
                 checkpoint().await;
             })

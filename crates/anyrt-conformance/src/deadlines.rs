@@ -238,6 +238,17 @@ pub(crate) async fn to_19_the_effective_deadline_is_the_earliest_one_in_sight() 
     .await;
     assert!(checked.is_some());
     assert!(matches!(current_deadline(), EffectiveDeadline::None));
+
+    // One that is moved while those inside run.
+    let outer = CancelScope::new().run(async |outer| {
+        let inner = CancelScope::new().run(async |_| {
+            checkpoint().await;
+            outer.set_deadline(Some(soon));
+            assert_eq!(deadline(), Some(soon), "the outer one was moved");
+        });
+        inner.await.expect("in time");
+    });
+    outer.await.expect("in time");
 }
 
 pub(crate) async fn to_20_a_cancelled_scope_says_so_in_place_of_a_deadline() {

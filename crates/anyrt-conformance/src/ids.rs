@@ -10,6 +10,9 @@ pub enum Standing {
     Case,
     /// It cannot be written in Rust, so it holds [by construction](crate::by_construction).
     ByConstruction,
+    /// It takes more than a runtime under test: one particular runtime, or a process that aborts. It is
+    /// a test of this workspace, beside the suite.
+    Elsewhere,
     /// There is no case so far.
     NotYet,
 }
@@ -34,8 +37,13 @@ fn entries(line: &'static str) -> Vec<(String, Standing)> {
     if !first.contains('-') {
         return rest.split(' ').map(|number| (format!("{first}-{number}"), Standing::NotYet)).collect();
     }
-    let standing =
-        if rest.starts_with("(by construction)") { Standing::ByConstruction } else { Standing::Case };
+    let standing = if rest.starts_with("(by construction)") {
+        Standing::ByConstruction
+    } else if rest.starts_with("(elsewhere)") {
+        Standing::Elsewhere
+    } else {
+        Standing::Case
+    };
     vec![(first.to_owned(), standing)]
 }
 

@@ -182,6 +182,13 @@ macro_rules! for_each_case {
                 program rs_11_a_branch_that_parked_is_woken_when_a_shield_begins_beside_it [];
                 program rs_12_each_branch_of_our_own_combinators_is_dropped_by_itself [];
             }
+            many {
+                program rule_4_the_values_of_many_futures_come_in_order_or_as_they_end [];
+                program rule_4_no_more_calls_run_at_once_than_the_limit [];
+                program rule_16_each_of_many_branches_is_dropped_by_itself [];
+                program rule_16_branches_that_nobody_wakes_follow_their_future_into_another_scope [TasksRun];
+                program rule_27_a_limited_group_lets_spawning_wait [TasksRun];
+            }
             cut_short {
                 program rc_01_a_deadline_while_a_group_waits_ends_the_code_after_it_as_well [TasksRun, TimerWakes, TimerNotEarly];
                 program rc_02_a_deadline_that_cuts_no_child_short_loses_nothing [TasksRun, TimerWakes];
@@ -257,6 +264,19 @@ macro_rules! for_each_case {
                 program cl_16_a_cancelled_acquire_returns_nobody_elses_token [];
                 program cl_18_the_statistics_tell_how_it_stands [TimerWakes, TimerNotEarly];
                 bare cl_19_a_limiter_is_made_outside_of_any_runtime [];
+            }
+            dropped {
+                program rd_01_a_group_that_a_select_drops_is_waited_for_by_the_group_around [TasksRun];
+                program rd_02_the_error_and_the_panic_of_an_orphan_reach_the_group_around [TasksRun];
+                bare rd_03_a_dropped_finally_does_not_clean_up_and_an_owned_one_does [TasksRun];
+                program rd_04_the_losers_of_a_race_have_cleaned_up_when_it_returns [];
+                bare rule_39_an_owned_shield_goes_on_at_the_root [TasksRun];
+                program rule_39_an_owned_shield_and_clean_up_in_place_are_as_the_others [TasksRun];
+            }
+            panics {
+                program rp_01_a_destructor_that_panics_in_a_cancellation_is_resumed_in_the_host [TasksRun];
+                program rp_02_work_that_panics_is_cleaned_up_and_the_panic_goes_on [];
+                program rp_04_a_waker_that_panics_keeps_nobody_from_being_woken [TasksRun];
             }
             obligations {
                 program rt_obligation_a_task_runs_to_its_end_though_nobody_waits [TasksRun];

@@ -5,7 +5,7 @@ use std::sync::{Arc, mpsc};
 use std::task::Poll;
 
 use anyrt_core::{
-    CancelScope, EffectiveDeadline, Event, checkpoint, current_deadline, finally, is_cancelled,
+    CancelScope, EffectiveDeadline, Event, Lock, checkpoint, current_deadline, finally, is_cancelled,
     move_on_after, move_on_at, now, shield, sleep, task_group,
 };
 use futures::FutureExt;
@@ -107,6 +107,28 @@ pub(crate) async fn rm_03_of_two_tasks_that_share_a_future_one_is_cancelled_and_
     })
     .await;
     assert_eq!(value.expect("no child fails"), "value");
+
+    // A taker leaves its queue in the cancelled scope, and comes back for the one who is left.
+    let lock = Arc::new(Lock::new(()));
+    let guard = lock.lock().await;
+    let wanted = Arc::clone(&lock);
+    let shared = async move { CancelScope::new().run(async |_| drop(wanted.lock().await)).await.is_ok() }
+        .boxed()
+        .shared();
+    let scope = CancelScope::new();
+    let handle = scope.handle();
+    let mut second = ByHand::new(shared.clone());
+    let mut first = ByHand::new(scope.run(async move |_| shared.await));
+    assert!(second.poll().is_pending() && first.poll().is_pending());
+    handle.cancel("only this one");
+    assert!(first.poll().is_ready());
+    drop(first);
+    let woken = second.wakes();
+    assert!(woken > 0, "nobody else will poll it");
+    assert!(second.poll().is_pending(), "it waits for the lock again");
+    drop(guard);
+    assert!(second.wakes() > woken);
+    assert!(second.poll().is_ready());
 }
 
 pub(crate) async fn rm_04_a_future_that_was_begun_goes_on_in_another_task() {
@@ -179,14 +201,16 @@ pub(crate) async fn rm_05_a_shield_dropped_on_another_thread_releases_its_hold()
         hand_over.send(shielded).expect("somebody takes it");
         pending::<()>().await;
     });
-    let dropped_elsewhere = async {
-        // The scope was polled by now, and is kept by the shield alone.
-        let shielded = handed.recv().expect("it was handed over");
-        assert!(handle.is_cancelled());
-        std::thread::Builder::new().spawn(move || drop(shielded)).map(drop).expect("a thread");
-    };
-    let (result, ()) = futures::join!(run, dropped_elsewhere);
-    assert_eq!(result.expect_err("it was woken").reason(), Some("while the shield is begun"));
+    let mut run = ByHand::new(run);
+    assert!(run.poll().is_pending(), "the shield alone keeps it");
+    let shielded = handed.recv().expect("it was handed over");
+    assert!(handle.is_cancelled());
+    let woken = run.wakes();
+    let elsewhere = std::thread::Builder::new().spawn(move || drop(shielded)).expect("a thread");
+    elsewhere.join().expect("dropping it does not panic");
+    assert!(run.wakes() > woken, "the end of the last hold wakes it");
+    let Poll::Ready(result) = run.poll() else { panic!("nothing holds it any more") };
+    assert_eq!(result.expect_err("it was cancelled").reason(), Some("while the shield is begun"));
 }
 
 pub(crate) async fn rm_06_a_shield_switched_on_in_a_body_that_returns_leaves_no_hold() {

@@ -43,6 +43,8 @@ pub(crate) async fn cn_02_the_outer_scope_catches_and_the_inner_does_not() {
                     inner.cancel("inner");
                     outer.cancel("outer");
                     assert!(inner.cancel_called() && handle.is_cancelled());
+                    let cause = handle.cause().expect("it is cancelled");
+                    assert_eq!(cause.reason(), Some("outer"), "the outermost cause is told");
                     checkpoint().await;
                 })
                 .await;

@@ -8,7 +8,8 @@ mod branch;
 mod each;
 mod join;
 mod race;
+mod unordered;
 
-pub use each::for_each_concurrent;
+pub use each::{AsCompleted, as_completed, for_each_concurrent, join_all, map_concurrent};
 pub use join::{join, try_join};
 pub use race::{Either, race};

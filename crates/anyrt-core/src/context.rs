@@ -10,6 +10,7 @@ use std::task::{Wake, Waker};
 use std::time::Instant;
 
 use crate::clock;
+use crate::group::GroupState;
 use crate::handle::Handle;
 use crate::locals::Locals;
 use crate::scope::tree::{self, HasNode, NEVER, Node, NodeRef};
@@ -19,12 +20,18 @@ use crate::task::{TaskId, TaskInfo};
 /// A task, as those see it who run inside it.
 pub(crate) trait Tasked: HasNode {
     fn info(&self) -> &TaskInfo;
+
+    /// The group whose scope it belongs to, and where its node is linked when somebody needs that: at
+    /// its first pending poll, or when something inside asks for its scope. A task that ends before
+    /// has never been in the tree.
+    fn home(&self) -> Option<&Arc<GroupState>> {
+        None
+    }
 }
 
 /// The current task.
 pub(crate) type TaskRef = Arc<dyn Tasked>;
 
-#[derive(Default)]
 struct Current {
     task: Option<TaskRef>,
     /// Where the current task's part of `scopes` begins: a poll may nest in another task's poll.
@@ -68,7 +75,17 @@ impl Lazy {
 }
 
 thread_local! {
-    static CURRENT: RefCell<Current> = RefCell::new(Current::default());
+    static CURRENT: RefCell<Current> = const {
+        RefCell::new(Current {
+            task: None,
+            base: 0,
+            scopes: Vec::new(),
+            locals: None,
+            in_job: false,
+            polling: false,
+            handle: None,
+        })
+    };
 }
 
 /// The answer to a leaf that asks whether it may go on.
@@ -157,6 +174,15 @@ pub(crate) fn now_for(called: &Location<'_>) -> Instant {
     known.unwrap_or_else(|| Handle::current_for(called).now())
 }
 
+/// Links the current task into the tree, if it is not there: it is pending.
+pub(crate) fn link_task() {
+    CURRENT.with_borrow(|current| {
+        if current.task.as_ref().is_some_and(|task| task.node().parent_address() == 0) {
+            current.linked_task();
+        }
+    });
+}
+
 pub(crate) fn current_task() -> Option<TaskRef> {
     CURRENT.try_with(|current| current.borrow().task.clone()).ok().flatten()
 }
@@ -231,21 +257,42 @@ impl Current {
                 Place::Linked(node) => return see(node.node(), deadline),
             }
         }
-        self.task.as_ref().map_or((false, deadline), |task| see(task.node(), deadline))
+        let Some(task) = &self.task else { return (false, deadline) };
+        let (cancelled, deadline) = see(task.node(), deadline);
+        match task.home() {
+            // What it would inherit if it were linked.
+            Some(home) if task.node().parent_address() == 0 => {
+                let (above, deadline) = see(home.node(), deadline);
+                (cancelled || above, deadline)
+            }
+            _ => (cancelled, deadline),
+        }
+    }
+
+    /// The root of the task, in its place in the tree from now on.
+    fn linked_task(&self) -> Option<NodeRef> {
+        let task = self.task.as_ref()?;
+        let node = task.clone() as NodeRef;
+        if let Some(home) = task.home()
+            && node.node().parent_address() == 0
+        {
+            tree::link_new(&node, &home.as_node());
+        }
+        Some(node)
     }
 
     /// The top of the stack, after the lazy places there were linked, lowest first.
     ///
     /// Their nodes are new: nobody waits in them yet, so linking them wakes nobody.
     fn linked_top(&mut self) -> Option<NodeRef> {
-        let own = &mut self.scopes[self.base..];
+        let own = &self.scopes[self.base..];
         let lazy = own.iter().rev().take_while(|place| matches!(place, Place::Lazy(_))).count();
-        let (linked, lazy) = own.split_at_mut(own.len() - lazy);
-        let mut top = match linked.last() {
+        let first = self.scopes.len() - lazy;
+        let mut top = match self.scopes[self.base..first].last() {
             Some(Place::Linked(node)) => Some(node.clone()),
-            _ => self.task.clone().map(|task| task as NodeRef),
+            _ => self.linked_task(),
         };
-        for place in lazy {
+        for place in &mut self.scopes[first..] {
             top = Some(place.link(top.as_ref()).clone());
         }
         top

@@ -4,6 +4,7 @@ mod body;
 mod conclude;
 mod error;
 mod handle;
+mod limited;
 mod local;
 mod service;
 mod start;
@@ -12,6 +13,7 @@ mod state;
 pub(crate) use error::Lost;
 pub use error::{BoxError, ChildError, GroupError};
 pub use handle::{AResult, AnyOutput, NotAResultElseUseTry, Spawner, TaskGroup};
+pub use limited::LimitedGroup;
 pub use local::{
     AnyChild, LocalGroup, LocalHandle, LocalScope, SendChild, scope, send_scope, try_scope, try_send_scope,
 };

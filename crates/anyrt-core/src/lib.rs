@@ -10,7 +10,7 @@
 //! | [`Run`], [`Handle`] | a run on a runtime, and the value that reaches it |
 //! | [`CancelScope`], [`shield()`], [`finally()`], [`move_on_after()`] | cancellation: one rule |
 //! | [`task_group()`], [`scope()`] | children, parallel or borrowing |
-//! | [`join()`], [`race()`], [`for_each_concurrent()`] | several futures in one task |
+//! | [`join()`], [`race()`], [`join_all()`], [`map_concurrent()`] | several futures in one task |
 //! | [`run_blocking()`], [`run_cpu()`], [`from_thread`], [`blocking_portal()`], [`CapacityLimiter`] | sync code beside async code |
 //! | [`Event`], [`Lock`], [`Semaphore`], [`channel`] | between tasks |
 //!
@@ -55,12 +55,14 @@ pub use blocking::{
     run_blocking, run_cpu, try_blocking_portal,
 };
 pub use checkpoint::{checkpoint, checkpoint_if_cancelled, yield_shielded};
-pub use combine::{Either, for_each_concurrent, join, race, try_join};
+pub use combine::{
+    AsCompleted, Either, as_completed, for_each_concurrent, join, join_all, map_concurrent, race, try_join,
+};
 pub use event::{Event, Wait};
 pub use group::{
-    AResult, AnyChild, AnyOutput, BoxError, ChildError, GroupError, LocalGroup, LocalHandle, LocalScope,
-    NotAResultElseUseTry, NotReady, Ok, Ready, SendChild, Spawner, TaskGroup, scope, send_scope, task_group,
-    try_scope, try_send_scope, try_task_group,
+    AResult, AnyChild, AnyOutput, BoxError, ChildError, GroupError, LimitedGroup, LocalGroup, LocalHandle,
+    LocalScope, NotAResultElseUseTry, NotReady, Ok, Ready, SendChild, Spawner, TaskGroup, scope, send_scope,
+    task_group, try_scope, try_send_scope, try_task_group,
 };
 pub use handle::{Finder, Handle, NoRuntime};
 pub use locals::{LocalKey, NotSet, TaskContext, WithLocal};
@@ -68,9 +70,9 @@ pub use lock::{Lock, LockGuard};
 pub use run::{Run, RunError, embed, try_embed};
 pub use runtime::{Blocking, NotOwned, Runtime, Timer};
 pub use scope::{
-    CancelScope, Cancelled, Cause, EffectiveDeadline, FailAfter, MoveOnAfter, Outcome, ScopeHandle, Shield,
-    TimedOut, current_deadline, fail_after, fail_at, finally, finally_with, is_cancelled, move_on_after,
-    move_on_at, shield,
+    CancelScope, Cancelled, Cause, EffectiveDeadline, FailAfter, FinallyOwned, MoveOnAfter, Outcome,
+    ScopeHandle, Shield, ShieldOwned, TimedOut, current_deadline, fail_after, fail_at, finally,
+    finally_owned, finally_with, is_cancelled, move_on_after, move_on_at, shield, shield_owned,
 };
 pub use semaphore::{Permit, Semaphore};
 pub use task::{

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 mod cause;
 mod finally;
+mod owned;
 pub(crate) mod scoped;
 mod shield;
 mod timeout;
@@ -16,6 +17,7 @@ pub(crate) mod tree;
 
 pub use cause::{Cancelled, Cause};
 pub use finally::{Outcome, finally, finally_with};
+pub use owned::{FinallyOwned, ShieldOwned, finally_owned, shield_owned};
 pub use shield::{Shield, shield};
 pub use timeout::{FailAfter, MoveOnAfter, TimedOut, fail_after, fail_at, move_on_after, move_on_at};
 

@@ -27,6 +27,11 @@ impl<T> Mutex<T> {
         Mutex(source::Mutex::new(value))
     }
 
+    /// Without the lock: there is nobody else.
+    pub(crate) fn get_mut(&mut self) -> &mut T {
+        self.0.get_mut().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+
     pub(crate) fn lock(&self) -> MutexGuard<'_, T> {
         self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }

@@ -25,7 +25,6 @@ use crate::context::{self, Setting, TaskRef, Tasked};
 use crate::group::{BoxError, GroupState};
 use crate::handle::Handle;
 use crate::locals::Locals;
-use crate::scope::tree::{self, NodeRef};
 use crate::sync::Arc;
 
 /// A task on its way to a runtime: a future that never panics and whose output nobody needs.
@@ -62,19 +61,18 @@ where
 {
     let info = TaskInfo::new(handle.clone(), options.name, default_name::<F>(), group.host());
     let locals = options.locals.unwrap_or_else(context::locals);
-    launch(info, group, future, settle, locals, |task, group| {
-        tree::link_new(&(task as NodeRef), &(group as NodeRef));
-    })
+    launch(info, group, future, settle, locals, |_, _| ())
 }
 
-/// As [`spawn`], with a say in where the task's node is linked: `place` does it, before it can run.
+/// As [`spawn`], with a say in where the task's node is linked: `place` does it, before it can run. A
+/// node that it leaves alone is linked below the group's when that is needed.
 pub(crate) fn launch<F, T>(
     info: TaskInfo,
     group: Arc<GroupState>,
     future: F,
     settle: fn(F::Output) -> Result<T, BoxError>,
     locals: Locals,
-    place: impl FnOnce(TaskRef, Arc<GroupState>),
+    place: impl FnOnce(&TaskRef, &Arc<GroupState>),
 ) -> TaskHandle<T>
 where
     F: Future + Send + 'static,
@@ -86,9 +84,10 @@ where
         task.refuse();
         return TaskHandle::new(task);
     }
-    let task = TaskCell::new(info, group.clone(), Some(future), settle);
-    place(task.clone(), group);
-    let setting = Setting { task: Some(task.clone()), locals, handle: None, in_job: false, polling: true };
+    let task = TaskCell::new(info, group, Some(future), settle);
+    let current: TaskRef = task.clone();
+    place(&current, task.group());
+    let setting = Setting { task: Some(current), locals, handle: None, in_job: false, polling: true };
     Tasked::info(&*task).handle().runtime().spawn(Task { task: task.clone(), setting, ended: false });
     TaskHandle::new(task)
 }

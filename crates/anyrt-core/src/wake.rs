@@ -4,6 +4,12 @@ use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::task::Waker;
 
+/// Does something that ends in waking, for somebody whom a waker's panic does not concern: what has ended
+/// is told to all. The hook has told of the panic.
+pub(crate) fn attempt(run: impl FnOnce()) {
+    let _ = catch_unwind(AssertUnwindSafe(run));
+}
+
 /// Wakers collected under locks, to be woken when the locks are gone.
 ///
 /// A waker is user code: it may panic, and the others must be woken all the same.

@@ -44,11 +44,11 @@ pub enum Error {
         instead: &'static str,
     },
     /// The address could not be listened on.
-    #[error("cannot listen on {address}: {source}")]
+    #[error("cannot listen: {source}")]
     Listen {
         /// The address as it was given.
         address: String,
-        /// What the system said.
+        /// What the system said, with the address that was tried.
         source: io::Error,
     },
     /// The end of the program cannot be waited for.

@@ -9,8 +9,8 @@ use std::future::Future;
 use std::time::{Duration, Instant};
 
 use anyrt_core::{
-    BlockingPortal, BoxError, FailAfter, GroupError, Handle, Interval, MoveOnAfter, Run, RunBlocking,
-    RunError, Sleep, TaskGroup, TaskHandle,
+    BlockingPortal, BoxError, FailAfter, FinallyOwned, GroupError, Handle, Interval, MoveOnAfter, Run,
+    RunBlocking, RunError, ShieldOwned, Sleep, TaskGroup, TaskHandle,
 };
 
 /// Lets [`Handle::current`] find the runtimes that this build knows and anyrt has not started: with
@@ -327,6 +327,62 @@ where
 {
     init();
     anyrt_core::try_task_group(body)
+}
+
+/// Runs `future` to its end, whatever is cancelled around it, and whoever drops this.
+///
+/// As [`shield`](crate::shield()), with one allocation more, and with a future that owns what it uses:
+/// so it can be moved.
+///
+/// # Panics
+///
+/// With the panic of `future`. One that comes after this was dropped is resumed at the end of the run.
+///
+/// # Cancel safety
+///
+/// Dropped by foreign code after it was first polled, the future is moved to the root of the run, which
+/// waits for it; its value is dropped. Never polled, it is dropped with this.
+#[track_caller]
+pub fn shield_owned<F>(future: F) -> ShieldOwned<F>
+where
+    F: Future + Send + 'static,
+    F::Output: Send + 'static,
+{
+    init();
+    anyrt_core::shield_owned(future)
+}
+
+/// Runs `work`, then `cleanup`: also when the work was cancelled, panicked, or dropped by anybody.
+///
+/// As [`finally`](crate::finally()), with futures that own what they use, so that they can be moved.
+///
+/// ```
+/// anyrt::run(async {
+///     let two = anyrt::finally_owned(async { 1 + 1 }, async || println!("goodbye")).await;
+///     assert_eq!(two, 2);
+/// });
+/// ```
+///
+/// # Panics
+///
+/// With the panic of the work, after the clean-up; with that of the clean-up at once. One that comes
+/// after this was dropped is resumed at the end of the run.
+///
+/// # Cancel safety
+///
+/// Dropped by foreign code after it was first polled, work and clean-up are moved to the root of the
+/// run, which waits for them: there the work is cancelled, and the clean-up runs. Never polled, both
+/// are dropped with this.
+#[track_caller]
+pub fn finally_owned<F, C, D>(work: F, cleanup: C) -> FinallyOwned<F::Output>
+where
+    F: Future + Send + 'static,
+    F::Output: Send + 'static,
+    C: FnOnce() -> D + Send + 'static,
+    D: Future<Output = ()> + Send + 'static,
+{
+    init();
+    anyrt_core::finally_owned(work, cleanup)
 }
 
 /// Runs `main` as the root of a run inside a program whose runtime somebody else drives, and then

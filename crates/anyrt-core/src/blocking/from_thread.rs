@@ -134,7 +134,7 @@ where
         }
     };
     pool.come_back();
-    tree::end(&group.as_node());
+    tree::end(group.as_node().node());
     job.take_back();
     if let Some(payload) = toll.panics.into_iter().next() {
         resume_unwind(payload);

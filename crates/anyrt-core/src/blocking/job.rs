@@ -162,7 +162,7 @@ where
         drop(work);
         self.return_token();
         tree::hold_parent(self.place(), || false);
-        tree::end(&self.place());
+        tree::end(&self.node);
     }
 
     fn return_token(&self) {
@@ -184,7 +184,7 @@ where
                 None => thread::park(),
             }
         };
-        tree::end(&group.as_node());
+        tree::end(group.as_node().node());
         if let Some(payload) = toll.panics.into_iter().next()
             && ended.is_ok()
         {

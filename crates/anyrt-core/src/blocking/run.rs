@@ -269,7 +269,7 @@ where
                 State::Running { cell, place } => {
                     settle(place);
                     let Poll::Ready(result) = cell.poll(cx) else { return Poll::Pending };
-                    tree::end(place);
+                    tree::end(place.node());
                     this.state = State::Ended;
                     return Poll::Ready(Ok(result.unwrap_or_else(|payload| resume_unwind(payload))));
                 }

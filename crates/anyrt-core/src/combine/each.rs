@@ -1,16 +1,11 @@
-//! `for_each_concurrent`.
+//! One future for each of many: `for_each_concurrent`, `map_concurrent`, `join_all`.
 
 use std::future::{Future, poll_fn};
 use std::num::NonZeroUsize;
-use std::pin::{Pin, pin};
-use std::task::{Context, Poll, ready};
+use std::task::Poll;
 
-use futures_util::stream::{FuturesUnordered, Stream};
-use pin_project_lite::pin_project;
-
-use super::branch::Branch;
+use super::unordered::Unordered;
 use crate::context::{self, Gate};
-use crate::scope::poll_cut_short;
 
 /// Calls `each` for every item, at most `limit` at once, in this task; `None` is no limit.
 ///
@@ -27,48 +22,161 @@ where
     I: IntoIterator,
     F: AsyncFn(I::Item),
 {
-    let limit = limit.into().map_or(usize::MAX, NonZeroUsize::get);
-    let mut items = items.into_iter();
-    let mut cut = false;
+    run("for_each_concurrent", items, limit.into(), each, |_, ()| ()).await;
+}
+
+/// Calls `each` for every item, at most `limit` at once, in this task; the values in the order of the
+/// items. `None` is no limit.
+///
+/// ```
+/// # async fn demo() {
+/// use std::num::NonZeroUsize;
+///
+/// let two = NonZeroUsize::new(2);
+/// let squares = anyrt_core::map_concurrent([1, 2, 3], two, async |n| n * n).await;
+/// assert_eq!(squares, [1, 4, 9]);
+/// # }
+/// ```
+///
+/// # Panics, cancel safety
+///
+/// As [`for_each_concurrent`].
+pub async fn map_concurrent<I, F, T>(items: I, limit: impl Into<Option<NonZeroUsize>>, each: F) -> Vec<T>
+where
+    I: IntoIterator,
+    F: AsyncFn(I::Item) -> T,
+{
+    let mut values = Vec::new();
+    run("map_concurrent", items, limit.into(), each, |index, value| {
+        if values.len() <= index {
+            values.resize_with(index + 1, || None);
+        }
+        values[index] = Some(value);
+    })
+    .await;
+    values.into_iter().flatten().collect()
+}
+
+/// Runs all `futures` at once, in this task, and waits for all; their values in their order.
+///
+/// ```
+/// # async fn demo() {
+/// let values = anyrt_core::join_all([1, 2, 3].map(|n| async move { n * n })).await;
+/// assert_eq!(values, [1, 4, 9]);
+/// # }
+/// ```
+///
+/// # Panics
+///
+/// With the first panic of a future; the others are dropped then.
+///
+/// # Cancel safety
+///
+/// Cancelled, each future is dropped by itself, when nothing in it holds. Dropped by foreign code,
+/// all are dropped with it.
+pub async fn join_all<I>(futures: I) -> Vec<<I::Item as Future>::Output>
+where
+    I: IntoIterator,
+    I::Item: Future,
+{
+    let mut running = Unordered::new();
+    for (index, future) in futures.into_iter().enumerate() {
+        running.push(index, future);
+    }
+    let mut values: Vec<_> = std::iter::repeat_with(|| None).take(running.len()).collect();
+    while let Some((index, value)) = poll_fn(|cx| running.poll_next("join_all", cx)).await {
+        values[index] = Some(value);
+    }
+    values.into_iter().flatten().collect()
+}
+
+/// The values of `futures`, run at once in the task that asks, in the order in which they come.
+///
+/// ```
+/// # async fn demo() {
+/// let mut values = anyrt_core::as_completed([1, 2, 3].map(|n| async move { n }));
+/// let mut sum = 0;
+/// while let Some(value) = values.next().await {
+///     sum += value;
+/// }
+/// assert_eq!(sum, 6);
+/// # }
+/// ```
+pub fn as_completed<I>(futures: I) -> AsCompleted<I::Item>
+where
+    I: IntoIterator,
+    I::Item: Future,
+{
+    let running = Unordered::new();
+    for (index, future) in futures.into_iter().enumerate() {
+        running.push(index, future);
+    }
+    AsCompleted(running)
+}
+
+/// What [`as_completed`] returns.
+#[must_use = "the futures do nothing unless `next` is awaited"]
+pub struct AsCompleted<F: Future>(Unordered<F>);
+
+impl<F: Future> AsCompleted<F> {
+    /// The next value; none when all have come. The futures run while it is awaited, and only then.
+    ///
+    /// # Panics
+    ///
+    /// With the panic of a future.
+    ///
+    /// # Cancel safety
+    ///
+    /// No value is lost when it is dropped, and the futures stay: the next call goes on. Cancelled, each
+    /// future is dropped by itself, when nothing in it holds.
+    pub async fn next(&mut self) -> Option<F::Output> {
+        poll_fn(|cx| self.0.poll_next("as_completed", cx)).await.map(|(_, value)| value)
+    }
+
+    /// How many have not come yet.
+    pub fn remaining(&self) -> usize {
+        self.0.len()
+    }
+}
+
+impl<F: Future> std::fmt::Debug for AsCompleted<F> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("AsCompleted").field("remaining", &self.remaining()).finish_non_exhaustive()
+    }
+}
+
+/// Runs `each` for every item, and hands the values to `take` as they come.
+async fn run<I, F, T>(
+    what: &str,
+    items: I,
+    limit: Option<NonZeroUsize>,
+    each: F,
+    mut take: impl FnMut(usize, T),
+) where
+    I: IntoIterator,
+    F: AsyncFn(I::Item) -> T,
+{
+    let limit = limit.map_or(usize::MAX, NonZeroUsize::get);
+    let mut items = items.into_iter().enumerate();
     let mut exhausted = false;
-    let mut running = pin!(FuturesUnordered::new());
+    let mut running = Unordered::new();
     poll_fn(|cx| {
         loop {
             while !exhausted && running.len() < limit && context::gate(true, cx.waker()) == Gate::Open {
                 match items.next() {
-                    Some(item) => running.push(Call { branch: Branch::new(each(item)) }),
+                    Some((index, item)) => running.push(index, each(item)),
                     None => exhausted = true,
                 }
             }
-            if running.is_empty() && !exhausted {
+            if running.len() == 0 && !exhausted {
                 return Poll::Pending;
             }
-            match ready!(running.as_mut().poll_next(cx)) {
-                Some(completed) => cut |= !completed,
-                None if cut => return poll_cut_short("for_each_concurrent", cx),
-                None => return Poll::Ready(()),
+            match running.poll_next(what, cx) {
+                Poll::Ready(Some((index, value))) => take(index, value),
+                Poll::Ready(None) => return Poll::Ready(()),
+                Poll::Pending => return Poll::Pending,
             }
         }
     })
     .await;
-}
-
-pin_project! {
-    struct Call<F: Future> {
-        #[pin]
-        branch: Branch<F>,
-    }
-}
-
-impl<F: Future<Output = ()>> Future for Call<F> {
-    /// Whether it ended by itself.
-    type Output = bool;
-
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<bool> {
-        let mut branch = self.project().branch;
-        if !branch.as_mut().poll_end(cx) {
-            return Poll::Pending;
-        }
-        Poll::Ready(branch.take_value().is_some())
-    }
 }

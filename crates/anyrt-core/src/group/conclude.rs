@@ -67,7 +67,7 @@ impl<T> Host<T> {
             let cut = cut.clone();
             self.done = true;
             let result = self.output.take().ok_or_else(|| GroupError::from_cancelled(cut));
-            tree::end(&node);
+            tree::end(node.node());
             return Poll::Ready(result);
         }
         let Some(Toll { mut errors, panics }) = group.close_or_wait(cx.waker()) else {
@@ -75,7 +75,7 @@ impl<T> Host<T> {
         };
         if let Some(first) = panics.into_iter().next() {
             self.done = true;
-            tree::end(&node);
+            tree::end(node.node());
             resume_unwind(first);
         }
         if node.node().is_cancelled() {
@@ -83,7 +83,7 @@ impl<T> Host<T> {
         }
         if let Some(error) = GroupError::from_errors(errors) {
             self.done = true;
-            tree::end(&node);
+            tree::end(node.node());
             return Poll::Ready(Err(error));
         }
         let cause = || {
@@ -96,7 +96,7 @@ impl<T> Host<T> {
         }
         self.done = true;
         let result = self.output.take().ok_or_else(|| GroupError::from_cancelled(cause()));
-        tree::end(&node);
+        tree::end(node.node());
         Poll::Ready(result)
     }
 }

@@ -358,8 +358,8 @@ impl Spawner<'_> {
         let locals = self.options.locals.unwrap_or_else(context::locals);
         let (service, enlist) = Service::new(state, future);
         task::launch(info, state.clone(), service, settle, locals, |task, group| {
-            let node: NodeRef = task;
-            tree::link_new(&node, &(group as NodeRef));
+            let node: NodeRef = task.clone();
+            tree::link_new(&node, &group.as_node());
             enlist(node);
         })
     }

@@ -146,7 +146,7 @@ where
         locals,
         move |task, _| {
             tree::link_new(&(task.clone() as NodeRef), &starting.node);
-            starting.state.lock().child = Some(task);
+            starting.state.lock().child = Some(task.clone());
         },
     ));
     starter.await
@@ -296,7 +296,7 @@ impl<V, T> Starter<V, T> {
     /// Releases the hold.
     fn end(&mut self) {
         self.done = true;
-        tree::end(&self.starting.node);
+        tree::end(self.starting.node.node());
     }
 }
 
@@ -337,7 +337,7 @@ impl<V, T> Drop for Starter<V, T> {
                 starting.group.release();
             }
         }
-        tree::end(&starting.node);
+        tree::end(starting.node.node());
     }
 }
 

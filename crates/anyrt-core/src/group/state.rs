@@ -11,7 +11,7 @@ use crate::scope::tree::{self, HasNode, Node, NodeRef};
 use crate::scope::{Cancelled, Cause};
 use crate::sync::{Arc, Mutex};
 use crate::task::{TaskId, panic_message};
-use crate::wake::WakeList;
+use crate::wake::{WakeList, attempt};
 
 type Payload = Box<dyn Any + Send>;
 
@@ -109,7 +109,7 @@ impl GroupState {
         true
     }
 
-    /// A child, already reported, is gone.
+    /// A child, already reported, is gone. Never panics: it is not its fault when a waker does.
     pub(crate) fn release(self: &Arc<Self>) {
         let mut wakes = WakeList::default();
         let (last, guardian, idle) = {
@@ -126,13 +126,13 @@ impl GroupState {
             (last, guardian, idle)
         };
         if last {
-            self.recount();
+            attempt(|| self.recount());
         }
         if let Some(guardian) = guardian {
             self.hand_over(&guardian);
         }
         cancel_services(idle);
-        wakes.wake();
+        attempt(|| wakes.wake());
     }
 
     /// A place for one more service, which is no child yet.
@@ -240,7 +240,7 @@ impl GroupState {
     pub(crate) fn orphan(self: &Arc<Self>, root: &Arc<GroupState>) {
         self.cancel_for(Cause::Dropped);
         if self.close_in_silence() {
-            tree::end(&self.as_node());
+            tree::end(self.as_node().node());
             return;
         }
         let guardian = self.nearest_open().or_else(|| root.admit().then(|| root.clone()));
@@ -259,11 +259,16 @@ impl GroupState {
             if let Some(guardian) = guardian {
                 self.hand_over(&guardian);
             }
-            tree::end(&node);
+            tree::end(node.node());
             return;
         }
         tree::unlink(&node);
         if let Some(guardian) = guardian {
+            if guardian.policy != Policy::InPlace {
+                // It is one of the guardian's children now: these hold what is around the guardian,
+                // not the guardian's own body.
+                tree::hold_no_parent(&node);
+            }
             tree::link(&node, &guardian.as_node());
         }
     }
@@ -293,12 +298,12 @@ impl GroupState {
     fn hand_over(self: &Arc<Self>, guardian: &Arc<GroupState>) {
         let toll = self.core.lock().toll();
         for error in toll.errors {
-            guardian.fail(error);
+            attempt(|| guardian.fail(error));
         }
         for payload in toll.panics {
-            guardian.panicked_unheard(payload);
+            attempt(|| guardian.panicked_unheard(payload));
         }
-        tree::end(&self.as_node());
+        attempt(|| tree::end(self.as_node().node()));
         guardian.release();
     }
 
@@ -311,7 +316,9 @@ impl GroupState {
 fn cancel_services(services: Vec<NodeRef>) {
     let location = Location::caller();
     for service in services {
-        tree::cancel(&service, || Cancelled::new(Cause::NoLongerNeeded, None, location));
+        attempt(|| {
+            tree::cancel(&service, || Cancelled::new(Cause::NoLongerNeeded, None, location));
+        });
     }
 }
 

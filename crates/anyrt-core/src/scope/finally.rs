@@ -8,7 +8,7 @@ use std::task::{Context, Poll};
 
 use super::poll_cut_short;
 use super::scoped::{Ending, Outer, Scoped};
-use super::tree;
+use super::tree::{self, NodeRef};
 use crate::context::Lazy;
 
 /// Runs `work`, then `cleanup`: also when the work was cancelled or panicked.
@@ -60,7 +60,7 @@ where
     }
 }
 
-type Ended<T> = Result<Ending<T>, Box<dyn Any + Send>>;
+pub(super) type Ended<T> = Result<Ending<T>, Box<dyn Any + Send>>;
 
 async fn finish<T>(ended: Ended<T>) -> T {
     match ended {
@@ -80,6 +80,11 @@ pub enum Outcome<'a, T> {
     Cancelled(&'a super::Cancelled),
     /// It panicked; the panic goes on after the clean-up.
     Panicked,
+}
+
+/// The work, in a place that somebody else knows.
+pub(super) fn work_at<F: Future>(node: NodeRef, work: F) -> impl Future<Output = Ended<F::Output>> {
+    Work { scoped: Scoped::at(node, work) }
 }
 
 pin_project_lite::pin_project! {

@@ -195,7 +195,7 @@ impl Seat {
             if verdict == Verdict::Stay {
                 self.watch_hold(waker);
             } else if node.node().is_inherited() {
-                tree::mark_unwinding(node);
+                tree::mark_unwinding(node.node());
             }
         }
         verdict
@@ -266,7 +266,7 @@ impl Seat {
         self.timer = None;
         self.ended = true;
         if let Place::Linked(node) = &self.place {
-            tree::end(node);
+            tree::end(node.node());
         }
     }
 

@@ -9,7 +9,8 @@ use std::task::{Context, Poll};
 use pin_project_lite::pin_project;
 
 use super::scoped::{Ending, Outer, Scoped};
-use crate::context::Lazy;
+use super::tree;
+use crate::context::{Lazy, Place};
 
 /// Runs `future` to its end, whatever is cancelled around it.
 ///
@@ -39,6 +40,16 @@ pin_project! {
             if this.scoped.is_linked_and_running() && !std::thread::panicking() {
                 tracing::warn!("a shield was dropped by its owner before what it shields had ended");
             }
+        }
+    }
+}
+
+impl<F: Future> Shield<F> {
+    /// Leaves the scope that it was polled in, with its hold; the next poll finds it a new one.
+    pub(super) fn leave(self: Pin<&mut Self>) {
+        if let Place::Linked(node) = &self.project().scoped.seat().place {
+            tree::unlink(node);
+            tree::orphaned(node);
         }
     }
 }

@@ -19,6 +19,7 @@ use crate::group::{BoxError, ChildError, GroupState, Lost};
 use crate::scope::Cancelled;
 use crate::scope::tree::{self, HasNode, Node, NodeRef, Verdict};
 use crate::sync::{Arc, Mutex};
+use crate::wake::attempt;
 
 type Payload = Box<dyn Any + Send>;
 
@@ -61,6 +62,11 @@ impl<F: Future, T> TaskCell<F, T> {
         Arc::new(TaskCell { info, node: Node::task_root(), group, future, settle, slot })
     }
 
+    /// The group that it belongs to.
+    pub(super) fn group(&self) -> &Arc<GroupState> {
+        &self.group
+    }
+
     /// Tells the handle that the group took no more children.
     pub(super) fn refuse(&self) {
         drop(self.slot.fill(Err(TaskEnded::new(self.info.label(), Why::NotStarted))));
@@ -90,16 +96,13 @@ impl<F: Future, T> TaskCell<F, T> {
             Ok(Some(Err(error))) => End::Failed(error),
             Err(payload) => End::Panicked(payload),
             Ok(None) => match catch_unwind(AssertUnwindSafe(|| {
+                context::link_task();
                 self.node.attend(cx.waker());
                 self.node.verdict(cx.waker(), true, false)
             })) {
                 Ok(Verdict::Resolve) => match self.node.cause() {
                     Some(cause) => {
-                        if self.node.is_inherited()
-                            && let Some(top) = context::top()
-                        {
-                            tree::mark_unwinding(&top);
-                        }
+                        tree::mark_unwinding(&self.node);
                         End::Cancelled(cause)
                     }
                     None => End::Lost,
@@ -138,13 +141,14 @@ where
             End::Failed(error) => {
                 let text = catch_unwind(AssertUnwindSafe(|| error.to_string()));
                 let text = text.unwrap_or_else(|_| "an error whose text panicked".to_owned());
-                self.group.fail(ChildError::of_task(self.info.label(), error));
+                attempt(|| self.group.fail(ChildError::of_task(self.info.label(), error)));
                 Err(Why::Failed(text.into()))
             }
             End::Cancelled(cancelled) => Err(Why::Cancelled(cancelled)),
             End::Panicked(payload) => {
                 let message = panic_message(&*payload);
-                let kept = self.group.panicked(payload);
+                let mut kept = None;
+                attempt(|| kept = self.group.panicked(payload));
                 Err(Why::Panicked(message, Mutex::new(kept)))
             }
             End::Lost => {
@@ -161,11 +165,9 @@ where
             Err(unwanted) => self.unwanted(unwanted),
         }));
         if let Err(payload) = told {
-            self.group.panicked_unheard(payload);
+            attempt(|| self.group.panicked_unheard(payload));
         }
-        if let Some(task) = context::current_task() {
-            tree::end(&(task as NodeRef));
-        }
+        attempt(|| tree::end(&self.node));
     }
 
     /// A result that nobody will ask for. What no group has must not be lost: at the root a panic,
@@ -187,7 +189,8 @@ where
 
     fn fail_lost(&self) {
         let label = self.info.label();
-        self.group.fail(ChildError::of_task(label.clone(), Lost::new(label.to_string()).into()));
+        let lost = Lost::new(label.to_string());
+        attempt(|| self.group.fail(ChildError::of_task(label, lost.into())));
     }
 }
 
@@ -200,6 +203,10 @@ impl<F: Future + Send, T: Send> HasNode for TaskCell<F, T> {
 impl<F: Future + Send, T: Send> Tasked for TaskCell<F, T> {
     fn info(&self) -> &TaskInfo {
         &self.info
+    }
+
+    fn home(&self) -> Option<&Arc<GroupState>> {
+        Some(&self.group)
     }
 }
 

@@ -81,15 +81,14 @@ impl<T> Slot<T> {
     /// Takes the result, or remembers whom to wake when it comes.
     pub(crate) fn poll(&self, cx: &mut Context<'_>) -> Poll<Result<T, TaskEnded>> {
         let new = cx.waker().clone();
-        if let Some(result) = self.take() {
-            return Poll::Ready(result);
+        let mut state = self.0.lock();
+        if let State::Running(waker) = &mut *state {
+            let old = waker.replace(new);
+            drop(state);
+            drop(old);
+            return Poll::Pending;
         }
-        let old = match &mut *self.0.lock() {
-            State::Running(waker) => waker.replace(new),
-            _ => Some(new),
-        };
-        drop(old);
-        // It may have come in between.
+        drop(state);
         self.take().map_or(Poll::Pending, Poll::Ready)
     }
 

@@ -166,19 +166,25 @@ fn change(target: &NodeRef, apply: impl FnOnce(&Node, &mut State) -> Option<Wake
 
 /// Notes, from a node that an inherited cancellation cut short up to the scope it came from, that
 /// it can no longer be shielded off.
-pub(crate) fn mark_unwinding(from: &NodeRef) {
-    let mut next = Some(from.clone());
+pub(crate) fn mark_unwinding(from: &Node) {
+    let mut next = mark_one(from);
     while let Some(node) = next {
-        let state = node.node().state.lock();
-        let bits = node.node().bits();
-        if !inherited(bits) || bits & UNWINDING != 0 {
-            return;
-        }
-        node.node().bits.fetch_or(UNWINDING, Ordering::AcqRel);
-        let above = state.parent.clone();
-        drop(state);
-        next = above;
+        next = mark_one(node.node());
     }
+}
+
+/// Marks one node; its parent, if that is to be marked too. Of many siblings the first marks those above.
+fn mark_one(node: &Node) -> Option<NodeRef> {
+    let to_be_marked = |bits| inherited(bits) && bits & UNWINDING == 0;
+    if !to_be_marked(node.bits()) {
+        return None;
+    }
+    let state = node.state.lock();
+    if !to_be_marked(node.bits()) {
+        return None;
+    }
+    node.bits.fetch_or(UNWINDING, Ordering::AcqRel);
+    state.parent.clone()
 }
 
 impl Node {
@@ -208,18 +214,19 @@ impl Node {
     ) -> bool {
         let before = self.bits();
         let after = if parent_cancelled { before | INHERITED } else { before & !INHERITED };
-        if parent_cancelled {
-            self.bits.fetch_or(INHERITED, Ordering::AcqRel);
-        } else {
-            self.bits.fetch_and(!INHERITED, Ordering::AcqRel);
+        if before != after {
+            self.bits.fetch_xor(INHERITED, Ordering::AcqRel);
         }
         let in_sight =
             if shielded(after) { state.own_deadline } else { state.own_deadline.min(parent_deadline) };
-        let moved = self.deadline.swap(in_sight, Ordering::AcqRel) != in_sight;
+        let moved = self.deadline() != in_sight;
+        if moved {
+            self.deadline.store(in_sight, Ordering::Release);
+        }
         let turned = effective(before) != effective(after);
         if turned {
             state.turned(effective(after), wakes);
         }
-        turned || moved
+        (turned || moved) && !state.children.is_empty()
     }
 }

@@ -35,6 +35,13 @@ impl Children {
         }
     }
 
+    pub(super) fn is_empty(&self) -> bool {
+        match self {
+            Children::One(place) => place.is_none(),
+            Children::Many(table) => table.is_empty(),
+        }
+    }
+
     pub(super) fn for_each(&self, mut visit: impl FnMut(&NodeRef)) {
         match self {
             Children::One(place) => place.iter().for_each(visit),

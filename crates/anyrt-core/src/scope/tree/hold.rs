@@ -1,6 +1,6 @@
 //! Holds: counted inside a node, told to those above.
 
-use super::node::{NodeRef, RELEASED, State};
+use super::node::{Node, NodeRef, RELEASED, State, TASK_ROOT};
 use crate::context;
 use crate::sync::atomic::Ordering;
 use crate::wake::WakeList;
@@ -20,25 +20,39 @@ pub(crate) fn hold_parent(node: NodeRef, holds: impl FnOnce() -> bool) {
     update_holds(node, |state| state.holds_parent = holds());
 }
 
-pub(super) fn update_holds(node: NodeRef, first: impl FnOnce(&mut State)) {
+/// From now on a node without a parent tells its holds to none, as the root of a task.
+pub(crate) fn hold_no_parent(node: &NodeRef) {
+    let _state = node.node().state.lock();
+    node.node().bits.fetch_or(TASK_ROOT, Ordering::AcqRel);
+}
+
+pub(super) fn update_holds(node: NodeRef, change: impl FnOnce(&mut State)) {
     let mut wakes = WakeList::default();
-    let mut above = update_one(&node, first, &mut wakes);
-    while let Some((parent, delta)) = above {
-        above = update_one(&parent, |state| state.holds += delta, &mut wakes);
-    }
+    let above = update_locked(node.node(), &mut node.node().state.lock(), change, &mut wakes);
+    tell(above, &mut wakes);
     wakes.wake();
 }
 
-/// Changes the holds of one node; its parent with the change that this means for it.
-fn update_one(
-    target: &NodeRef,
-    apply: impl FnOnce(&mut State),
+/// A change of the holds of a node's parent that follows from one of its own.
+pub(super) type Above = Option<(NodeRef, i32)>;
+
+/// Tells those above, as far as it changes something there.
+pub(super) fn tell(mut above: Above, wakes: &mut WakeList) {
+    while let Some((parent, delta)) = above {
+        let node = parent.node();
+        above = update_locked(node, &mut node.state.lock(), |state| state.holds += delta, wakes);
+    }
+}
+
+/// Changes the holds of one node, under its lock; what this means for its parent.
+pub(super) fn update_locked(
+    node: &Node,
+    state: &mut State,
+    change: impl FnOnce(&mut State),
     wakes: &mut WakeList,
-) -> Option<(NodeRef, i32)> {
-    let node = target.node();
-    let mut state = node.state.lock();
+) -> Above {
     let held = state.holds > 0;
-    apply(&mut state);
+    change(state);
     if held && state.holds <= 0 {
         // A poll that ends a hold itself has seen what that brought.
         if !context::is_around(node) {

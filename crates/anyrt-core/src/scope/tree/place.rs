@@ -4,8 +4,8 @@ use std::task::Waker;
 
 use super::cancel::pass_down;
 use super::children::Children;
-use super::hold::hold;
-use super::node::{ENDED, NEVER, NodeRef};
+use super::hold::{hold, tell, update_locked};
+use super::node::{ENDED, NEVER, Node, NodeRef};
 use crate::sync::atomic::Ordering;
 use crate::wake::WakeList;
 
@@ -53,24 +53,30 @@ fn is_inside(inner: &NodeRef, outer: &NodeRef) -> bool {
     false
 }
 
-/// Gives a new node its place: nobody waits in it yet, and nothing is below it.
+/// Gives a new node its place: nobody waits in it yet, and nothing is below it. So nobody is woken.
 pub(crate) fn link_new(child: &NodeRef, parent: &NodeRef) {
-    let told = {
+    let mut wakes = WakeList::default();
+    let above = {
         let mut above = parent.node().state.lock();
         let slot = above.children.insert(child.clone());
         let cancelled = parent.node().is_cancelled();
         let deadline = parent.node().deadline();
-        let mut state = child.node().state.lock();
-        state.parent = Some(parent.clone());
-        state.slot = slot;
-        state.told = state.tells(child.node().bits());
-        child.node().parent.store(parent.node().address(), Ordering::Relaxed);
-        child.node().inherit_first(&state, cancelled, deadline);
-        state.told
+        let told = {
+            let mut state = child.node().state.lock();
+            state.parent = Some(parent.clone());
+            state.slot = slot;
+            state.told = state.tells(child.node().bits());
+            child.node().parent.store(parent.node().address(), Ordering::Relaxed);
+            child.node().inherit_first(&state, cancelled, deadline);
+            state.told
+        };
+        if told {
+            update_locked(parent.node(), &mut above, |state| state.holds += 1, &mut wakes)
+        } else {
+            None
+        }
     };
-    if told {
-        hold(parent.clone(), 1);
-    }
+    tell(above, &mut wakes);
 }
 
 /// Takes a node out of its place; its holds there with it.
@@ -86,16 +92,24 @@ pub(crate) fn unlink(child: &NodeRef) {
 }
 
 fn remove(parent: NodeRef, slot: usize, told: bool) {
-    let removed = parent.node().state.lock().children.remove(slot);
+    let mut wakes = WakeList::default();
+    let (removed, above) = {
+        let mut state = parent.node().state.lock();
+        let removed = state.children.remove(slot);
+        let above = if told {
+            update_locked(parent.node(), &mut state, |state| state.holds -= 1, &mut wakes)
+        } else {
+            None
+        };
+        (removed, above)
+    };
     drop(removed);
-    if told {
-        hold(parent, -1);
-    }
+    tell(above, &mut wakes);
+    wakes.wake();
 }
 
 /// A future's node is at its end: out of the tree, and nothing changes it any more.
-pub(crate) fn end(target: &NodeRef) {
-    let node = target.node();
+pub(crate) fn end(node: &Node) {
     let (parent, slot, told, own, left, rare) = {
         let mut state = node.state.lock();
         node.bits.fetch_or(ENDED, Ordering::AcqRel);
@@ -111,7 +125,7 @@ pub(crate) fn end(target: &NodeRef) {
     if let Some(parent) = parent {
         remove(parent, slot, told);
     }
-    left.for_each(|child| let_go(child, target));
+    left.for_each(|child| let_go(child, node));
     if let Some(waiting) = rare.filter(|waiting| !waiting.is_empty()) {
         wake_elsewhere(own.as_ref(), waiting);
     }
@@ -135,11 +149,11 @@ fn wake_elsewhere(own: Option<&Waker>, waiting: Vec<Waker>) {
 ///
 /// It inherits nothing until it is polled again. What waited in it only because of a cancellation
 /// here is woken: there may be somebody else to poll it.
-fn let_go(child: &NodeRef, parent: &NodeRef) {
+fn let_go(child: &NodeRef, parent: &Node) {
     let mut wakes = WakeList::default();
     let (former, spread) = {
         let mut state = child.node().state.lock();
-        if !state.parent.as_ref().is_some_and(|now| std::ptr::eq(now.node(), parent.node())) {
+        if !state.parent.as_ref().is_some_and(|now| std::ptr::eq(now.node(), parent)) {
             return;
         }
         child.node().parent.store(0, Ordering::Relaxed);

@@ -1,0 +1,109 @@
+//! A group that runs so many children at once: to spawn one more is to wait.
+
+use std::future::Future;
+use std::num::NonZeroUsize;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use pin_project_lite::pin_project;
+
+use super::error::BoxError;
+use super::handle::{NotAResultElseUseTry, TaskGroup};
+use crate::context;
+use crate::semaphore::{Permit, Semaphore};
+use crate::task::{self, TaskHandle, TaskInfo, default_name};
+
+/// Spawns children into a group, at most so many at once; what [`TaskGroup::limit`] returns.
+///
+/// Clones share the limit. What is spawned into the group itself does not count.
+#[derive(Debug, Clone)]
+pub struct LimitedGroup {
+    group: TaskGroup,
+    places: Semaphore,
+}
+
+impl TaskGroup {
+    /// Spawns with back-pressure: where `most` children are alive, spawning waits for an end.
+    ///
+    /// ```
+    /// # async fn demo() {
+    /// use std::num::NonZeroUsize;
+    /// use anyrt_core::task_group;
+    ///
+    /// task_group(async |tg| {
+    ///     let tg = tg.limit(NonZeroUsize::new(2).unwrap());
+    ///     for _ in 0..100 {
+    ///         tg.spawn(async { "one of two" }).await;
+    ///     }
+    /// })
+    /// .await
+    /// .unwrap();
+    /// # }
+    /// ```
+    pub fn limit(&self, most: NonZeroUsize) -> LimitedGroup {
+        LimitedGroup { group: self.clone(), places: Semaphore::new(most.get()) }
+    }
+}
+
+impl LimitedGroup {
+    /// Waits for a place, first come first served, then spawns; otherwise as [`TaskGroup::spawn`].
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropped or cancelled while it waits, it spawns nothing.
+    pub async fn spawn<F, Which>(&self, future: F) -> TaskHandle<F::Output>
+    where
+        F: Future + Send + 'static,
+        F::Output: NotAResultElseUseTry<Which> + Send + 'static,
+    {
+        self.spawn_into(future, Ok).await
+    }
+
+    /// Waits for a place, first come first served, then spawns; otherwise as [`TaskGroup::try_spawn`].
+    ///
+    /// # Cancel safety
+    ///
+    /// As [`spawn`](LimitedGroup::spawn).
+    pub async fn try_spawn<F, T, E>(&self, future: F) -> TaskHandle<T>
+    where
+        F: Future<Output = Result<T, E>> + Send + 'static,
+        T: Send + 'static,
+        E: Into<BoxError>,
+    {
+        self.spawn_into(future, |output| output.map_err(Into::into)).await
+    }
+
+    /// The group.
+    pub fn group(&self) -> &TaskGroup {
+        &self.group
+    }
+
+    async fn spawn_into<F, T>(&self, future: F, settle: fn(F::Output) -> Result<T, BoxError>) -> TaskHandle<T>
+    where
+        F: Future + Send + 'static,
+        T: Send + 'static,
+    {
+        let place = self.places.acquire().await;
+        let TaskGroup { state, handle } = &self.group;
+        let info = TaskInfo::new(handle.clone(), None, default_name::<F>(), state.host());
+        let placed = Placed { inner: future, place };
+        task::launch(info, state.clone(), placed, settle, context::locals(), |_, _| ())
+    }
+}
+
+pin_project! {
+    /// A child and its place, which is free when the child's future is gone.
+    struct Placed<F> {
+        #[pin]
+        inner: F,
+        place: Permit,
+    }
+}
+
+impl<F: Future> Future for Placed<F> {
+    type Output = F::Output;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
+        self.project().inner.poll(cx)
+    }
+}

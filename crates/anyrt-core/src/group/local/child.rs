@@ -1,0 +1,182 @@
+//! A child of a borrowing scope, and the handle that observes it.
+
+use std::fmt;
+use std::future::{Future, poll_fn};
+use std::panic::{AssertUnwindSafe, Location, catch_unwind};
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use pin_project_lite::pin_project;
+
+use crate::context::{self, Gate};
+use crate::group::error::{BoxError, ChildError};
+use crate::group::state::GroupState;
+use crate::scope::scoped::{Ending, Outer, Scoped};
+use crate::scope::tree::{self, NodeRef};
+use crate::scope::{Cancelled, Cause};
+use crate::sync::{Arc, Mutex};
+use crate::task::{Label, NotFinished, Slot, TaskEnded, TaskStatus, Why, panic_message};
+
+/// Observes a child of a borrowing scope. Dropping it changes nothing.
+///
+/// # Cancel safety
+///
+/// As [`TaskHandle`](crate::TaskHandle).
+pub struct LocalHandle<T> {
+    pub(super) slot: Arc<Slot<T>>,
+    pub(super) node: NodeRef,
+    pub(super) name: &'static str,
+    pub(super) polled: bool,
+}
+
+impl<T> LocalHandle<T> {
+    /// Cancels this child alone. The first reason is kept.
+    #[track_caller]
+    pub fn cancel(&self, reason: &str) {
+        let location = Location::caller();
+        tree::cancel(&self.node, || Cancelled::new(Cause::Explicit, Some(reason.into()), location));
+    }
+
+    /// Whether the child has ended, in whichever way.
+    pub fn is_finished(&self) -> bool {
+        self.slot.is_ended()
+    }
+
+    /// How it is with the child.
+    pub fn status(&self) -> TaskStatus {
+        let cancelled = self.node.node().is_cancelled();
+        self.slot.status().unwrap_or(TaskStatus::alive(cancelled))
+    }
+
+    /// Takes the value, or why there is none, without waiting.
+    ///
+    /// # Errors
+    ///
+    /// [`NotFinished`] while the child is alive.
+    ///
+    /// # Panics
+    ///
+    /// When the value was taken before, here or by awaiting.
+    pub fn try_value(&mut self) -> Result<Result<T, TaskEnded>, NotFinished> {
+        self.slot.take().ok_or_else(|| NotFinished::new(Label::of_child(self.name)))
+    }
+
+    /// Waits for the end of the child, however it ends, and leaves the value where it is.
+    ///
+    /// # Cancel safety
+    ///
+    /// Nothing is lost.
+    pub fn wait(&mut self) -> impl Future<Output = TaskStatus> {
+        let mut polled = false;
+        poll_fn(move |cx| {
+            if std::mem::replace(&mut polled, true)
+                && let Some(status) = self.slot.status()
+            {
+                return Poll::Ready(status);
+            }
+            match context::gate(false, cx.waker()) {
+                Gate::Open => self.slot.poll_ended(cx),
+                Gate::Shut => Poll::Pending,
+            }
+        })
+    }
+}
+
+impl<T> Future for LocalHandle<T> {
+    type Output = Result<T, TaskEnded>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        if self.polled
+            && let Some(result) = self.slot.take()
+        {
+            return Poll::Ready(result);
+        }
+        self.polled = true;
+        match context::gate(false, cx.waker()) {
+            Gate::Open => self.slot.poll(cx),
+            Gate::Shut => Poll::Pending,
+        }
+    }
+}
+
+impl<T> Drop for LocalHandle<T> {
+    fn drop(&mut self) {
+        drop(self.slot.abandon());
+    }
+}
+
+impl<T> fmt::Debug for LocalHandle<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("LocalHandle")
+            .field("name", &self.name)
+            .field("finished", &self.is_finished())
+            .finish()
+    }
+}
+
+pin_project! {
+    /// A child: a drop point that reports its end to the group.
+    pub(super) struct LocalChild<F: Future, T> {
+        #[pin]
+        pub(super) scoped: Scoped<F>,
+        pub(super) name: &'static str,
+        pub(super) slot: Arc<Slot<T>>,
+        pub(super) settle: fn(F::Output) -> Result<T, BoxError>,
+        pub(super) group: Arc<GroupState>,
+        pub(super) ended: bool,
+    }
+
+    impl<F: Future, T> PinnedDrop for LocalChild<F, T> {
+        fn drop(this: Pin<&mut Self>) {
+            let this = this.project();
+            if !*this.ended {
+                this.group.release();
+            }
+        }
+    }
+}
+
+impl<F: Future, T> Future for LocalChild<F, T> {
+    type Output = ();
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let mut this = self.project();
+        let settle = *this.settle;
+        let polled = catch_unwind(AssertUnwindSafe(|| {
+            this.scoped.as_mut().poll_to_end(cx, Outer::EndsHere).map(|ending| match ending {
+                Ending::Value(output) => Ending::Value(settle(output)),
+                Ending::Cancelled(cancelled) => Ending::Cancelled(cancelled),
+            })
+        }));
+        let result = match polled {
+            Ok(Poll::Pending) => return Poll::Pending,
+            Ok(Poll::Ready(Ending::Value(Ok(value)))) => Ok(value),
+            Ok(Poll::Ready(Ending::Value(Err(error)))) => {
+                let text = error.to_string();
+                this.group.fail(ChildError::of_task(Label::of_child(this.name), error));
+                Err(Why::Failed(text.into()))
+            }
+            Ok(Poll::Ready(Ending::Cancelled(cancelled))) => Err(Why::Cancelled(cancelled)),
+            Err(payload) => {
+                // What is left of it may panic too; of that the hook tells.
+                let _ = catch_unwind(AssertUnwindSafe(|| this.scoped.as_mut().drop_inner()));
+                this.scoped.as_mut().seat().end();
+                let message = panic_message(&*payload);
+                this.group.panicked_unheard(payload);
+                Err(Why::Panicked(message, Mutex::new(None)))
+            }
+        };
+        let result = result.map_err(|why| TaskEnded::new(Label::of_child(this.name), why));
+        *this.ended = true;
+        let told = catch_unwind(AssertUnwindSafe(|| {
+            if let Ok(Some(waker)) = this.slot.fill(result) {
+                waker.wake();
+            }
+        }));
+        if let Err(payload) = told {
+            this.group.panicked_unheard(payload);
+        }
+        this.group.release();
+        Poll::Ready(())
+    }
+}

@@ -1,0 +1,174 @@
+//! Random trees of scopes, shields, clean-ups and groups, on the core and in a naive model of it:
+//! after each action both must have dropped, finished and cleaned up the same.
+//!
+//! The cases are the same in each run; `PROPTEST_CASES=100000` runs more of them, and
+//! `PROPTEST_RNG_SEED` others.
+
+#[path = "tree_model/by_turns.rs"]
+mod by_turns;
+#[path = "tree_model/naive.rs"]
+mod naive;
+#[path = "tree_model/plan.rs"]
+mod plan;
+#[path = "tree_model/real.rs"]
+mod real;
+
+use std::env;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Arc, Mutex};
+
+use anyrt_core::{Run, RunError};
+use proptest::test_runner::{Config, RngSeed, TestRunner};
+
+use crate::by_turns::{ByTurns, lock};
+use crate::naive::{End, Naive};
+use crate::plan::{Action, Kind, Part, Plan};
+use crate::real::{Real, ToldToPanic};
+
+const SEED: u64 = 20;
+
+#[test]
+fn random_trees_end_as_in_the_naive_model() {
+    let number = |name| env::var(name).ok().and_then(|text: String| text.parse().ok());
+    let cases = number("PROPTEST_CASES").map_or(4_000, |cases: u64| u32::try_from(cases).unwrap_or(u32::MAX));
+    let seed = number("PROPTEST_RNG_SEED").unwrap_or(SEED);
+    let config = Config {
+        cases,
+        rng_seed: RngSeed::Fixed(seed),
+        failure_persistence: None,
+        max_shrink_iters: 20_000,
+        ..Config::default()
+    };
+    let mut runner = TestRunner::new(config);
+    if let Err(failure) = runner.run(&(plan::plans(), plan::actions()), |(plan, actions)| {
+        check(&plan, &actions);
+        Ok(())
+    }) {
+        panic!("{failure}");
+    }
+}
+
+/// A group that was dropped holds the scopes around its guardian, not the guardian's own body.
+#[test]
+fn a_dropped_group_does_not_keep_the_body_of_the_group_that_waits_for_it() {
+    let leaf = || Box::new(Plan::Leaf);
+    let dropped =
+        Plan::Group { body: leaf(), children: vec![Plan::Finally { work: leaf(), cleanup: leaf() }] };
+    let body = Box::new(Plan::Sequence(vec![Plan::Abandon(Box::new(dropped)), Plan::Leaf]));
+    check(&Plan::Group { body, children: Vec::new() }, &[Action::Abandon(0), Action::Cancel(0)]);
+}
+
+#[test]
+fn a_taker_in_a_scope_that_is_held_does_not_spin() {
+    let body = Plan::Join(vec![
+        Plan::Shield(Box::new(Plan::Leaf)),
+        Plan::Sequence(vec![Plan::Leaf, Plan::Checkpoint, Plan::Leaf]),
+    ]);
+    check(&Plan::Scope { shield: false, body: Box::new(body) }, &[Action::Cancel(0), Action::Finish(1)]);
+}
+
+/// Runs a plan on both sides, and looks after each action.
+fn check(plan: &Plan, actions: &[Action]) {
+    let parts = plan::parts(plan);
+    let real = Real::new(&parts);
+    let sides = Arc::new(Sides {
+        parts: parts.clone(),
+        real: Arc::clone(&real),
+        model: Mutex::new(Model {
+            naive: Naive::new(&parts),
+            actions: actions.iter().rev().copied().collect(),
+        }),
+    });
+    let acting = Arc::clone(&sides);
+    let runtime = ByTurns::new(move || acting.act());
+    let main = real.main();
+    let ended = catch_unwind(AssertUnwindSafe(|| Run::new(runtime).try_run(main)));
+    let model = lock(&sides.model);
+    sides.compare(&model.naive);
+    let (errors, panics) = model.naive.group_totals();
+    let end = match ended {
+        Ok(Ok(Ok(()))) => (End::Done, 0),
+        Ok(Ok(Err(_))) => (End::Failed, 0),
+        Ok(Err(RunError::Unhandled(errors))) => (End::Failed, errors.iter().count()),
+        Ok(Err(error)) => panic!("{error}"),
+        Err(payload) if payload.is::<ToldToPanic>() => (End::Panicked, 0),
+        Err(payload) => std::panic::resume_unwind(payload),
+    };
+    let expected = match model.naive.end.expect("the comparison has seen to it") {
+        End::Panicked => (End::Panicked, 0),
+        _ if panics > 0 => (End::Panicked, 0),
+        _ if errors > 0 => (End::Failed, errors),
+        end => (end, 0),
+    };
+    assert_eq!(end, expected, "how the run ended");
+}
+
+struct Sides {
+    parts: Vec<Part>,
+    real: Arc<Real>,
+    model: Mutex<Model>,
+}
+
+struct Model {
+    naive: Naive,
+    actions: Vec<Action>,
+}
+
+impl Sides {
+    /// Compares, then does the next thing to both sides; false when there is nothing left to do.
+    fn act(&self) -> bool {
+        let mut model = lock(&self.model);
+        self.compare(&model.naive);
+        while let Some(action) = model.actions.pop() {
+            if self.apply(&mut model.naive, action) {
+                return true;
+            }
+        }
+        // In the end every leaf is told to finish, one after the other.
+        self.apply(&mut model.naive, Action::Finish(0))
+    }
+
+    fn compare(&self, naive: &Naive) {
+        let (real, naive) = (self.real.seen(), &naive.seen);
+        let differ = (0..real.len()).find(|&part| real[part] != naive[part]);
+        if let Some(part) = differ {
+            let kind = self.parts[part].kind;
+            panic!("part {part}, a {kind:?}: {:?}, and in the model {:?}", real[part], naive[part]);
+        }
+    }
+
+    /// Whether there was something to do it to.
+    fn apply(&self, naive: &mut Naive, action: Action) -> bool {
+        let (kinds, number): (&[Kind], _) = match action {
+            Action::Finish(number) | Action::Fail(number) | Action::Panic(number) => (&[Kind::Leaf], number),
+            Action::Cancel(number) => (&[Kind::Scope, Kind::Group], number),
+            Action::Toggle(number) => (&[Kind::Scope], number),
+            Action::Abandon(number) => (&[Kind::Abandon], number),
+        };
+        let targets = naive.targets(kinds);
+        if targets.is_empty() {
+            return false;
+        }
+        let target = targets[number % targets.len()];
+        let end = match action {
+            Action::Fail(_) => End::Failed,
+            Action::Panic(_) => End::Panicked,
+            _ => End::Done,
+        };
+        match action {
+            Action::Finish(_) | Action::Fail(_) | Action::Panic(_) | Action::Abandon(_) => {
+                naive.signal(target, end);
+                self.real.signal(target, end);
+            }
+            Action::Cancel(_) => {
+                naive.cancel(target);
+                self.real.cancel(target);
+            }
+            Action::Toggle(_) => {
+                let up = naive.toggle(target);
+                self.real.set_shield(target, up);
+            }
+        }
+        true
+    }
+}

@@ -1,0 +1,429 @@
+//! The rule of cancellation in the most naive way: no flags that are passed down, no counts that are
+//! passed up, no wake-ups. After each action everything is worked out anew from the tree, until
+//! nothing changes any more.
+
+use crate::plan::{Kind, Part};
+
+/// What can be seen of a part.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Seen {
+    /// Nothing yet, or it was never begun.
+    Nothing,
+    Begun,
+    Done,
+    /// It ended with an error; of a group, with so many.
+    Failed(usize),
+    Cancelled,
+    Panicked,
+    /// Its future was dropped after it was begun and before it was done.
+    Dropped,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum End {
+    Done,
+    Failed,
+    Panicked,
+    Cancelled,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Life {
+    NotBegun,
+    Running,
+    Over,
+}
+
+pub(crate) struct Naive {
+    parts: Vec<Part>,
+    life: Vec<Life>,
+    pub(crate) seen: Vec<Seen>,
+    own: Vec<bool>,
+    shield: Vec<bool>,
+    /// Something inside was cut short by a cancellation from outside of it.
+    cut_from_outside: Vec<bool>,
+    /// How a finally's work, or a group's body, ended.
+    ended: Vec<Option<End>>,
+    /// How the branches of a join ended.
+    branches: Vec<Vec<End>>,
+    errors: Vec<usize>,
+    panics: Vec<usize>,
+    /// The group, or the root, that waits for the children of a group that was dropped.
+    guardian: Vec<Option<usize>>,
+    signals: Vec<Option<End>>,
+    /// How the whole program ended.
+    pub(crate) end: Option<End>,
+}
+
+impl Naive {
+    pub(crate) fn new(parts: &[Part]) -> Naive {
+        let count = parts.len();
+        let mut naive = Naive {
+            parts: parts.to_vec(),
+            life: vec![Life::NotBegun; count],
+            seen: vec![Seen::Nothing; count],
+            own: vec![false; count],
+            shield: parts.iter().map(|part| part.shield).collect(),
+            cut_from_outside: vec![false; count],
+            ended: vec![None; count],
+            branches: vec![Vec::new(); count],
+            errors: vec![0; count],
+            panics: vec![0; count],
+            guardian: vec![None; count],
+            signals: vec![None; count],
+            end: None,
+        };
+        naive.begin(0);
+        naive.settle();
+        naive
+    }
+
+    /// Those of a kind that something can be done to: they have begun and not ended, or are scopes,
+    /// which have handles before they begin.
+    pub(crate) fn targets(&self, kinds: &[Kind]) -> Vec<usize> {
+        let alive = |part: usize| match self.life[part] {
+            Life::NotBegun => self.parts[part].kind == Kind::Scope,
+            Life::Running => true,
+            Life::Over => false,
+        };
+        self.indices().filter(|&part| kinds.contains(&self.parts[part].kind) && alive(part)).collect()
+    }
+
+    pub(crate) fn signal(&mut self, leaf: usize, end: End) {
+        self.signals[leaf] = Some(end);
+        self.settle();
+    }
+
+    pub(crate) fn cancel(&mut self, part: usize) {
+        self.own[part] = true;
+        self.settle();
+    }
+
+    pub(crate) fn toggle(&mut self, scope: usize) -> bool {
+        self.shield[scope] = !self.shield[scope];
+        self.settle();
+        self.shield[scope]
+    }
+
+    pub(crate) fn group_totals(&self) -> (usize, usize) {
+        (self.errors[0], self.panics[0])
+    }
+
+    // Questions
+
+    fn indices(&self) -> impl Iterator<Item = usize> + use<> {
+        0..self.parts.len()
+    }
+
+    fn is_running(&self, part: usize) -> bool {
+        self.life[part] == Life::Running
+    }
+
+    /// The scope around a part, whatever construct makes it.
+    fn around(&self, part: usize) -> Option<usize> {
+        if part == 0 {
+            return None;
+        }
+        if let Some(guardian) = self.guardian[part] {
+            return Some(guardian);
+        }
+        let parent = self.parts[part].parent;
+        match self.parts[parent].kind {
+            Kind::Sequence | Kind::Join | Kind::Finally | Kind::Abandon => self.around(parent),
+            _ => Some(parent),
+        }
+    }
+
+    fn is_cancelled(&self, scope: usize) -> bool {
+        self.own[scope] || self.inherits(scope)
+    }
+
+    fn inherits(&self, scope: usize) -> bool {
+        !self.is_shielded(scope) && self.around(scope).is_some_and(|around| self.is_cancelled(around))
+    }
+
+    fn is_shielded(&self, scope: usize) -> bool {
+        self.shield[scope] && !self.cut_from_outside[scope]
+    }
+
+    /// Whether something inside holds: inside its own task, the body of a group without the children.
+    fn is_held(&self, scope: usize) -> bool {
+        self.bodies(scope).into_iter().any(|part| self.holds(part))
+    }
+
+    fn holds(&self, part: usize) -> bool {
+        if !self.is_running(part) {
+            return false;
+        }
+        let by_itself = match self.parts[part].kind {
+            Kind::Scope | Kind::Shield | Kind::Cleanup => self.is_shielded(part),
+            Kind::Work => true,
+            Kind::Group => self.is_alive(part),
+            _ => false,
+        };
+        by_itself || self.is_held(part)
+    }
+
+    fn bodies(&self, part: usize) -> Vec<usize> {
+        let inside = self.parts[part].inside.iter().copied();
+        inside.filter(|&part| self.parts[part].kind != Kind::Child).collect()
+    }
+
+    /// Whether a group has children, or takes care of a group that was dropped.
+    fn is_alive(&self, group: usize) -> bool {
+        self.parts[group]
+            .inside
+            .iter()
+            .any(|&part| self.parts[part].kind == Kind::Child && self.is_running(part))
+            || self.indices().any(|part| self.guardian[part] == Some(group))
+    }
+
+    // What changes
+
+    fn settle(&mut self) {
+        while self.goes_on() || self.ends_a_group() || self.is_cut() {}
+    }
+
+    /// What can go on by itself does so, before anything is dropped.
+    fn goes_on(&mut self) -> bool {
+        for part in self.indices().filter(|&part| self.is_running(part)).collect::<Vec<_>>() {
+            match self.parts[part].kind {
+                Kind::Leaf => {
+                    if let Some(end) = self.signals[part] {
+                        self.finish(part, end);
+                        return true;
+                    }
+                }
+                Kind::Checkpoint if !self.around(part).is_some_and(|around| self.is_cancelled(around)) => {
+                    self.finish(part, End::Done);
+                    return true;
+                }
+                Kind::Abandon if self.signals[part].is_some() => {
+                    self.drop_inside(part);
+                    self.finish(part, End::Done);
+                    return true;
+                }
+                _ => (),
+            }
+        }
+        false
+    }
+
+    fn ends_a_group(&mut self) -> bool {
+        for group in self.indices().filter(|&part| self.parts[part].kind == Kind::Group).collect::<Vec<_>>() {
+            if self.is_alive(group) {
+                continue;
+            }
+            if let Some(guardian) = self.guardian[group].take() {
+                // Its host is gone: the guardian gets what it has to tell.
+                self.hand_over(group, guardian);
+                return true;
+            }
+            let (true, Some(body)) = (self.is_running(group), self.ended[group]) else { continue };
+            if self.panics[group] > 0 {
+                self.finish(group, End::Panicked);
+                return true;
+            }
+            if self.errors[group] > 0 {
+                self.finish(group, End::Failed);
+                return true;
+            }
+            if self.cut_from_outside[group] && self.inherits(group) {
+                continue;
+            }
+            self.finish(group, body);
+            return true;
+        }
+        false
+    }
+
+    fn is_cut(&mut self) -> bool {
+        for part in self.indices().filter(|&part| self.is_running(part)).collect::<Vec<_>>() {
+            let has_body = self.bodies(part).into_iter().any(|part| self.is_running(part));
+            let drop_point =
+                matches!(self.parts[part].kind, Kind::Scope | Kind::Work | Kind::Group | Kind::Child);
+            if !drop_point || !self.is_cancelled(part) || self.is_held(part) {
+                continue;
+            }
+            let inherits = self.inherits(part);
+            let returns = match self.parts[part].kind {
+                Kind::Scope => !inherits,
+                _ => true,
+            };
+            let parent_is_held = self.around(part).is_some_and(|around| self.is_held(around));
+            if !(returns || has_body && parent_is_held) || self.parts[part].kind == Kind::Group && !has_body {
+                continue;
+            }
+            if inherits {
+                self.note_cut(part);
+            }
+            self.drop_bodies(part);
+            if returns {
+                if self.parts[part].kind == Kind::Group {
+                    self.ended[part] = Some(End::Cancelled);
+                } else {
+                    self.finish(part, End::Cancelled);
+                }
+            }
+            return true;
+        }
+        false
+    }
+
+    fn note_cut(&mut self, from: usize) {
+        let mut next = Some(from);
+        // The first cut counts: what a scope's own cancellation has begun to unwind stays its own matter.
+        while let Some(scope) = next.filter(|&scope| self.inherits(scope) && !self.cut_from_outside[scope]) {
+            self.cut_from_outside[scope] = true;
+            next = self.around(scope);
+        }
+    }
+
+    fn begin(&mut self, part: usize) {
+        self.life[part] = Life::Running;
+        let inside = self.parts[part].inside.clone();
+        match self.parts[part].kind {
+            Kind::Leaf => self.seen[part] = Seen::Begun,
+            Kind::Checkpoint => (),
+            Kind::Join | Kind::Group => inside.into_iter().for_each(|part| self.begin(part)),
+            Kind::Cleanup => {
+                self.seen[part] = Seen::Begun;
+                self.begin(inside[0]);
+            }
+            _ => self.begin(inside[0]),
+        }
+    }
+
+    fn finish(&mut self, part: usize, end: End) {
+        self.life[part] = Life::Over;
+        let kind = self.parts[part].kind;
+        let seen = match end {
+            End::Done => Seen::Done,
+            End::Failed if kind == Kind::Group => Seen::Failed(self.errors[part]),
+            End::Failed => Seen::Failed(1),
+            End::Cancelled => Seen::Cancelled,
+            End::Panicked => Seen::Panicked,
+        };
+        if kind == Kind::Leaf
+            || matches!(kind, Kind::Scope | Kind::Group | Kind::Cleanup) && end != End::Panicked
+        {
+            self.seen[part] = seen;
+        }
+        if part == 0 {
+            self.end = Some(end);
+            return;
+        }
+        // Whoever was cancelled by itself says so and goes on.
+        let end = match (kind, end) {
+            (Kind::Scope | Kind::Group, End::Cancelled) => End::Done,
+            _ => end,
+        };
+        let parent = self.parts[part].parent;
+        let inside = self.parts[parent].inside.clone();
+        match (self.parts[parent].kind, kind) {
+            (Kind::Sequence, _) => {
+                let after = inside.iter().position(|&other| other == part).map_or(0, |at| at + 1);
+                match inside.get(after) {
+                    Some(&next) if end == End::Done => self.begin(next),
+                    _ => self.finish(parent, end),
+                }
+            }
+            (Kind::Join, _) if end == End::Panicked => {
+                self.drop_inside(parent);
+                self.finish(parent, end);
+            }
+            (Kind::Join, _) => {
+                self.branches[parent].push(end);
+                if self.branches[parent].len() == inside.len() {
+                    let failed = self.branches[parent].contains(&End::Failed);
+                    self.finish(parent, if failed { End::Failed } else { End::Done });
+                }
+            }
+            (Kind::Finally, Kind::Work) => {
+                self.ended[parent] = Some(end);
+                self.begin(inside[1]);
+            }
+            (Kind::Finally, _) => match (end, self.ended[parent]) {
+                (End::Panicked, _) => self.finish(parent, end),
+                // It has no value: it waits to be dropped.
+                (_, Some(End::Cancelled) | None) => (),
+                (_, Some(work)) => self.finish(parent, work),
+            },
+            (Kind::Group, Kind::Child) => self.told(parent, end),
+            (Kind::Group, _) => {
+                self.told(parent, end);
+                self.ended[parent] = Some(end);
+            }
+            _ => self.finish(parent, end),
+        }
+    }
+
+    /// A group hears how its body or a child has ended.
+    fn told(&mut self, group: usize, end: End) {
+        match end {
+            End::Failed => self.errors[group] += 1,
+            End::Panicked => self.panics[group] += 1,
+            End::Done | End::Cancelled => return,
+        }
+        self.own[group] = true;
+    }
+
+    fn drop_bodies(&mut self, part: usize) {
+        self.bodies(part).into_iter().for_each(|part| self.drop_part(part));
+    }
+
+    fn drop_inside(&mut self, part: usize) {
+        self.parts[part].inside.clone().into_iter().for_each(|part| self.drop_part(part));
+    }
+
+    fn drop_part(&mut self, part: usize) {
+        if !self.is_running(part) {
+            return;
+        }
+        if self.parts[part].kind != Kind::Group {
+            self.life[part] = Life::Over;
+        }
+        match self.parts[part].kind {
+            Kind::Leaf => self.seen[part] = Seen::Dropped,
+            Kind::Cleanup => {
+                self.seen[part] = Seen::Dropped;
+                self.drop_inside(part);
+            }
+            Kind::Group => {
+                // A group inside it still finds it open.
+                self.drop_bodies(part);
+                self.life[part] = Life::Over;
+                self.own[part] = true;
+                let guardian = self.nearest_group(part);
+                if self.is_alive(part) {
+                    self.guardian[part] = Some(guardian);
+                } else {
+                    self.hand_over(part, guardian);
+                }
+            }
+            _ => self.drop_inside(part),
+        }
+    }
+
+    /// The nearest group around that still takes children, or the root.
+    fn nearest_group(&self, part: usize) -> usize {
+        let mut next = self.around(part);
+        while let Some(scope) = next {
+            let dropped = self.guardian[scope].is_some();
+            if self.parts[scope].kind == Kind::Group && (self.is_running(scope) || dropped) {
+                return scope;
+            }
+            next = self.around(scope);
+        }
+        0
+    }
+
+    fn hand_over(&mut self, group: usize, guardian: usize) {
+        let (errors, panics) = (self.errors[group], self.panics[group]);
+        self.errors[guardian] += errors;
+        self.panics[guardian] += panics;
+        if guardian != 0 && errors + panics > 0 {
+            self.own[guardian] = true;
+        }
+    }
+}

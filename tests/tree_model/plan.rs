@@ -1,0 +1,156 @@
+//! Random programs: a tree of constructs, and what is done to it from outside.
+
+use proptest::collection::vec;
+use proptest::prelude::*;
+
+/// A program. Its parts are numbered in the order in which they are written.
+#[derive(Debug, Clone)]
+pub(crate) enum Plan {
+    /// Waits until it is told how to end.
+    Leaf,
+    /// Takes nothing, but only in a scope that is not cancelled.
+    Checkpoint,
+    Sequence(Vec<Plan>),
+    /// A foreign `join_all`: its branches are one future.
+    Join(Vec<Plan>),
+    Scope {
+        shield: bool,
+        body: Box<Plan>,
+    },
+    Shield(Box<Plan>),
+    Finally {
+        work: Box<Plan>,
+        cleanup: Box<Plan>,
+    },
+    Group {
+        body: Box<Plan>,
+        children: Vec<Plan>,
+    },
+    /// Foreign code that may drop what is inside.
+    Abandon(Box<Plan>),
+}
+
+/// One thing that is done from outside. The number picks among those that it can be done to.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Action {
+    Finish(usize),
+    Fail(usize),
+    Panic(usize),
+    Cancel(usize),
+    Toggle(usize),
+    Abandon(usize),
+}
+
+/// What a part is, with the parts that a construct makes by itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Root,
+    Leaf,
+    Checkpoint,
+    Sequence,
+    Join,
+    Scope,
+    Shield,
+    Finally,
+    Work,
+    Cleanup,
+    Group,
+    Child,
+    Abandon,
+}
+
+/// One part of a program.
+#[derive(Debug, Clone)]
+pub(crate) struct Part {
+    pub(crate) kind: Kind,
+    /// Whether it begins with its shield up.
+    pub(crate) shield: bool,
+    pub(crate) parent: usize,
+    pub(crate) inside: Vec<usize>,
+}
+
+/// The parts of a plan; the first is the root.
+pub(crate) fn parts(plan: &Plan) -> Vec<Part> {
+    let mut parts = vec![Part { kind: Kind::Root, shield: false, parent: 0, inside: Vec::new() }];
+    add(&mut parts, 0, plan);
+    parts
+}
+
+fn add(parts: &mut Vec<Part>, parent: usize, plan: &Plan) {
+    let mut part = |parent: usize, kind, shield| {
+        let index = parts.len();
+        parts.push(Part { kind, shield, parent, inside: Vec::new() });
+        parts[parent].inside.push(index);
+        index
+    };
+    match plan {
+        Plan::Leaf => _ = part(parent, Kind::Leaf, false),
+        Plan::Checkpoint => _ = part(parent, Kind::Checkpoint, false),
+        Plan::Sequence(plans) => {
+            let index = part(parent, Kind::Sequence, false);
+            plans.iter().for_each(|plan| add(parts, index, plan));
+        }
+        Plan::Join(plans) => {
+            let index = part(parent, Kind::Join, false);
+            plans.iter().for_each(|plan| add(parts, index, plan));
+        }
+        Plan::Scope { shield, body } => {
+            let index = part(parent, Kind::Scope, *shield);
+            add(parts, index, body);
+        }
+        Plan::Shield(body) => {
+            let index = part(parent, Kind::Shield, true);
+            add(parts, index, body);
+        }
+        Plan::Finally { work, cleanup } => {
+            let index = part(parent, Kind::Finally, false);
+            let inside = part(index, Kind::Work, false);
+            let after = part(index, Kind::Cleanup, true);
+            add(parts, inside, work);
+            add(parts, after, cleanup);
+        }
+        Plan::Group { body, children } => {
+            let index = part(parent, Kind::Group, false);
+            add(parts, index, body);
+            for child in children {
+                let task = parts.len();
+                parts.push(Part { kind: Kind::Child, shield: false, parent: index, inside: Vec::new() });
+                parts[index].inside.push(task);
+                add(parts, task, child);
+            }
+        }
+        Plan::Abandon(body) => {
+            let index = part(parent, Kind::Abandon, false);
+            add(parts, index, body);
+        }
+    }
+}
+
+pub(crate) fn plans() -> impl Strategy<Value = Plan> {
+    let leaf = prop_oneof![3 => Just(Plan::Leaf), 1 => Just(Plan::Checkpoint)];
+    leaf.prop_recursive(6, 40, 4, |inner| {
+        let boxed = || inner.clone().prop_map(Box::new);
+        prop_oneof![
+            2 => vec(inner.clone(), 1..4).prop_map(Plan::Sequence),
+            2 => vec(inner.clone(), 1..4).prop_map(Plan::Join),
+            4 => (any::<bool>(), boxed()).prop_map(|(shield, body)| Plan::Scope { shield, body }),
+            1 => boxed().prop_map(Plan::Shield),
+            2 => (boxed(), boxed()).prop_map(|(work, cleanup)| Plan::Finally { work, cleanup }),
+            4 => (boxed(), vec(inner.clone(), 0..4))
+                .prop_map(|(body, children)| Plan::Group { body, children }),
+            1 => boxed().prop_map(Plan::Abandon),
+        ]
+    })
+}
+
+pub(crate) fn actions() -> impl Strategy<Value = Vec<Action>> {
+    let action = prop_oneof![
+        4 => any::<usize>().prop_map(Action::Finish),
+        1 => any::<usize>().prop_map(Action::Fail),
+        1 => any::<usize>().prop_map(Action::Panic),
+        4 => any::<usize>().prop_map(Action::Cancel),
+        3 => any::<usize>().prop_map(Action::Toggle),
+        2 => any::<usize>().prop_map(Action::Abandon),
+    ];
+    vec(action, 0..16)
+}

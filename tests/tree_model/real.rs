@@ -1,0 +1,265 @@
+//! The same programs on the core.
+
+use std::future::{Future, poll_fn};
+use std::panic::resume_unwind;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll, Waker};
+
+use anyrt_core::{
+    BoxError, CancelScope, ScopeHandle, TaskGroup, checkpoint_if_cancelled, finally, shield, try_task_group,
+};
+use futures::future::{BoxFuture, join_all};
+
+use crate::by_turns::lock;
+use crate::naive::{End, Seen};
+use crate::plan::{Kind, Part};
+
+/// The error of a leaf, and of whatever it makes fail.
+#[derive(Debug, thiserror::Error)]
+#[error("told to fail")]
+pub(crate) struct Told;
+
+/// The payload of a leaf that was told to panic.
+pub(crate) struct ToldToPanic;
+
+/// A program on the core, and what was seen of its parts.
+pub(crate) struct Real {
+    parts: Vec<Part>,
+    state: Mutex<State>,
+}
+
+struct State {
+    seen: Vec<Seen>,
+    scopes: Vec<Option<CancelScope>>,
+    handles: Vec<Option<ScopeHandle>>,
+    groups: Vec<Option<TaskGroup>>,
+    signals: Vec<Option<End>>,
+    wakers: Vec<Option<Waker>>,
+}
+
+type Ended = Result<(), Told>;
+
+impl Real {
+    pub(crate) fn new(parts: &[Part]) -> Arc<Real> {
+        let scope = |part: &Part| (part.kind == Kind::Scope).then(|| CancelScope::new().shield(part.shield));
+        let scopes: Vec<_> = parts.iter().map(scope).collect();
+        let state = State {
+            seen: vec![Seen::Nothing; parts.len()],
+            handles: scopes.iter().map(|scope| scope.as_ref().map(CancelScope::handle)).collect(),
+            scopes,
+            groups: parts.iter().map(|_| None).collect(),
+            signals: vec![None; parts.len()],
+            wakers: vec![None; parts.len()],
+        };
+        Arc::new(Real { parts: parts.to_vec(), state: Mutex::new(state) })
+    }
+
+    pub(crate) fn seen(&self) -> Vec<Seen> {
+        lock(&self.state).seen.clone()
+    }
+
+    pub(crate) fn signal(&self, part: usize, end: End) {
+        let mut state = lock(&self.state);
+        state.signals[part] = Some(end);
+        let waker = state.wakers[part].take();
+        drop(state);
+        if let Some(waker) = waker {
+            waker.wake();
+        }
+    }
+
+    pub(crate) fn cancel(&self, part: usize) {
+        let state = lock(&self.state);
+        let (scope, group) = (state.handles[part].clone(), state.groups[part].clone());
+        drop(state);
+        if let Some(scope) = scope {
+            scope.cancel("from outside");
+        }
+        if let Some(group) = group {
+            group.cancel("from outside");
+        }
+    }
+
+    pub(crate) fn set_shield(&self, scope: usize, up: bool) {
+        let handle = lock(&self.state).handles[scope].clone();
+        handle.expect("only scopes are asked for").set_shield(up);
+    }
+
+    pub(crate) fn main(self: &Arc<Self>) -> BoxFuture<'static, Ended> {
+        self.run(self.parts[0].inside[0])
+    }
+
+    fn saw(&self, part: usize, seen: Seen) {
+        let mut state = lock(&self.state);
+        let before = std::mem::replace(&mut state.seen[part], seen);
+        drop(state);
+        let once = matches!(before, Seen::Nothing | Seen::Begun);
+        assert!(once || std::thread::panicking(), "{part} was {before:?} and is {seen:?}");
+    }
+
+    fn run(self: &Arc<Self>, part: usize) -> BoxFuture<'static, Ended> {
+        let this = Arc::clone(self);
+        let inside = self.parts[part].inside.clone();
+        match self.parts[part].kind {
+            Kind::Leaf => Box::pin(Leaf { real: this, part, begun: false, done: false }),
+            Kind::Checkpoint => Box::pin(async {
+                checkpoint_if_cancelled().await;
+                Ok(())
+            }),
+            Kind::Sequence => Box::pin(async move {
+                for part in inside {
+                    this.run(part).await?;
+                }
+                Ok(())
+            }),
+            Kind::Join => Box::pin(async move {
+                join_all(inside.into_iter().map(|part| this.run(part))).await.into_iter().collect()
+            }),
+            Kind::Scope => Box::pin(async move {
+                let scope = lock(&this.state).scopes[part].take().expect("a part runs once");
+                let result = scope.run(async |_| this.run(inside[0]).await).await;
+                match result {
+                    Ok(Ok(())) => this.saw(part, Seen::Done),
+                    Ok(Err(Told)) => {
+                        this.saw(part, Seen::Failed(1));
+                        return Err(Told);
+                    }
+                    Err(_) => this.saw(part, Seen::Cancelled),
+                }
+                Ok(())
+            }),
+            Kind::Shield => Box::pin(async move { shield(this.run(inside[0])).await }),
+            Kind::Finally => Box::pin(async move {
+                let work = this.run(this.parts[inside[0]].inside[0]);
+                let after = Arc::clone(&this);
+                finally(work, async move || {
+                    let _ =
+                        Watched { inner: after.run(inside[1]), real: after, part: inside[1], done: false }
+                            .await;
+                })
+                .await
+            }),
+            Kind::Group => Box::pin(async move {
+                let body = Arc::clone(&this);
+                let result = try_task_group(async move |group| {
+                    lock(&body.state).groups[part] = Some(group.clone());
+                    for &child in &inside[1..] {
+                        group.try_spawn(body.run(child));
+                    }
+                    body.run(inside[0]).await.map_err(BoxError::from)
+                })
+                .await;
+                lock(&this.state).groups[part] = None;
+                match result {
+                    Ok(()) => this.saw(part, Seen::Done),
+                    Err(error) if error.is_cancelled() => this.saw(part, Seen::Cancelled),
+                    Err(error) => {
+                        this.saw(part, Seen::Failed(error.iter().count()));
+                        return Err(Told);
+                    }
+                }
+                Ok(())
+            }),
+            Kind::Abandon => Box::pin(async move {
+                let mut inner = Some(this.run(inside[0]));
+                poll_fn(move |cx| {
+                    let mut state = lock(&this.state);
+                    if state.signals[part].is_some() {
+                        drop(state);
+                        inner = None;
+                        return Poll::Ready(Ok(()));
+                    }
+                    state.wakers[part] = Some(cx.waker().clone());
+                    drop(state);
+                    inner.as_mut().map_or(Poll::Pending, |inner| inner.as_mut().poll(cx))
+                })
+                .await
+            }),
+            Kind::Root | Kind::Work | Kind::Cleanup | Kind::Child => self.run(inside[0]),
+        }
+    }
+}
+
+/// Waits until it is told how to end, and notes when it is dropped before.
+struct Leaf {
+    real: Arc<Real>,
+    part: usize,
+    begun: bool,
+    done: bool,
+}
+
+impl Future for Leaf {
+    type Output = Ended;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Ended> {
+        if !std::mem::replace(&mut self.begun, true) {
+            self.real.saw(self.part, Seen::Begun);
+        }
+        let mut state = lock(&self.real.state);
+        let Some(end) = state.signals[self.part] else {
+            state.wakers[self.part] = Some(cx.waker().clone());
+            return Poll::Pending;
+        };
+        drop(state);
+        self.done = true;
+        self.real.saw(self.part, seen_as(end));
+        match end {
+            End::Done => Poll::Ready(Ok(())),
+            End::Failed => Poll::Ready(Err(Told)),
+            End::Panicked | End::Cancelled => resume_unwind(Box::new(ToldToPanic)),
+        }
+    }
+}
+
+impl Drop for Leaf {
+    fn drop(&mut self) {
+        if self.begun && !self.done {
+            self.real.saw(self.part, Seen::Dropped);
+        }
+    }
+}
+
+/// A clean-up: notes that it has begun, and how it ended.
+struct Watched {
+    inner: BoxFuture<'static, Ended>,
+    real: Arc<Real>,
+    part: usize,
+    done: bool,
+}
+
+impl Future for Watched {
+    type Output = Ended;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Ended> {
+        if lock(&self.real.state).seen[self.part] == Seen::Nothing {
+            self.real.saw(self.part, Seen::Begun);
+        }
+        // Its own panic is told by the leaf that panicked.
+        self.done = true;
+        let polled = self.inner.as_mut().poll(cx);
+        match &polled {
+            Poll::Pending => self.done = false,
+            Poll::Ready(ended) => {
+                self.real.saw(self.part, if ended.is_ok() { Seen::Done } else { Seen::Failed(1) });
+            }
+        }
+        polled
+    }
+}
+
+impl Drop for Watched {
+    fn drop(&mut self) {
+        if !self.done {
+            self.real.saw(self.part, Seen::Dropped);
+        }
+    }
+}
+
+fn seen_as(end: End) -> Seen {
+    match end {
+        End::Done => Seen::Done,
+        End::Failed => Seen::Failed(1),
+        End::Cancelled | End::Panicked => Seen::Panicked,
+    }
+}
