@@ -156,6 +156,8 @@ struct AtTheEnd(Option<mpsc::Sender<bool>>);
 impl Drop for AtTheEnd {
     fn drop(&mut self) {
         if let Some(tell) = self.0.take() {
+            // Long enough to tell who joins the thread from who only knows that it has no work.
+            thread::sleep(Duration::from_millis(30));
             let _ = tell.send(thread::panicking());
         }
     }

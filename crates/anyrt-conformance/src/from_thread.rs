@@ -74,8 +74,11 @@ pub(crate) async fn ft_04_on_a_thread_that_polls_a_task_it_is_an_error() {
     assert!(matches!(error, CallError::OnRuntimeThread), "{error}");
     let in_task = run_blocking(|| from_thread::run(async { from_thread::run_sync(|| ()) }));
     assert!(matches!(in_task.await, Ok(Err(CallError::OnRuntimeThread))));
-    let answer = blocking_portal(async |portal| portal.call(async {})).await;
+    let polls = Counter::new();
+    let counts = polls.clone();
+    let answer = blocking_portal(async |portal| portal.call(async move { _ = counts.add() })).await;
     assert!(matches!(answer, Ok(Err(CallError::OnRuntimeThread))), "{answer:?}");
+    assert_eq!(polls.get(), 0, "what is refused does not run");
     let spawned = blocking_portal(async |portal| portal.spawn(async {}).wait()).await;
     assert!(matches!(spawned, Ok(Err(CallError::OnRuntimeThread))), "{spawned:?}");
     a_job_ends_late().await;

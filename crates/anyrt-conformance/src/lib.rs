@@ -27,8 +27,8 @@
 //! | TO, SH | deadlines and timeouts, shields |
 //! | TG, ST, TH | task groups, children that say when they are ready, handles |
 //! | RS, RC, RM | several futures in one task, groups cut short, futures that are moved and kept |
-//! | RD, RP | what foreign code drops, what panics where nobody expects it |
 //! | TT, FT, CL | blocking jobs, from threads back into the run, the capacity limiter |
+//! | RD, RP | what foreign code drops, what panics where nobody expects it |
 //! | `rule_…` | what the rules behind these families say and no case of theirs asks |
 //! | `rt_obligation_…` | the obligations of the trait |
 //!
