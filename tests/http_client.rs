@@ -17,7 +17,7 @@ pub(crate) async fn soon<F: IntoFuture>(future: F) -> F::Output {
 }
 
 pub(crate) struct Server {
-    address: SocketAddr,
+    pub(crate) address: SocketAddr,
     pub(crate) stop: Event,
     ended: anyrt::TaskHandle<()>,
 }

@@ -96,6 +96,7 @@ where
 pub(crate) fn rd_03_a_dropped_finally_does_not_clean_up_and_an_owned_one_does(runtime: Arc<dyn Runtime>) {
     let (in_place, owned, works) = (Counter::new(), Counter::new(), Counter::new());
     let (counted, owned_counts, work) = (in_place.clone(), owned.clone(), works.on_drop());
+    let seen = owned.clone();
     let warnings = Warnings::of("anyrt_core::scope::finally");
     let told = warnings.clone();
     // The root is polled on this thread, so this is where it warns.
@@ -119,6 +120,10 @@ pub(crate) fn rd_03_a_dropped_finally_does_not_clean_up_and_an_owned_one_does(ru
             assert!(dropped.poll().is_pending());
             dropped.drop_future();
             assert_eq!(told.caught().len(), 1, "this one has lost nothing: {:?}", told.caught());
+            // Before the run ends: its end would cancel the work as well.
+            while seen.get() == 0 {
+                checkpoint().await;
+            }
         });
     });
     assert_eq!(in_place.get(), 0, "it was dropped with its owner");

@@ -13,6 +13,9 @@ use crate::sync::atomic::{AtomicU8, AtomicU64, AtomicUsize, Ordering};
 use crate::sync::{Arc, Mutex};
 use crate::wake::WakeList;
 
+/// So many levels apart the cause that is inherited is noted.
+const MARK_EVERY: usize = 64;
+
 /// The deadline of a scope that has none.
 pub(crate) const NEVER: u64 = u64::MAX;
 
@@ -90,6 +93,9 @@ pub(super) struct State {
 #[derive(Default)]
 pub(super) struct Rare {
     pub(super) cause: Option<Cancelled>,
+    /// The cause that it inherits, noted here and there in a deep tree, so that a chain of a million
+    /// scopes that end one by one is not walked up a million times.
+    pub(super) inherited: Option<Cancelled>,
     pub(super) reason: Option<Box<str>>,
     /// Where the deadline was moved.
     pub(super) moved: Option<&'static Location<'static>>,
@@ -224,9 +230,34 @@ impl Node {
     pub(crate) fn cause(self: &Node) -> Option<Cancelled> {
         let mut found = if self.is_own_cancelled() { self.own_cause() } else { None };
         let mut next = if self.is_inherited() { self.parent() } else { None };
+        let mut steps = 0_usize;
+        let mut marks = Vec::new();
         while let Some(node) = next {
-            found = node.node().own_cause().or(found);
-            next = if node.node().is_inherited() { node.node().parent() } else { None };
+            let inherits = node.node().is_inherited();
+            let (own, known, above) = {
+                let state = node.node().state.lock();
+                let (own, known) = match &state.rare {
+                    Some(rare) => (rare.cause.clone(), rare.inherited.clone()),
+                    None => (None, None),
+                };
+                (own, known, if inherits { state.parent.clone() } else { None })
+            };
+            found = own.or(found);
+            if inherits && known.is_some() {
+                found = known;
+                break;
+            }
+            steps += 1;
+            if inherits && steps.is_multiple_of(MARK_EVERY) {
+                marks.push(node);
+            }
+            next = above;
+        }
+        for mark in marks {
+            let mut state = mark.node().state.lock();
+            if mark.node().is_inherited() {
+                state.rare().inherited.clone_from(&found);
+            }
         }
         found
     }
@@ -313,6 +344,7 @@ impl State {
             if cancelled {
                 wakes.append(&mut rare.watchers);
             } else {
+                rare.inherited = None;
                 wakes.append(&mut rare.parked);
                 wakes.append(&mut rare.shut);
             }

@@ -1,0 +1,97 @@
+//! How often a request allocates on a connection that is kept alive, the runtime's and hyper's own
+//! included. `cargo test -p tests --test http_allocations -- --nocapture` prints the counts.
+
+#[path = "allocations/allocator.rs"]
+#[allow(dead_code, reason = "each test file takes what it needs")]
+mod allocator;
+#[path = "http_client.rs"]
+mod http_client;
+
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::sync::{Mutex, PoisonError};
+
+use anyrt::{Backend, Builder, run_blocking};
+use anyrt_http::App;
+use http_client::Server;
+
+const PASSES: usize = 8;
+
+/// How many requests a pass makes.
+const TIMES: u64 = 500;
+
+async fn on_the_loop() -> &'static str {
+    "on the event loop"
+}
+
+fn in_the_pool() -> &'static str {
+    "in the thread pool"
+}
+
+/// The least that a pass of requests for `path` counts.
+///
+/// The client is a plain socket in a thread, with a buffer of its own: it allocates nothing.
+fn least(backend: Backend, path: &'static str) -> u64 {
+    static TURN: Mutex<()> = Mutex::new(());
+    let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
+    Builder::new().backend(backend).threads(1).run(async move {
+        let app = App::new().get("/async", on_the_loop).get("/plain", in_the_pool);
+        let server = Server::start(app).await;
+        let address = server.address;
+        let count = run_blocking(move || passes(address, path)).await;
+        server.stop().await;
+        count
+    })
+}
+
+fn passes(address: SocketAddr, path: &str) -> u64 {
+    let request = format!("GET {path} HTTP/1.1\r\nHost: test\r\n\r\n");
+    let mut stream = TcpStream::connect(address).expect("the server listens");
+    let mut reply = vec![0; 1024];
+    stream.write_all(request.as_bytes()).expect("sent");
+    let length = stream.read(&mut reply).expect("an answer");
+    assert!(reply.starts_with(b"HTTP/1.1 200 OK"));
+    let mut pass = || {
+        let before = allocator::count();
+        for _ in 0..TIMES {
+            stream.write_all(request.as_bytes()).expect("sent");
+            stream.read_exact(&mut reply[..length]).expect("an answer");
+        }
+        allocator::count() - before
+    };
+    (0..PASSES).map(|_| pass()).min().unwrap_or(u64::MAX)
+}
+
+#[track_caller]
+fn assert_at_most(backend: Backend, path: &'static str, most: u64) {
+    let count = least(backend, path);
+    println!("{backend}: {:.2} allocations a request of {path}", count as f64 / TIMES as f64);
+    assert!(count <= most * TIMES, "{count} allocations for {TIMES} requests of {path} on {backend}");
+}
+
+/// One module for each backend that is compiled in.
+macro_rules! on_each_backend {
+    ($($feature:literal $module:ident $backend:ident: async $loop:literal, plain $pool:literal;)*) => {$(
+        #[cfg(feature = $feature)]
+        mod $module {
+            use super::{Backend, assert_at_most};
+
+            #[test]
+            fn a_request_on_the_event_loop_allocates_so_often() {
+                assert_at_most(Backend::$backend, "/async", $loop);
+            }
+
+            #[test]
+            fn a_request_in_the_thread_pool_allocates_so_often() {
+                assert_at_most(Backend::$backend, "/plain", $pool);
+            }
+        }
+    )*};
+}
+
+on_each_backend! {
+    "tokio" tokio_current_thread TokioCurrentThread: async 6, plain 8;
+    "tokio" tokio Tokio: async 6, plain 8;
+    "smol" smol Smol: async 9, plain 10;
+    "async-std" async_std AsyncStd: async 9, plain 10;
+}
