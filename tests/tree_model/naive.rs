@@ -134,12 +134,16 @@ impl Naive {
         }
     }
 
+    fn is_in_a_cancelled_scope(&self, part: usize) -> bool {
+        self.around(part).is_some_and(|around| self.is_cancelled(around))
+    }
+
     fn is_cancelled(&self, scope: usize) -> bool {
         self.own[scope] || self.inherits(scope)
     }
 
     fn inherits(&self, scope: usize) -> bool {
-        !self.is_shielded(scope) && self.around(scope).is_some_and(|around| self.is_cancelled(around))
+        !self.is_shielded(scope) && self.is_in_a_cancelled_scope(scope)
     }
 
     fn is_shielded(&self, scope: usize) -> bool {
@@ -187,24 +191,17 @@ impl Naive {
     /// What can go on by itself does so, before anything is dropped.
     fn goes_on(&mut self) -> bool {
         for part in self.indices().filter(|&part| self.is_running(part)).collect::<Vec<_>>() {
-            match self.parts[part].kind {
-                Kind::Leaf => {
-                    if let Some(end) = self.signals[part] {
-                        self.finish(part, end);
-                        return true;
-                    }
-                }
-                Kind::Checkpoint if !self.around(part).is_some_and(|around| self.is_cancelled(around)) => {
-                    self.finish(part, End::Done);
-                    return true;
-                }
-                Kind::Abandon if self.signals[part].is_some() => {
+            let done = match (self.parts[part].kind, self.signals[part]) {
+                (Kind::Leaf, Some(end)) => end,
+                (Kind::Abandon, Some(_)) => {
                     self.drop_inside(part);
-                    self.finish(part, End::Done);
-                    return true;
+                    End::Done
                 }
-                _ => (),
-            }
+                (Kind::Checkpoint, _) if !self.is_in_a_cancelled_scope(part) => End::Done,
+                _ => continue,
+            };
+            self.finish(part, done);
+            return true;
         }
         false
     }
@@ -250,8 +247,12 @@ impl Naive {
                 Kind::Scope => !inherits,
                 _ => true,
             };
-            let parent_is_held = self.around(part).is_some_and(|around| self.is_held(around));
-            if !(returns || has_body && parent_is_held) || self.parts[part].kind == Kind::Group && !has_body {
+            // Gone already, or only what its body had was to be dropped.
+            if !has_body && (!returns || self.parts[part].kind == Kind::Group) {
+                continue;
+            }
+            // The scope around it will drop it, unless that is held itself.
+            if !returns && !self.around(part).is_some_and(|around| self.is_held(around)) {
                 continue;
             }
             if inherits {
