@@ -322,7 +322,7 @@ pub(crate) fn tt_17_idle_threads_are_joined_at_the_end_and_a_stuck_one_is_named(
     let (tell_stuck, told_stuck) = mpsc::channel();
     let warnings = Warnings::of("anyrt::blocking");
     warnings.catch(|| {
-        Run::new(runtime).name("ending").abandoned_patience(Duration::from_millis(20)).run(async move {
+        Run::new(runtime).name("ending").abandoned_patience(Duration::from_secs(1)).run(async move {
             let left = CancelScope::new()
                 .run(async |scope| {
                     let cancels = scope.clone();

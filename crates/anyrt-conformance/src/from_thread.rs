@@ -490,6 +490,7 @@ pub(crate) fn ft_21_a_shared_portal_starts_with_its_first_user_and_stops_with_it
     assert_eq!(starts.get(), 2, "one start for both");
     drop(one);
     assert_eq!(two.call(async { 42 }).expect("it is open"), 42);
+    two.call(a_job_ends_late()).expect("it is open");
     let portal = two.portal().clone();
     drop(two);
     assert!(portal.is_closed() && matches!(portal.call(async {}), Err(CallError::RunEnded)));
@@ -555,6 +556,7 @@ pub(crate) fn rule_54_a_portal_needs_no_runtime_around_it(runtime: Arc<dyn Runti
         checkpoint().await;
         counts.add();
     }));
+    thread.call(a_job_ends_late()).expect("it is open");
     let portal = thread.portal().clone();
     thread.stop();
     assert_eq!(ended.get(), 1, "stop waits for the tasks");

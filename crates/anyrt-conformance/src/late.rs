@@ -2,6 +2,8 @@
 
 use std::future::IntoFuture as _;
 use std::sync::mpsc;
+use std::thread;
+use std::time::Duration;
 
 use anyrt_core::{join, run_blocking};
 
@@ -10,5 +12,10 @@ use anyrt_core::{join, run_blocking};
 /// happened to be slow.
 pub(crate) async fn a_job_ends_late() {
     let (go, wait) = mpsc::channel::<()>();
-    join(run_blocking(move || wait.recv().is_err()).into_future(), async move { drop(go) }).await;
+    let job = run_blocking(move || {
+        let _ = wait.recv();
+        // Until the poll has ended, too.
+        thread::sleep(Duration::from_millis(30));
+    });
+    join(job.into_future(), async move { drop(go) }).await;
 }
