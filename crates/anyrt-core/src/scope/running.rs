@@ -28,7 +28,7 @@ pin_project! {
 /// What comes after the body.
 enum After<T> {
     CleaningUp {
-        ended: Result<Ending<T>, Payload>,
+        ended: Ended<T>,
         exits: Pin<Box<dyn Future<Output = Result<(), Payload>> + Send>>,
     },
     /// The scope around is cancelled, and will drop this.
@@ -44,32 +44,51 @@ impl<F: Future> Running<F> {
 impl<F: Future> Future for Running<F> {
     type Output = Result<F::Output, Cancelled>;
 
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let mut this = self.project();
-        if this.after.is_none() {
-            let mut scoped = this.scoped.as_mut();
-            let polled = catch_unwind(AssertUnwindSafe(|| scoped.as_mut().poll_scoped(cx, Outer::Returns)));
-            let ended = match polled {
-                Ok(Poll::Pending) => return Poll::Pending,
-                Ok(Poll::Ready(ending)) => Ok(ending),
-                Err(payload) => {
-                    // What is left of the body may panic too; of that the hook tells.
-                    let _ = catch_unwind(AssertUnwindSafe(|| scoped.as_mut().drop_inner()));
-                    Err(payload)
-                }
-            };
-            let node = scoped.as_mut().seat().place.node().clone();
-            if !node.node().has_exits() {
-                scoped.as_mut().seat().end();
-                return Poll::Ready(result(ended));
-            }
-            let exit = match &ended {
-                Ok(Ending::Value(_)) => Exit::Finished,
-                Ok(Ending::Cancelled(cancelled)) => Exit::Cancelled(cancelled.clone()),
-                Err(_) => Exit::Panicked,
-            };
-            *this.after = Some(Box::new(After::CleaningUp { ended, exits: run_exits(node, exit) }));
+    // Scopes nest, and so do their polls: what is not needed on the way down is not in this frame.
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        if self.after.is_some() {
+            return self.poll_after(cx);
         }
+        let scoped = self.as_mut().project().scoped;
+        match catch_unwind(AssertUnwindSafe(|| scoped.poll_scoped(cx, Outer::Returns))) {
+            Ok(Poll::Pending) => Poll::Pending,
+            Ok(Poll::Ready(ending)) => self.end_body(Ok(ending), cx),
+            Err(payload) => self.end_body(Err(payload), cx),
+        }
+    }
+}
+
+type Ended<T> = Result<Ending<T>, Payload>;
+
+impl<F: Future> Running<F> {
+    #[inline(never)]
+    fn end_body(
+        mut self: Pin<&mut Self>,
+        ended: Ended<F::Output>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<F::Output, Cancelled>> {
+        let mut this = self.as_mut().project();
+        if ended.is_err() {
+            // What is left of the body may panic too; of that the hook tells.
+            let _ = catch_unwind(AssertUnwindSafe(|| this.scoped.as_mut().drop_inner()));
+        }
+        let node = this.scoped.as_mut().seat().place.node().clone();
+        if !node.node().has_exits() {
+            this.scoped.as_mut().seat().end();
+            return Poll::Ready(result(ended));
+        }
+        let exit = match &ended {
+            Ok(Ending::Value(_)) => Exit::Finished,
+            Ok(Ending::Cancelled(cancelled)) => Exit::Cancelled(cancelled.clone()),
+            Err(_) => Exit::Panicked,
+        };
+        *this.after = Some(Box::new(After::CleaningUp { ended, exits: run_exits(node, exit) }));
+        self.poll_after(cx)
+    }
+
+    #[inline(never)]
+    fn poll_after(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<F::Output, Cancelled>> {
+        let mut this = self.project();
         if let Some(After::CleaningUp { exits, .. }) = this.after.as_deref_mut() {
             // It holds the scope that it is polled in, which may be another by now.
             this.scoped.as_mut().seat().settle();
@@ -94,12 +113,12 @@ impl<F: Future> Future for Running<F> {
             }
             // Moved out of the cancelled scope, it has an answer after all.
             Some(After::Cut(cancelled)) => Poll::Ready(Err(cancelled.clone())),
-            _ => unreachable!("a body that has ended is cleaned up, or was cut short"),
+            _ => panic!("a future was polled again after it was ready"),
         }
     }
 }
 
-fn result<T>(ended: Result<Ending<T>, Payload>) -> Result<T, Cancelled> {
+fn result<T>(ended: Ended<T>) -> Result<T, Cancelled> {
     match ended {
         Ok(Ending::Value(value)) => Ok(value),
         Ok(Ending::Cancelled(cancelled)) => Err(cancelled),
