@@ -93,13 +93,18 @@ mod path;
 mod problem;
 mod query;
 
+mod admission;
+mod arriving;
 mod attended;
 mod connection;
+mod counters;
+mod deadlines;
 mod disconnect;
+mod exchange;
 mod host;
 mod server;
 mod stream;
-mod timer;
+mod transport;
 
 pub use app::App;
 pub use context::RequestContext;
