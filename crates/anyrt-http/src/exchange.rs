@@ -2,10 +2,10 @@
 
 use std::convert::Infallible;
 use std::fmt;
-use std::future::Future;
+use std::future::{Future, ready};
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
 
 use axum_core::Error;
 use axum_core::body::Body;
@@ -17,8 +17,9 @@ use hyper::body::Incoming;
 use crate::arriving::Arriving;
 use crate::attended::{Attended, Home};
 use crate::connection::Connection;
-use crate::disconnect::Arrival;
+use crate::disconnect::{Arrival, Leaving};
 use crate::service::boxed;
+use crate::vetting;
 
 /// hyper's view of what we serve.
 pub(crate) struct PerRequest {
@@ -36,8 +37,14 @@ impl hyper::service::Service<Request<Incoming>> for PerRequest {
     type Error = Infallible;
     type Future = Answering;
 
-    fn call(&self, request: Request<Incoming>) -> Answering {
+    fn call(&self, mut request: Request<Incoming>) -> Answering {
         let flight = Flight::begin(&self.connection);
+        let limits = self.connection.limits();
+        if let Some(refusal) = vetting::refuse(&mut request, limits.uri) {
+            let attended =
+                Attended::new(Box::pin(ready(refusal)), Home::of(&self.connection), Leaving::default());
+            return Answering { attended, flight: Some(flight) };
+        }
         let request = request.map(|body| {
             if body.is_end_stream() { Body::empty() } else { boxed(Arriving::new(body, &self.connection)) }
         });
@@ -67,7 +74,7 @@ impl Future for Answering {
         if let Some(flight) = &self.flight {
             flight.connection.note(&poll);
         }
-        let response = ready!(poll);
+        let Poll::Ready(response) = poll else { return Poll::Pending };
         if let Some(flight) = &mut self.flight {
             flight.whole = response.body().is_end_stream();
         }

@@ -60,9 +60,6 @@ impl AppService {
 impl Host for AppService {
     fn call(&self, request: Request, arrival: &Arrival) -> Answer {
         let core = &self.0;
-        if request.uri().path_and_query().is_some_and(|target| target.as_str().len() > core.limits.uri) {
-            return refusal(detail(StatusCode::URI_TOO_LONG, "URI Too Long"));
-        }
         let Some((route, parameters)) = core.routes.find(request.uri().path()) else {
             return refusal(detail(StatusCode::NOT_FOUND, "Not Found"));
         };
