@@ -247,6 +247,8 @@ macro_rules! for_each_case {
             }
             in_threads {
                 program rule_57_a_call_without_a_limit_waits_for_no_token [ForeignWake];
+                bare rule_48_a_job_that_the_pool_drops_or_refuses_is_an_error [];
+                bare rt_obligation_jobs_in_its_own_pool_run_once_to_their_end_on_other_threads [ForeignWake];
             }
             from_thread {
                 program ft_01_a_sync_call_runs_on_a_thread_of_the_runtime [TasksRun, SpawnReturnsFirst, ForeignWake];

@@ -50,8 +50,8 @@ mod waits;
 mod wake;
 
 pub use blocking::{
-    Acquire, AcquireOnBehalf, AlreadyBorrowed, BlockingCall, BlockingHandle, BlockingPortal, CallError,
-    CapacityLimiter, Job, LimiterStatistics, NotBorrowed, PortalThread, RunBlocking, SharedPortal,
+    Acquire, AcquireOnBehalf, AlreadyBorrowed, BlockingCall, BlockingHandle, BlockingPool, BlockingPortal,
+    CallError, CapacityLimiter, Job, LimiterStatistics, NotBorrowed, PortalThread, RunBlocking, SharedPortal,
     StartError, Token, TryAcquireError, TryBlockingCall, WouldBlock, blocking_portal, from_thread,
     run_blocking, run_cpu, try_blocking_portal,
 };

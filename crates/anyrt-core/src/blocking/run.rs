@@ -7,7 +7,8 @@ use std::panic::{Location, resume_unwind};
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-use super::job::{Job, JobCell, Label, cut_off};
+use super::choice::hand_over;
+use super::job::{JobCell, Label, cut_off};
 use super::limiter::{Acquire, CapacityLimiter, Token};
 use crate::context::{self, Setting};
 use crate::handle::Handle;
@@ -86,6 +87,9 @@ pub enum StartError {
          or `detach` it if somebody else drops it"
     )]
     WaitsForItself,
+    /// The runtime, whose own pool was to run it, dropped the job before it ran. The token is back.
+    #[error("the runtime dropped a blocking job before it ran: it has ended, or is about to")]
+    Dropped,
 }
 
 /// A blocking call to be: awaited, or told more first.
@@ -296,7 +300,8 @@ where
                     };
                     tree::end(place.node());
                     this.state = State::Ended;
-                    return Poll::Ready(Ok(result.unwrap_or_else(|payload| resume_unwind(payload))));
+                    let ended = result.ok_or(StartError::Dropped)?;
+                    return Poll::Ready(Ok(ended.unwrap_or_else(|payload| resume_unwind(payload))));
                 }
                 State::Ended => panic!("a blocking call was polled again after it was ready"),
             }
@@ -324,18 +329,11 @@ where
     };
     let cell = JobCell::new(job, setting, token, !abandon, label);
     if let Err((refused, error)) = hand_over(handle, cell.job()) {
-        drop(refused);
         cell.withdraw();
+        drop(refused);
         return Err(error);
     }
     Ok(cell)
-}
-
-fn hand_over(handle: &Handle, job: Job) -> Result<(), (Job, std::io::Error)> {
-    match handle.runtime().blocking() {
-        Some(blocking) => blocking.submit(job),
-        None => handle.0.shared.pool.submit(job, handle.runtime()),
-    }
 }
 
 impl<F, T> Drop for TryBlockingCall<F, T> {
