@@ -30,6 +30,7 @@
 //! | TT, FT, CL | blocking jobs, from threads back into the run, the capacity limiter |
 //! | WT | what a framework relies on that runs plain functions in threads |
 //! | RD, RP | what foreign code drops, what panics where nobody expects it |
+//! | `stop_…` | two-phase cancel: told to stop, cancelled when the grace is over |
 //! | `rule_…` | what the rules behind these families say and no case of theirs asks |
 //! | `rt_obligation_…` | the obligations of the trait |
 //!
@@ -69,6 +70,7 @@ mod several;
 mod shields;
 mod sockets;
 mod timers;
+mod two_phases;
 
 mod by_hand;
 mod counting;

@@ -359,6 +359,10 @@ impl HasNode for MainTask {
     fn node(&self) -> &Node {
         &self.node
     }
+
+    fn as_task(&self) -> Option<&TaskInfo> {
+        Some(&self.info)
+    }
 }
 
 impl Tasked for MainTask {

@@ -15,6 +15,7 @@ use crate::handle::Handle;
 use crate::scope::scoped::settle;
 use crate::scope::tree::{self, NodeRef};
 use crate::sync::Arc;
+use crate::waits;
 
 /// Runs `job` in a thread, and waits for it without blocking the thread of the caller.
 ///
@@ -264,7 +265,7 @@ where
                         Limit::Nobodys => handle.0.shared.unlimited.clone(),
                         Limit::Own(limiter) => limiter,
                     };
-                    let acquire = limiter.acquire_for_call();
+                    let acquire = limiter.acquire_for_call(call.called);
                     let label = Label { name: call.name, called: call.called };
                     this.state = State::Acquiring { acquire, limiter, job: Some(call.job), handle, label };
                 }
@@ -290,7 +291,10 @@ where
                 }
                 State::Running { cell, place } => {
                     settle(place);
-                    let Poll::Ready(result) = cell.poll(cx) else { return Poll::Pending };
+                    let Poll::Ready(result) = cell.poll(cx) else {
+                        waits::note(cell.called());
+                        return Poll::Pending;
+                    };
                     tree::end(place.node());
                     this.state = State::Ended;
                     let ended = result.ok_or(StartError::Dropped)?;
