@@ -15,6 +15,8 @@ use crate::handle::Handle;
 use crate::locals::Locals;
 use crate::scope::tree::{self, HasNode, NEVER, Node, NodeRef};
 use crate::sync::Arc;
+#[cfg(anyrt_loom)]
+use crate::sync::LocalCell as _;
 use crate::task::{TaskId, TaskInfo};
 
 /// A task, as those see it who run inside it.
@@ -74,7 +76,7 @@ impl Lazy {
     pub(crate) const NOWHERE: Lazy = Lazy { shield: false, deadline: NEVER, after: 0, opened: None };
 }
 
-thread_local! {
+crate::sync::thread_local! {
     static CURRENT: RefCell<Current> = const {
         RefCell::new(Current {
             task: None,

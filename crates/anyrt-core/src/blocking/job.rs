@@ -4,7 +4,6 @@ use std::any::Any;
 use std::fmt;
 use std::panic::{AssertUnwindSafe, Location, catch_unwind};
 use std::task::{Context, Poll, Waker};
-use std::thread;
 
 use super::limiter::{CapacityLimiter, Token, thread_waker};
 use crate::context::{self, Place, Setting};
@@ -12,6 +11,7 @@ use crate::group::{GroupState, Policy};
 use crate::scope::scoped::settle;
 use crate::scope::tree::{self, HasNode, Node, NodeRef};
 use crate::scope::{Cancelled, Cause};
+use crate::sync::thread;
 use crate::sync::{Arc, Mutex};
 use crate::task::panic_message;
 

@@ -5,12 +5,12 @@ use std::fmt::{self, Display};
 use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll, Wake, Waker};
-use std::thread::{self, Thread};
 use std::time::{Duration, Instant};
 
 use crate::context::{self, Gate};
 use crate::handle::Handle;
 use crate::queue::{Queue, Supply, Take, Ticket};
+use crate::sync::thread::{self, Thread};
 use crate::sync::{Arc, Mutex};
 use crate::task::TaskId;
 use crate::wake::WakeList;
