@@ -81,6 +81,25 @@ macro_rules! for_each_case {
                 program rule_26_a_clean_up_with_bounded_time_ends_by_its_own_deadline [TimerWakes, TimerNotEarly];
                 program rule_33_an_error_that_was_there_before_the_deadline_is_no_timeout [];
             }
+            two_phases {
+                program stop_is_told_first_and_the_cancellation_comes_when_the_grace_is_over [TimerWakes, TimerNotEarly];
+                program stop_ends_well_for_who_ends_within_the_grace [];
+                program stop_wakes_who_waits_for_it_and_nobody_else [TasksRun, SpawnReturnsFirst];
+                program stop_is_a_level_that_later_scopes_and_children_see [TasksRun];
+                program stop_is_seen_by_a_future_that_is_moved_into_the_scope [];
+                program stop_does_not_pass_a_shield_and_its_scope_does [];
+                program stop_comes_through_when_a_shield_is_taken_down [];
+                program stop_of_two_graces_the_one_that_ends_sooner_stands [TimerWakes, TimerNotEarly];
+                program stop_without_a_grace_is_a_cancellation [];
+                program stop_is_overridden_by_a_plain_cancel [];
+                program stop_and_a_deadline_do_not_move_each_other [TimerWakes, TimerNotEarly];
+                program stop_before_entry_without_a_clock_counts_from_the_first_poll [TimerWakes, TimerNotEarly];
+                program stop_is_told_by_a_thread_that_no_runtime_knows [ForeignWake, TimerWakes, TimerNotEarly];
+                program stop_of_a_scope_that_is_over_changes_nothing [];
+                program stop_is_true_in_a_cancelled_scope_and_lets_nobody_pass [];
+                program stop_reaches_the_children_of_a_borrowing_scope [TimerWakes, TimerNotEarly];
+                program stop_is_heard_by_a_service_and_the_grace_ends_those_that_do_not_listen [TasksRun, TimerWakes, TimerNotEarly];
+            }
             shields {
                 program sh_01_a_shielded_body_goes_on_while_the_outer_scope_is_cancelled [TimerWakes, TimerNotEarly];
                 program sh_02_the_first_checkpoint_after_the_shield_does_not_return [];
@@ -225,6 +244,11 @@ macro_rules! for_each_case {
                 program rule_55_what_has_begun_goes_before_what_starts [TasksRun, ForeignWake];
                 program tt_21_a_panic_reaches_the_caller_and_the_thread_lives_on [ForeignWake];
                 program rule_58_there_are_never_more_threads_than_tokens [TasksRun, ForeignWake];
+            }
+            in_threads {
+                program rule_57_a_call_without_a_limit_waits_for_no_token [ForeignWake];
+                bare rule_48_a_job_that_the_pool_drops_or_refuses_is_an_error [];
+                bare rt_obligation_jobs_in_its_own_pool_run_once_to_their_end_on_other_threads [ForeignWake];
             }
             from_thread {
                 program ft_01_a_sync_call_runs_on_a_thread_of_the_runtime [TasksRun, SpawnReturnsFirst, ForeignWake];

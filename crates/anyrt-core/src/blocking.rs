@@ -1,5 +1,6 @@
 //! Blocking work: sync code beside async code. `blocking/README.md` explains the pool.
 
+mod choice;
 pub mod from_thread;
 mod job;
 mod limiter;
@@ -8,6 +9,7 @@ mod portal;
 mod run;
 mod waited;
 
+pub use choice::BlockingPool;
 pub use from_thread::CallError;
 pub(crate) use job::InJob;
 pub use job::Job;

@@ -48,11 +48,12 @@ pub mod signal;
 mod sync;
 mod task;
 mod time;
+mod waits;
 mod wake;
 
 pub use blocking::{
-    Acquire, AcquireOnBehalf, AlreadyBorrowed, BlockingCall, BlockingHandle, BlockingPortal, CallError,
-    CapacityLimiter, Job, LimiterStatistics, NotBorrowed, PortalThread, RunBlocking, SharedPortal,
+    Acquire, AcquireOnBehalf, AlreadyBorrowed, BlockingCall, BlockingHandle, BlockingPool, BlockingPortal,
+    CallError, CapacityLimiter, Job, LimiterStatistics, NotBorrowed, PortalThread, RunBlocking, SharedPortal,
     StartError, Token, TryAcquireError, TryBlockingCall, WouldBlock, blocking_portal, from_thread,
     run_blocking, run_cpu, try_blocking_portal,
 };
@@ -73,8 +74,9 @@ pub use run::{Run, RunError, embed, try_embed};
 pub use runtime::{Blocking, NotOwned, Runtime, Timer};
 pub use scope::{
     CancelScope, Cancelled, Cause, EffectiveDeadline, FailAfter, FinallyOwned, MoveOnAfter, Outcome,
-    ScopeHandle, Shield, ShieldOwned, TimedOut, current_deadline, fail_after, fail_at, finally,
-    finally_owned, finally_with, is_cancelled, move_on_after, move_on_at, shield, shield_owned,
+    ScopeHandle, Shield, ShieldOwned, Stopping, TimedOut, current_deadline, fail_after, fail_at, finally,
+    finally_owned, finally_with, is_cancelled, is_stopping, move_on_after, move_on_at, shield, shield_owned,
+    stopping,
 };
 pub use semaphore::{Permit, Semaphore};
 pub use task::{

@@ -229,7 +229,7 @@ impl Inner {
                     tracing::warn!(%error, "no further thread for blocking jobs");
                 }
                 if let Some(worker) = state.workers.get_mut(&number) {
-                    worker.job = Some(job.label());
+                    worker.job = job.label();
                 }
                 drop(state);
                 let arriving = self.run(job, &*runtime);

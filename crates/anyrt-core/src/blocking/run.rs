@@ -7,13 +7,15 @@ use std::panic::{Location, resume_unwind};
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-use super::job::{Job, JobCell, Label, cut_off};
+use super::choice::hand_over;
+use super::job::{JobCell, Label, cut_off};
 use super::limiter::{Acquire, CapacityLimiter, Token};
 use crate::context::{self, Setting};
 use crate::handle::Handle;
 use crate::scope::scoped::settle;
 use crate::scope::tree::{self, NodeRef};
 use crate::sync::Arc;
+use crate::waits;
 
 /// Runs `job` in a thread, and waits for it without blocking the thread of the caller.
 ///
@@ -85,6 +87,9 @@ pub enum StartError {
          or `detach` it if somebody else drops it"
     )]
     WaitsForItself,
+    /// The runtime, whose own pool was to run it, dropped the job before it ran. The token is back.
+    #[error("the runtime dropped a blocking job before it ran: it has ended, or is about to")]
+    Dropped,
 }
 
 /// A blocking call to be: awaited, or told more first.
@@ -102,6 +107,7 @@ pub struct RunBlocking<F> {
 enum Limit {
     OfRun,
     OfMachine,
+    Nobodys,
     Own(CapacityLimiter),
 }
 
@@ -131,6 +137,25 @@ impl<F> RunBlocking<F> {
     /// Takes the token from this limiter in place of the run's.
     pub fn limiter(mut self, limiter: &CapacityLimiter) -> RunBlocking<F> {
         self.limiter = Limit::Own(limiter.clone());
+        self
+    }
+
+    /// Waits for no token of anybody: for what must run soon although all tokens are taken, such as the
+    /// release of what the holders of those tokens wait for.
+    ///
+    /// Nothing then bounds the number of threads but the number of such calls. It is a checkpoint all
+    /// the same: in a cancelled scope it does not start, so shield it if it must.
+    /// (Starlette tears down on a limiter of its own, of one token, for the same reason.)
+    ///
+    /// ```
+    /// # async fn demo() {
+    /// use anyrt_core::{run_blocking, shield};
+    ///
+    /// shield(run_blocking(|| println!("closed")).unlimited().into_future()).await;
+    /// # }
+    /// ```
+    pub fn unlimited(mut self) -> RunBlocking<F> {
+        self.limiter = Limit::Nobodys;
         self
     }
 
@@ -240,9 +265,10 @@ where
                     let limiter = match call.limiter {
                         Limit::OfRun => handle.limiter().clone(),
                         Limit::OfMachine => handle.cpu_limiter().clone(),
+                        Limit::Nobodys => handle.0.shared.unlimited.clone(),
                         Limit::Own(limiter) => limiter,
                     };
-                    let acquire = limiter.acquire_for_call();
+                    let acquire = limiter.acquire_for_call(call.called);
                     let label = Label { name: call.name, called: call.called };
                     this.state = State::Acquiring { acquire, limiter, job: Some(call.job), handle, label };
                 }
@@ -268,10 +294,14 @@ where
                 }
                 State::Running { cell, place } => {
                     settle(place);
-                    let Poll::Ready(result) = cell.poll(cx) else { return Poll::Pending };
+                    let Poll::Ready(result) = cell.poll(cx) else {
+                        waits::note(cell.called());
+                        return Poll::Pending;
+                    };
                     tree::end(place.node());
                     this.state = State::Ended;
-                    return Poll::Ready(Ok(result.unwrap_or_else(|payload| resume_unwind(payload))));
+                    let ended = result.ok_or(StartError::Dropped)?;
+                    return Poll::Ready(Ok(ended.unwrap_or_else(|payload| resume_unwind(payload))));
                 }
                 State::Ended => panic!("a blocking call was polled again after it was ready"),
             }
@@ -299,18 +329,11 @@ where
     };
     let cell = JobCell::new(job, setting, token, !abandon, label);
     if let Err((refused, error)) = hand_over(handle, cell.job()) {
-        drop(refused);
         cell.withdraw();
+        drop(refused);
         return Err(error);
     }
     Ok(cell)
-}
-
-fn hand_over(handle: &Handle, job: Job) -> Result<(), (Job, std::io::Error)> {
-    match handle.runtime().blocking() {
-        Some(blocking) => blocking.submit(job),
-        None => handle.0.shared.pool.submit(job, handle.runtime()),
-    }
 }
 
 impl<F, T> Drop for TryBlockingCall<F, T> {
