@@ -3,11 +3,11 @@
 use std::collections::{HashMap, VecDeque};
 use std::fmt;
 use std::io;
-use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use super::job::{Job, Label};
 use crate::runtime::Runtime;
+use crate::sync::thread::{self, JoinHandle};
 use crate::sync::{Arc, Condvar, Mutex};
 
 /// How long a thread without work stays, by default.
