@@ -14,9 +14,10 @@ use futures_util::Stream;
 
 use super::limiter::CapacityLimiter;
 use super::run::{BlockingCall, RunBlocking, drop_in_pool};
-use crate::context::{self, Gate};
+use crate::context;
 use crate::handle::Handle;
 use crate::sync::{Arc, Mutex};
+use crate::waits::leaf;
 
 /// How many items are pulled in one hop to a thread, by default.
 const BATCH: usize = 64;
@@ -156,6 +157,41 @@ where
             None => call.into_future(),
         }
     }
+
+    fn poll_item(&mut self, cx: &mut Context<'_>) -> Poll<Option<I::Item>> {
+        loop {
+            if let Some(item) = self.ready.pop_front() {
+                return Poll::Ready(Some(item));
+            }
+            match &mut self.state {
+                State::Rests(kept) => {
+                    let kept = kept.moved();
+                    self.state = State::Pulls(self.pull(kept));
+                }
+                State::Pulls(call) => {
+                    if self.shelf.take(&mut self.ready, Some(cx.waker())) {
+                        continue;
+                    }
+                    let polled = catch_unwind(AssertUnwindSafe(|| Pin::new(call).poll(cx)));
+                    let ended = match polled {
+                        Ok(Poll::Pending) => return Poll::Pending,
+                        Ok(Poll::Ready(Some(rest))) => State::Rests(rest),
+                        Ok(Poll::Ready(None)) => State::Ended,
+                        Err(payload) => State::Panicked(payload),
+                    };
+                    self.state = ended;
+                    // What was left there before its end.
+                    self.shelf.take(&mut self.ready, None);
+                }
+                State::Panicked(_) => {
+                    if let State::Panicked(payload) = std::mem::replace(&mut self.state, State::Ended) {
+                        resume_unwind(payload);
+                    }
+                }
+                State::Ended => return Poll::Ready(None),
+            }
+        }
+    }
 }
 
 /// Pulls a batch, in a thread.
@@ -194,41 +230,7 @@ where
 
     fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<I::Item>> {
         let this = self.get_mut();
-        if context::gate(true, cx.waker()) == Gate::Shut {
-            return Poll::Pending;
-        }
-        loop {
-            if let Some(item) = this.ready.pop_front() {
-                return Poll::Ready(Some(item));
-            }
-            match &mut this.state {
-                State::Rests(kept) => {
-                    let kept = kept.moved();
-                    this.state = State::Pulls(this.pull(kept));
-                }
-                State::Pulls(call) => {
-                    if this.shelf.take(&mut this.ready, Some(cx.waker())) {
-                        continue;
-                    }
-                    let polled = catch_unwind(AssertUnwindSafe(|| Pin::new(call).poll(cx)));
-                    let ended = match polled {
-                        Ok(Poll::Pending) => return Poll::Pending,
-                        Ok(Poll::Ready(Some(rest))) => State::Rests(rest),
-                        Ok(Poll::Ready(None)) => State::Ended,
-                        Err(payload) => State::Panicked(payload),
-                    };
-                    this.state = ended;
-                    // What was left there before its end.
-                    this.shelf.take(&mut this.ready, None);
-                }
-                State::Panicked(_) => {
-                    if let State::Panicked(payload) = std::mem::replace(&mut this.state, State::Ended) {
-                        resume_unwind(payload);
-                    }
-                }
-                State::Ended => return Poll::Ready(None),
-            }
-        }
+        leaf(true, this.called, cx, |cx| this.poll_item(cx))
     }
 }
 
