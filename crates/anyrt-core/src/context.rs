@@ -15,7 +15,10 @@ use crate::handle::Handle;
 use crate::locals::Locals;
 use crate::scope::tree::{self, HasNode, NEVER, Node, NodeRef};
 use crate::sync::Arc;
+#[cfg(anyrt_loom)]
+use crate::sync::LocalCell as _;
 use crate::task::{TaskId, TaskInfo};
+use crate::waits::{self, Called};
 
 /// A task, as those see it who run inside it.
 pub(crate) trait Tasked: HasNode {
@@ -74,7 +77,7 @@ impl Lazy {
     pub(crate) const NOWHERE: Lazy = Lazy { shield: false, deadline: NEVER, after: 0, opened: None };
 }
 
-thread_local! {
+crate::sync::thread_local! {
     static CURRENT: RefCell<Current> = const {
         RefCell::new(Current {
             task: None,
@@ -100,7 +103,11 @@ pub(crate) enum Gate {
 ///
 /// `takes`: it would take or change something (a lock, a token, an item, a connection). A leaf that
 /// only waits goes on while something holds its scope, because that something may wait for it.
-pub(crate) fn gate(takes: bool, waker: &Waker) -> Gate {
+///
+/// `called`: the place that the task view shows while the leaf is pending. One that can be ready stands in
+/// [`waits::leaf`], or takes the note back itself.
+pub(crate) fn gate(takes: bool, called: Called, waker: &Waker) -> Gate {
+    waits::note(called);
     let (mut cancelled, deadline) = CURRENT.with_borrow(Current::view);
     if !cancelled && deadline == NEVER {
         return Gate::Open;
@@ -132,6 +139,11 @@ pub(crate) fn gate(takes: bool, waker: &Waker) -> Gate {
 /// Whether the code that runs is in a cancelled scope, and the earliest deadline in its sight.
 pub(crate) fn view() -> (bool, u64) {
     CURRENT.with_borrow(Current::view)
+}
+
+/// Whether the code that runs was told to stop.
+pub(crate) fn is_stopping() -> bool {
+    CURRENT.with_borrow(Current::is_stopping)
 }
 
 /// The innermost scope around the code that runs; brought into the tree, if it was not there.
@@ -246,27 +258,34 @@ pub(crate) fn swap_locals(locals: &mut Locals) {
 impl Current {
     fn view(&self) -> (bool, u64) {
         let mut deadline = NEVER;
+        let around = self.in_sight(|lazy| deadline = deadline.min(lazy.deadline));
+        around.into_iter().flatten().fold((false, deadline), |(cancelled, deadline), node| {
+            (cancelled || node.is_cancelled(), deadline.min(node.deadline()))
+        })
+    }
+
+    fn is_stopping(&self) -> bool {
+        self.in_sight(|_| ()).into_iter().flatten().any(Node::is_stopping)
+    }
+
+    /// The nearest node around the code that runs, after the lazy places inside it; for a task that is
+    /// not linked, also that which it would inherit from. None behind a shield that is lazy.
+    #[inline]
+    fn in_sight(&self, mut pass: impl FnMut(&Lazy)) -> [Option<&Node>; 2] {
         for place in self.scopes[self.base..].iter().rev() {
             match place {
                 Place::Lazy(lazy) => {
-                    deadline = deadline.min(lazy.deadline);
+                    pass(lazy);
                     if lazy.shield {
-                        return (false, deadline);
+                        return [None, None];
                     }
                 }
-                Place::Linked(node) => return see(node.node(), deadline),
+                Place::Linked(node) => return [Some(node.node()), None],
             }
         }
-        let Some(task) = &self.task else { return (false, deadline) };
-        let (cancelled, deadline) = see(task.node(), deadline);
-        match task.home() {
-            // What it would inherit if it were linked.
-            Some(home) if task.node().parent_address() == 0 => {
-                let (above, deadline) = see(home.node(), deadline);
-                (cancelled || above, deadline)
-            }
-            _ => (cancelled, deadline),
-        }
+        let Some(task) = &self.task else { return [None, None] };
+        let home = if task.node().parent_address() == 0 { task.home() } else { None };
+        [Some(task.node()), home.map(|home| home.node())]
     }
 
     /// The root of the task, in its place in the tree from now on.
@@ -319,10 +338,6 @@ impl Place {
             Place::Lazy(_) => unreachable!("a place is linked before its node is asked for"),
         }
     }
-}
-
-fn see(node: &Node, deadline: u64) -> (bool, u64) {
-    (node.is_cancelled(), deadline.min(node.deadline()))
 }
 
 /// A scope node that stands for itself: no task, no group.
@@ -389,6 +404,7 @@ pub(crate) fn within<R>(setting: &mut Setting, run: impl FnOnce() -> R) -> R {
     struct Leave<'a> {
         setting: &'a mut Setting,
         base: usize,
+        waits: Option<Called>,
     }
     impl Drop for Leave<'_> {
         fn drop(&mut self) {
@@ -396,13 +412,14 @@ pub(crate) fn within<R>(setting: &mut Setting, run: impl FnOnce() -> R) -> R {
                 current.swap(self.setting);
                 current.base = self.base;
             });
+            waits::end(self.waits);
         }
     }
     let base = CURRENT.with_borrow_mut(|current| {
         current.swap(setting);
         std::mem::replace(&mut current.base, current.scopes.len())
     });
-    let _leave = Leave { setting, base };
+    let _leave = Leave { setting, base, waits: waits::begin() };
     run()
 }
 

@@ -9,6 +9,7 @@ mod cell;
 mod ended;
 mod handle;
 mod info;
+mod path;
 mod slot;
 mod status;
 
@@ -17,6 +18,7 @@ pub(crate) use ended::{Why, panic_message};
 pub use handle::{JoinHandle, TaskHandle};
 pub(crate) use info::{Label, default_name};
 pub use info::{TaskId, TaskInfo};
+pub(crate) use path::Path;
 pub(crate) use slot::Slot;
 pub use status::{NotFinished, TaskStatus};
 
@@ -66,6 +68,7 @@ where
 
 /// As [`spawn`], with a say in where the task's node is linked: `place` does it, before it can run. A
 /// node that it leaves alone is linked below the group's when that is needed.
+#[track_caller]
 pub(crate) fn launch<F, T>(
     info: TaskInfo,
     group: Arc<GroupState>,

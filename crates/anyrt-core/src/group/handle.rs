@@ -2,6 +2,7 @@
 
 use std::future::Future;
 use std::panic::Location;
+use std::time::Duration;
 
 use super::error::BoxError;
 use super::service::Service;
@@ -265,6 +266,13 @@ impl TaskGroup {
         });
     }
 
+    /// Tells the body and all children to stop, and cancels them when `grace` is over; see
+    /// [`ScopeHandle::cancel_after`].
+    #[track_caller]
+    pub fn cancel_after(&self, grace: Duration, reason: &str) {
+        self.scope().cancel_after(grace, reason);
+    }
+
     /// The group's own scope, in which its body and children run.
     pub fn scope(&self) -> ScopeHandle {
         ScopeHandle { node: self.state.as_node() }
@@ -348,6 +356,7 @@ impl Spawner<'_> {
         self.serve(future, |output| output.map_err(Into::into))
     }
 
+    #[track_caller]
     fn serve<F, T>(self, future: F, settle: fn(F::Output) -> Result<T, BoxError>) -> TaskHandle<T>
     where
         F: Future + Send + 'static,

@@ -6,6 +6,7 @@ use std::marker::PhantomData;
 use std::panic::Location;
 use std::pin::Pin;
 use std::task::Waker;
+use std::time::Duration;
 
 mod child;
 mod future;
@@ -163,6 +164,13 @@ impl<C: ?Sized> LocalScope<'_, C> {
         self.scope().cancel(reason);
     }
 
+    /// Tells the body and all children to stop, and cancels them when `grace` is over; see
+    /// [`ScopeHandle::cancel_after`].
+    #[track_caller]
+    pub fn cancel_after(&self, grace: Duration, reason: &str) {
+        self.scope().cancel_after(grace, reason);
+    }
+
     /// The scope in which body and children run.
     pub fn scope(&self) -> ScopeHandle {
         ScopeHandle { node: self.nursery.group.as_node() }
@@ -177,8 +185,9 @@ impl<C: ?Sized> LocalScope<'_, C> {
     ) -> LocalHandle<T> {
         let name = default_name::<F>();
         let slot = Arc::new(Slot::new());
-        let node: NodeRef = Arc::new(ScopeNode(Node::new(Location::caller())));
-        let handle = LocalHandle { slot: slot.clone(), node: node.clone(), name, polled: false };
+        let spawned = Location::caller();
+        let node: NodeRef = Arc::new(ScopeNode(Node::new(spawned)));
+        let handle = LocalHandle { slot: slot.clone(), node: node.clone(), name, spawned, awaited: None };
         if !self.nursery.group.admit() {
             drop(slot.fill(Err(TaskEnded::new(Label::of_child(name), Why::NotStarted))));
             return handle;

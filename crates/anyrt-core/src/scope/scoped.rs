@@ -14,6 +14,7 @@ use crate::clock;
 use crate::context::{self, Lazy, Place};
 use crate::handle::Handle;
 use crate::runtime::Timer;
+use crate::waits;
 
 /// How the inner future came to its end.
 #[derive(Debug)]
@@ -96,15 +97,19 @@ impl<F: Future> Scoped<F> {
     ) -> Poll<Ending<F::Output>> {
         let mut this = self.project();
         this.seat.settle();
+        let before = waits::begin();
         if let Some(inner) = this.inner.as_mut().as_pin_mut() {
             if let Poll::Ready(value) = context::inside(&mut this.seat.place, || inner.poll(cx)) {
+                waits::end(before);
                 this.inner.set(None);
                 return Poll::Ready(Ending::Value(value));
             }
         } else {
             assert!(!this.seat.ended, "a future was polled again after it was ready");
         }
-        match this.seat.verdict(cx.waker(), outer, this.inner.is_none()) {
+        let verdict = this.seat.verdict(cx.waker(), outer, this.inner.is_none());
+        waits::end_pending(before);
+        match verdict {
             Verdict::Stay => Poll::Pending,
             Verdict::Drop => {
                 context::inside(&mut this.seat.place, || this.inner.set(None));
@@ -176,7 +181,11 @@ impl Seat {
     fn settle_linked(&mut self) {
         let node = self.place.node();
         settle(node);
-        node.node().begin_poll();
+        if node.node().begin_poll()
+            && let Ok(handle) = Handle::try_current()
+        {
+            tree::begin_grace(node, handle.now());
+        }
         if let Some(armed) = &mut self.timer
             && node.node().take_timer_fired()
             && armed.poll(node)
