@@ -19,6 +19,7 @@ mod watch;
 
 pub use cause::{Cancelled, Cause};
 pub use exit::Exit;
+pub(crate) use finally::{Ended, work};
 pub use finally::{Outcome, finally, finally_with, finally_within};
 pub use owned::{FinallyOwned, ShieldOwned, finally_owned, finally_owned_within, shield_owned};
 pub use shield::{Shield, ShieldWithin, shield, shield_within};
@@ -202,8 +203,9 @@ impl ScopeHandle {
     /// # Cancel safety
     ///
     /// Nothing is lost.
+    #[track_caller]
     pub fn stopping(&self) -> impl Future<Output = ()> + Send + use<> {
-        News::new(self.node.clone(), tree::Node::is_stopping)
+        News::new(self.node.clone(), tree::Node::is_stopping, Location::caller())
     }
 
     /// Whether this very scope was cancelled: by hand, or by its deadline.
@@ -225,8 +227,9 @@ impl ScopeHandle {
     /// # Cancel safety
     ///
     /// Nothing is lost.
+    #[track_caller]
     pub fn cancelled(&self) -> impl Future<Output = ()> + Send + use<> {
-        News::new(self.node.clone(), tree::Node::is_cancelled)
+        News::new(self.node.clone(), tree::Node::is_cancelled, Location::caller())
     }
 
     /// Its own deadline.

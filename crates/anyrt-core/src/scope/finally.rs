@@ -35,7 +35,7 @@ where
     C: AsyncFnOnce(),
 {
     let at = Location::caller();
-    let work = Work { scoped: Scoped::new(Lazy::at(at), work) };
+    let work = self::work(at, work);
     async move {
         let ended = work.await;
         shield_at(at, cleanup()).await;
@@ -66,7 +66,7 @@ where
     C: AsyncFnOnce(),
 {
     let at = Location::caller();
-    let work = Work { scoped: Scoped::new(Lazy::at(at), work) };
+    let work = self::work(at, work);
     async move {
         let ended = work.await;
         shield_within_at(at, grace, cleanup()).await;
@@ -83,7 +83,7 @@ where
     C: AsyncFnOnce(Outcome<'_, F::Output>),
 {
     let at = Location::caller();
-    let work = Work { scoped: Scoped::new(Lazy::at(at), work) };
+    let work = self::work(at, work);
     async move {
         let ended = work.await;
         let outcome = match &ended {
@@ -96,7 +96,7 @@ where
     }
 }
 
-pub(super) type Ended<T> = Result<Ending<T>, Box<dyn Any + Send>>;
+pub(crate) type Ended<T> = Result<Ending<T>, Box<dyn Any + Send>>;
 
 async fn finish<T>(ended: Ended<T>) -> T {
     match ended {
@@ -116,6 +116,14 @@ pub enum Outcome<'a, T> {
     Cancelled(&'a super::Cancelled),
     /// It panicked; the panic goes on after the clean-up.
     Panicked,
+}
+
+/// What a clean-up follows: it holds from its first poll on, and tells how it ended.
+pub(crate) fn work<F: Future>(
+    opened: &'static Location<'static>,
+    work: F,
+) -> impl Future<Output = Ended<F::Output>> {
+    Work { scoped: Scoped::new(Lazy::at(opened), work) }
 }
 
 /// The work, in a place that somebody else knows.

@@ -2,11 +2,13 @@
 
 use std::fmt;
 use std::future::Future;
+use std::panic::Location;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use super::tree::{Node, NodeRef};
-use crate::context::{self, Gate};
+use crate::context;
+use crate::waits::{Called, leaf};
 
 /// A place among those who wait for news of one node, given back when it is dropped.
 #[derive(Default)]
@@ -43,11 +45,12 @@ pub(super) struct News {
     node: NodeRef,
     asked: fn(&Node) -> bool,
     watch: Watch,
+    called: Called,
 }
 
 impl News {
-    pub(super) fn new(node: NodeRef, asked: fn(&Node) -> bool) -> News {
-        News { node, asked, watch: Watch::default() }
+    pub(super) fn new(node: NodeRef, asked: fn(&Node) -> bool, called: Called) -> News {
+        News { node, asked, watch: Watch::default(), called }
     }
 }
 
@@ -62,8 +65,7 @@ impl Future for News {
             return Poll::Ready(());
         }
         // A leaf that only waits: whether the gate is open or shut, there is nothing to do.
-        let _ = context::gate(false, cx.waker());
-        Poll::Pending
+        leaf(false, this.called, cx, |_| Poll::Pending)
     }
 }
 
@@ -96,14 +98,16 @@ impl Future for News {
 /// # Cancel safety
 ///
 /// Nothing is lost.
+#[track_caller]
 pub fn stopping() -> Stopping {
-    Stopping { watch: Watch::default() }
+    Stopping { watch: Watch::default(), called: Location::caller() }
 }
 
 /// The future of [`stopping`].
 #[must_use = "futures do nothing unless polled"]
 pub struct Stopping {
     watch: Watch,
+    called: Called,
 }
 
 impl Future for Stopping {
@@ -113,13 +117,13 @@ impl Future for Stopping {
         if let Some(top) = context::top() {
             self.watch.at(&top, cx);
         }
-        match context::gate(false, cx.waker()) {
-            Gate::Open if is_stopping() => {
+        leaf(false, self.called, cx, |_| match is_stopping() {
+            true => {
                 self.watch.leave();
                 Poll::Ready(())
             }
-            _ => Poll::Pending,
-        }
+            false => Poll::Pending,
+        })
     }
 }
 

@@ -16,6 +16,7 @@ use crate::scope::exit::Hook;
 use crate::sync::atomic::{AtomicU16, AtomicU64, AtomicUsize, Ordering};
 use crate::sync::{Arc, Mutex};
 use crate::task::TaskInfo;
+use crate::waits::{self, Called};
 use crate::wake::WakeList;
 
 /// So many levels apart the cause that is inherited is noted.
@@ -116,6 +117,8 @@ pub(super) struct State {
     /// The time that was asked for, if the deadline was given as one.
     pub(super) after: Option<Duration>,
     pub(super) waker: Option<Waker>,
+    /// Where what runs inside waits, as of its last pending poll.
+    pub(super) waits: Option<Called>,
     pub(super) rare: Option<Box<Rare>>,
 }
 
@@ -229,6 +232,7 @@ impl Node {
                 own_deadline,
                 after,
                 waker: None,
+                waits: None,
                 rare: None,
             }),
         }
@@ -278,6 +282,14 @@ impl Node {
     pub(crate) fn is_cut_from_outside(&self) -> bool {
         let bits = self.bits();
         bits & UNWINDING != 0 && inherited(bits)
+    }
+
+    /// How many nodes stand below it.
+    #[cfg(all(test, anyrt_loom))]
+    pub(crate) fn children(&self) -> usize {
+        let mut count = 0;
+        self.state.lock().children.for_each(|_| count += 1);
+        count
     }
 
     /// The earliest deadline in sight.
@@ -347,10 +359,11 @@ impl Node {
         self.state.lock().rare().reason = Some(reason.into());
     }
 
-    /// Remembers whom to wake when something changes here; when it is due to be cancelled.
+    /// Remembers whom to wake when something changes here, and where it waits; when it is due to be cancelled.
     pub(crate) fn attend(&self, waker: &Waker) -> u64 {
         {
-            let state = self.state.lock();
+            let mut state = self.state.lock();
+            state.waits = waits::noted();
             if state.waker.as_ref().is_some_and(|known| known.will_wake(waker)) {
                 return state.due();
             }
