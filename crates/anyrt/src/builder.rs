@@ -5,6 +5,7 @@ use std::future::Future;
 use std::io;
 use std::num::NonZeroUsize;
 use std::panic::Location;
+use std::time::Duration;
 
 use anyrt_core::{BlockingPool, PortalThread, Run, RunError};
 
@@ -103,6 +104,9 @@ pub struct Builder {
     name: Option<String>,
     blocking_limit: Option<usize>,
     blocking_pool: BlockingPool,
+    abandoned_patience: Option<Duration>,
+    shutdown_grace: Option<Duration>,
+    shutdown_timeout: Option<Duration>,
 }
 
 impl Builder {
@@ -155,6 +159,38 @@ impl Builder {
     /// ```
     pub fn blocking_pool(mut self, pool: BlockingPool) -> Builder {
         self.blocking_pool = pool;
+        self
+    }
+
+    /// How long the tasks at the root have, when the main future has ended, until they are cancelled; see
+    /// [`Run::shutdown_grace`].
+    pub fn shutdown_grace(mut self, grace: Duration) -> Builder {
+        self.shutdown_grace = Some(grace);
+        self
+    }
+
+    /// How long the end of the run waits for its tasks after they were cancelled; see
+    /// [`Run::shutdown_timeout`].
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use anyrt::{Builder, RunError, checkpoint, shield};
+    ///
+    /// let ended = Builder::new().shutdown_timeout(Duration::from_millis(10)).try_run(async {
+    ///     anyrt::spawn(shield(std::future::pending::<()>()));
+    ///     checkpoint().await;
+    /// });
+    /// assert!(matches!(ended, Err(RunError::Unfinished(_))));
+    /// ```
+    pub fn shutdown_timeout(mut self, timeout: Duration) -> Builder {
+        self.shutdown_timeout = Some(timeout);
+        self
+    }
+
+    /// How long the end of the run waits for blocking jobs that nobody waits for any more; see
+    /// [`Run::abandoned_patience`].
+    pub fn abandoned_patience(mut self, patience: Duration) -> Builder {
+        self.abandoned_patience = Some(patience);
         self
     }
 
@@ -259,11 +295,20 @@ impl Builder {
     /// `run`, told what this value says.
     fn told(self, run: Run) -> Result<Run, RunError> {
         let limit = self.limit()?;
-        let run = run.name(self.name.as_deref().unwrap_or(NAME)).blocking_pool(self.blocking_pool);
-        Ok(match limit {
-            Some(limit) => run.blocking_limit(limit),
-            None => run,
-        })
+        let mut run = run.name(self.name.as_deref().unwrap_or(NAME)).blocking_pool(self.blocking_pool);
+        if let Some(limit) = limit {
+            run = run.blocking_limit(limit);
+        }
+        if let Some(patience) = self.abandoned_patience {
+            run = run.abandoned_patience(patience);
+        }
+        if let Some(grace) = self.shutdown_grace {
+            run = run.shutdown_grace(grace);
+        }
+        if let Some(timeout) = self.shutdown_timeout {
+            run = run.shutdown_timeout(timeout);
+        }
+        Ok(run)
     }
 
     fn limit(&self) -> Result<Option<NonZeroUsize>, RunError> {

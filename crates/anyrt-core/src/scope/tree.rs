@@ -15,7 +15,7 @@ mod verdict;
 
 pub(crate) use cancel::{cancel, expire, mark_unwinding, orphaned, set_deadline, set_shield};
 pub(crate) use exits::{add_exit, close_exits, take_exits};
-pub(crate) use hold::{hold_no_parent, hold_parent, holders};
+pub(crate) use hold::{children_of, hold_no_parent, hold_parent, holders, holds_from};
 pub(crate) use node::{HasNode, NEVER, Node, NodeRef};
 pub(crate) use place::{end, link, link_new, unlink};
 pub(crate) use stop::{begin_grace, stop};
