@@ -28,6 +28,7 @@
 //! | TG, ST, TH | task groups, children that say when they are ready, handles |
 //! | RS, RC, RM | several futures in one task, groups cut short, futures that are moved and kept |
 //! | TT, FT, CL | blocking jobs, from threads back into the run, the capacity limiter |
+//! | RT | what a program sees of itself |
 //! | RD, RP | what foreign code drops, what panics where nobody expects it |
 //! | `rule_…` | what the rules behind these families say and no case of theirs asks |
 //! | `rt_obligation_…` | the obligations of the trait |
@@ -54,6 +55,7 @@ mod group_errors;
 mod groups;
 mod handles;
 mod in_threads;
+mod introspection;
 mod limiter;
 mod many;
 mod moved;

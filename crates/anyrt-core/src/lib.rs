@@ -46,6 +46,7 @@ pub mod signal;
 mod sync;
 mod task;
 mod time;
+mod view;
 mod waits;
 mod wake;
 
@@ -72,7 +73,7 @@ pub use run::{Run, RunError, embed, try_embed};
 pub use runtime::{Blocking, NotOwned, Runtime, Timer};
 pub use scope::{
     CancelScope, Cancelled, Cause, EffectiveDeadline, FailAfter, FinallyOwned, MoveOnAfter, Outcome,
-    ScopeHandle, Shield, ShieldOwned, TimedOut, current_deadline, fail_after, fail_at, finally,
+    ScopeHandle, ScopeKind, Shield, ShieldOwned, TimedOut, current_deadline, fail_after, fail_at, finally,
     finally_owned, finally_with, is_cancelled, move_on_after, move_on_at, shield, shield_owned,
 };
 pub use semaphore::{Permit, Semaphore};
@@ -80,3 +81,4 @@ pub use task::{
     JoinHandle, NotFinished, Task, TaskEnded, TaskHandle, TaskId, TaskInfo, TaskStatus, current_task,
 };
 pub use time::{Interval, Sleep, interval, now, sleep, sleep_until};
+pub use view::{LimiterView, TaskState, TaskTree, TaskView, TreeEntry, tasks};
