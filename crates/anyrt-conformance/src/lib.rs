@@ -29,7 +29,9 @@
 //! | RS, RC, RM | several futures in one task, groups cut short, futures that are moved and kept |
 //! | TT, FT, CL | blocking jobs, from threads back into the run, the capacity limiter |
 //! | RT | what a program sees of itself |
+//! | WT | what a framework relies on that runs plain functions in threads |
 //! | RD, RP | what foreign code drops, what panics where nobody expects it |
+//! | `stop_…` | two-phase cancel: told to stop, cancelled when the grace is over |
 //! | `rule_…` | what the rules behind these families say and no case of theirs asks |
 //! | `rt_obligation_…` | the obligations of the trait |
 //!
@@ -47,6 +49,7 @@ mod watchdog;
 mod blocking;
 mod checkpoints;
 mod children;
+mod context_managers;
 mod cut_short;
 mod deadlines;
 mod dropped;
@@ -56,6 +59,7 @@ mod groups;
 mod handles;
 mod in_threads;
 mod introspection;
+mod iterators;
 mod limiter;
 mod many;
 mod moved;
@@ -68,6 +72,7 @@ mod several;
 mod shields;
 mod sockets;
 mod timers;
+mod two_phases;
 
 mod by_hand;
 mod counting;
@@ -82,5 +87,6 @@ pub use anyrt_core::Runtime;
 #[doc(hidden)]
 pub use case::assert_passes;
 pub use case::{Case, Obligation, PATIENCE};
+pub use double::with_native_jobs;
 pub use ids::{Standing, ids, title};
 pub use watchdog::Outcome;

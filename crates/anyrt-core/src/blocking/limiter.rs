@@ -6,13 +6,13 @@ use std::future::Future;
 use std::panic::Location;
 use std::pin::Pin;
 use std::task::{Context, Poll, Wake, Waker, ready};
-use std::thread::{self, Thread};
 use std::time::{Duration, Instant};
 
 use crate::context;
 use crate::handle::Handle;
 use crate::queue::{Queue, Supply, Take, Ticket};
 use crate::scope::tree::NodeRef;
+use crate::sync::thread::{self, Thread};
 use crate::sync::{Arc, Mutex};
 use crate::task::TaskId;
 use crate::waits::{Called, leaf};

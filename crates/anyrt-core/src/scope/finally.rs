@@ -34,7 +34,7 @@ where
     C: AsyncFnOnce(),
 {
     let called = Location::caller();
-    let work = Work { scoped: Scoped::new(Lazy::at(ScopeKind::Work, called), work) };
+    let work = self::work(called, work);
     async move {
         let ended = work.await;
         Shield::of_clean_up(called, cleanup()).await;
@@ -50,7 +50,7 @@ where
     C: AsyncFnOnce(Outcome<'_, F::Output>),
 {
     let called = Location::caller();
-    let work = Work { scoped: Scoped::new(Lazy::at(ScopeKind::Work, called), work) };
+    let work = self::work(called, work);
     async move {
         let ended = work.await;
         let outcome = match &ended {
@@ -63,7 +63,7 @@ where
     }
 }
 
-pub(super) type Ended<T> = Result<Ending<T>, Box<dyn Any + Send>>;
+pub(crate) type Ended<T> = Result<Ending<T>, Box<dyn Any + Send>>;
 
 async fn finish<T>(ended: Ended<T>) -> T {
     match ended {
@@ -83,6 +83,14 @@ pub enum Outcome<'a, T> {
     Cancelled(&'a super::Cancelled),
     /// It panicked; the panic goes on after the clean-up.
     Panicked,
+}
+
+/// What a clean-up follows: it holds from its first poll on, and tells how it ended.
+pub(crate) fn work<F: Future>(
+    opened: &'static Location<'static>,
+    work: F,
+) -> impl Future<Output = Ended<F::Output>> {
+    Work { scoped: Scoped::new(Lazy::at(ScopeKind::Work, opened), work) }
 }
 
 /// The work, in a place that somebody else knows.

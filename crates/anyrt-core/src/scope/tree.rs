@@ -1,8 +1,8 @@
 //! The scope tree: what is cancelled, what holds, and who is woken. The README beside `scope.rs`'s
 //! modules explains it.
 //!
-//! A node and its questions (`node`), its place (`place`, `children`), what is passed down (`cancel`) and
-//! up (`hold`), the rule (`verdict`), and what the task view sees (`kind`, `seen`).
+//! A node and its questions (`node`), its place (`place`, `children`), what is passed down (`cancel`,
+//! `stop`) and up (`hold`), the rule (`verdict`), and what the task view sees (`kind`, `seen`).
 
 mod cancel;
 mod children;
@@ -11,6 +11,7 @@ mod kind;
 mod node;
 mod place;
 mod seen;
+mod stop;
 mod verdict;
 
 pub(crate) use cancel::{cancel, expire, mark_unwinding, orphaned, set_deadline, set_shield};
@@ -19,4 +20,5 @@ pub use kind::ScopeKind;
 pub(crate) use node::{HasNode, NEVER, Node, NodeRef};
 pub(crate) use place::{end, link, link_new, unlink};
 pub(crate) use seen::{Seen, task_around};
+pub(crate) use stop::{begin_grace, stop};
 pub(crate) use verdict::Verdict;

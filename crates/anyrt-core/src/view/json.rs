@@ -45,6 +45,7 @@ impl Serialize for Story<'_> {
             Cause::Shutdown => "shutdown",
             Cause::NoLongerNeeded => "no-longer-needed",
             Cause::Dropped => "dropped",
+            Cause::GraceOver => "grace-over",
         };
         let mut out = serializer.serialize_struct("Cancelled", 5)?;
         out.serialize_field("cause", cause)?;
