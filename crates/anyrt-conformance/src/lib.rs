@@ -28,6 +28,7 @@
 //! | TG, ST, TH | task groups, children that say when they are ready, handles |
 //! | RS, RC, RM | several futures in one task, groups cut short, futures that are moved and kept |
 //! | TT, FT, CL | blocking jobs, from threads back into the run, the capacity limiter |
+//! | RT | what a program sees of itself |
 //! | WT | what a framework relies on that runs plain functions in threads |
 //! | RD, RP | what foreign code drops, what panics where nobody expects it |
 //! | `stop_…` | two-phase cancel: told to stop, cancelled when the grace is over |
@@ -57,6 +58,7 @@ mod group_errors;
 mod groups;
 mod handles;
 mod in_threads;
+mod introspection;
 mod iterators;
 mod limiter;
 mod many;

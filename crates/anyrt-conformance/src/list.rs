@@ -311,6 +311,11 @@ macro_rules! for_each_case {
                 program cl_18_the_statistics_tell_how_it_stands [TimerWakes, TimerNotEarly];
                 bare cl_19_a_limiter_is_made_outside_of_any_runtime [];
             }
+            introspection {
+                program rt_07_the_tree_tells_the_names_and_parents_of_tasks [TasksRun];
+                program rt_08_the_tree_is_consistent_at_every_level [TasksRun];
+                program the_tree_tells_how_it_is_with_a_task [TasksRun];
+            }
             dropped {
                 program rd_01_a_group_that_a_select_drops_is_waited_for_by_the_group_around [TasksRun];
                 program rd_02_the_error_and_the_panic_of_an_orphan_reach_the_group_around [TasksRun];

@@ -48,6 +48,7 @@ pub mod signal;
 mod sync;
 mod task;
 mod time;
+mod view;
 mod waits;
 mod wake;
 
@@ -75,12 +76,13 @@ pub use run::{Run, RunError, embed, try_embed};
 pub use runtime::{Blocking, NotOwned, Runtime, Timer};
 pub use scope::{
     CancelScope, Cancelled, Cause, EffectiveDeadline, FailAfter, FinallyOwned, MoveOnAfter, Outcome,
-    ScopeHandle, Shield, ShieldOwned, Stopping, TimedOut, current_deadline, fail_after, fail_at, finally,
-    finally_owned, finally_with, is_cancelled, is_stopping, move_on_after, move_on_at, shield, shield_owned,
-    stopping,
+    ScopeHandle, ScopeKind, Shield, ShieldOwned, Stopping, TimedOut, current_deadline, fail_after, fail_at,
+    finally, finally_owned, finally_with, is_cancelled, is_stopping, move_on_after, move_on_at, shield,
+    shield_owned, stopping,
 };
 pub use semaphore::{Permit, Semaphore};
 pub use task::{
     JoinHandle, NotFinished, Task, TaskEnded, TaskHandle, TaskId, TaskInfo, TaskStatus, current_task,
 };
 pub use time::{Interval, Sleep, interval, now, sleep, sleep_until};
+pub use view::{LimiterView, TaskState, TaskTree, TaskView, TreeEntry, tasks};

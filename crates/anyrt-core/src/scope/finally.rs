@@ -8,7 +8,8 @@ use std::task::{Context, Poll};
 
 use super::poll_cut_short;
 use super::scoped::{Ending, Outer, Scoped};
-use super::tree::{self, NodeRef};
+use super::shield::Shield;
+use super::tree::{self, NodeRef, ScopeKind};
 use crate::context::Lazy;
 
 /// Runs `work`, then `cleanup`: also when the work was cancelled or panicked.
@@ -32,10 +33,11 @@ where
     F: Future,
     C: AsyncFnOnce(),
 {
-    let work = self::work(Location::caller(), work);
+    let called = Location::caller();
+    let work = self::work(called, work);
     async move {
         let ended = work.await;
-        super::shield(cleanup()).await;
+        Shield::of_clean_up(called, cleanup()).await;
         finish(ended).await
     }
 }
@@ -47,7 +49,8 @@ where
     F: Future,
     C: AsyncFnOnce(Outcome<'_, F::Output>),
 {
-    let work = self::work(Location::caller(), work);
+    let called = Location::caller();
+    let work = self::work(called, work);
     async move {
         let ended = work.await;
         let outcome = match &ended {
@@ -55,7 +58,7 @@ where
             Ok(Ending::Cancelled(cancelled)) => Outcome::Cancelled(cancelled),
             Err(_) => Outcome::Panicked,
         };
-        super::shield(cleanup(outcome)).await;
+        Shield::of_clean_up(called, cleanup(outcome)).await;
         finish(ended).await
     }
 }
@@ -87,7 +90,7 @@ pub(crate) fn work<F: Future>(
     opened: &'static Location<'static>,
     work: F,
 ) -> impl Future<Output = Ended<F::Output>> {
-    Work { scoped: Scoped::new(Lazy::at(opened), work) }
+    Work { scoped: Scoped::new(Lazy::at(ScopeKind::Work, opened), work) }
 }
 
 /// The work, in a place that somebody else knows.

@@ -9,7 +9,7 @@ use std::task::{Context, Poll};
 use super::finally::{Ended, work_at};
 use super::scoped::Ending;
 use super::shield::{Shield, shield};
-use super::tree::{self, Node, NodeRef};
+use super::tree::{self, Node, NodeRef, ScopeKind};
 use super::{Cancelled, Cause, poll_cut_short};
 use crate::context::{self, ScopeNode};
 use crate::handle::Handle;
@@ -135,11 +135,12 @@ where
     C: FnOnce() -> D + Send + 'static,
     D: Future<Output = ()> + Send + 'static,
 {
-    let node: NodeRef = Arc::new(ScopeNode(Node::new(Location::caller())));
+    let called = Location::caller();
+    let node: NodeRef = Arc::new(ScopeNode(Node::new(ScopeKind::Work, called)));
     let work = work_at(node.clone(), work);
     let both = Box::pin(async move {
         let ended = work.await;
-        shield(cleanup()).await;
+        Shield::of_clean_up(called, cleanup()).await;
         ended
     });
     FinallyOwned { both: Some(both), node, name: default_name::<F>(), origin: None, cut: false }

@@ -9,7 +9,7 @@ use std::task::{Context, Poll};
 use pin_project_lite::pin_project;
 
 use super::scoped::{Ending, Outer, Scoped};
-use super::tree;
+use super::tree::{self, ScopeKind};
 use crate::context::{Lazy, Place};
 
 /// Runs `future` to its end, whatever is cancelled around it.
@@ -22,8 +22,7 @@ use crate::context::{Lazy, Place};
 /// Polled in place: dropped by foreign code (`select!`, an abort) it is dropped with its owner.
 #[track_caller]
 pub fn shield<F: Future>(future: F) -> Shield<F> {
-    let lazy = Lazy { shield: true, ..Lazy::at(Location::caller()) };
-    Shield { scoped: Scoped::new(lazy, future) }
+    Shield::at(ScopeKind::Shield, Location::caller(), future)
 }
 
 pin_project! {
@@ -45,6 +44,16 @@ pin_project! {
 }
 
 impl<F: Future> Shield<F> {
+    fn at(kind: ScopeKind, opened: &'static Location<'static>, future: F) -> Shield<F> {
+        let lazy = Lazy { shield: true, ..Lazy::at(kind, opened) };
+        Shield { scoped: Scoped::new(lazy, future) }
+    }
+
+    /// Around the clean-up of a `finally` that stands at `opened`.
+    pub(super) fn of_clean_up(opened: &'static Location<'static>, future: F) -> Shield<F> {
+        Shield::at(ScopeKind::CleanUp, opened, future)
+    }
+
     /// Leaves the scope that it was polled in, with its hold; the next poll finds it a new one.
     pub(super) fn leave(self: Pin<&mut Self>) {
         if let Place::Linked(node) = &self.project().scoped.seat().place {
