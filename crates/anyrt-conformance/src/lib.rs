@@ -32,6 +32,7 @@
 //! | WT | what a framework relies on that runs plain functions in threads |
 //! | RD, RP | what foreign code drops, what panics where nobody expects it |
 //! | `stop_…` | two-phase cancel: told to stop, cancelled when the grace is over |
+//! | `exit_…` | what a scope runs at its end; clean-up within a grace |
 //! | `rule_…` | what the rules behind these families say and no case of theirs asks |
 //! | `rt_obligation_…` | the obligations of the trait |
 //!
@@ -53,6 +54,7 @@ mod context_managers;
 mod cut_short;
 mod deadlines;
 mod dropped;
+mod exits;
 mod from_thread;
 mod group_errors;
 mod groups;

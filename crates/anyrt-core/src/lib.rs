@@ -75,10 +75,10 @@ pub use lock::{Lock, LockGuard};
 pub use run::{Run, RunError, embed, try_embed};
 pub use runtime::{Blocking, NotOwned, Runtime, Timer};
 pub use scope::{
-    CancelScope, Cancelled, Cause, EffectiveDeadline, FailAfter, FinallyOwned, MoveOnAfter, Outcome,
-    ScopeHandle, ScopeKind, Shield, ShieldOwned, Stopping, TimedOut, current_deadline, fail_after, fail_at,
-    finally, finally_owned, finally_with, is_cancelled, is_stopping, move_on_after, move_on_at, shield,
-    shield_owned, stopping,
+    CancelScope, Cancelled, Cause, EffectiveDeadline, Exit, FailAfter, FinallyOwned, MoveOnAfter, Outcome,
+    ScopeHandle, ScopeKind, Shield, ShieldOwned, ShieldWithin, Stopping, TimedOut, current_deadline,
+    fail_after, fail_at, finally, finally_owned, finally_owned_within, finally_with, finally_within,
+    is_cancelled, is_stopping, move_on_after, move_on_at, shield, shield_owned, shield_within, stopping,
 };
 pub use semaphore::{Permit, Semaphore};
 pub use task::{
