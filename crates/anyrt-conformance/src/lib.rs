@@ -28,6 +28,7 @@
 //! | TG, ST, TH | task groups, children that say when they are ready, handles |
 //! | RS, RC, RM | several futures in one task, groups cut short, futures that are moved and kept |
 //! | TT, FT, CL | blocking jobs, from threads back into the run, the capacity limiter |
+//! | SY | locks, events, conditions, barriers, cells |
 //! | RD, RP | what foreign code drops, what panics where nobody expects it |
 //! | `rule_…` | what the rules behind these families say and no case of theirs asks |
 //! | `rt_obligation_…` | the obligations of the trait |
@@ -54,7 +55,9 @@ mod group_errors;
 mod groups;
 mod handles;
 mod limiter;
+mod locks;
 mod many;
+mod meetings;
 mod moved;
 mod nesting;
 mod obligations;
@@ -71,6 +74,7 @@ mod counting;
 mod double;
 mod endings;
 mod late;
+mod lock_likes;
 mod time;
 mod warnings;
 

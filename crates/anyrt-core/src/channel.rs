@@ -226,6 +226,13 @@ impl<T> Sender<T> {
     }
 }
 
+impl<T> Sender<T> {
+    /// How many wait to send.
+    pub fn waiting(&self) -> usize {
+        self.channel.lock().senders.len()
+    }
+}
+
 impl<T> Receiver<T> {
     /// Receives the next item, in strict order of asking.
     ///

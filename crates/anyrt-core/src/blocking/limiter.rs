@@ -141,12 +141,14 @@ impl CapacityLimiter {
     /// # Cancel safety
     ///
     /// Dropped while it waits, it leaves the queue; a token that it was handed goes on to the next.
+    #[track_caller]
     pub fn acquire(&self) -> Acquire {
         Acquire { take: Take::new(Tokens(self.clone())), since: None, for_guard: true }
     }
 
     /// As [`acquire`](CapacityLimiter::acquire), for a blocking call: the borrower is the call, and
     /// no guard of a task.
+    #[track_caller]
     pub(super) fn acquire_for_call(&self) -> Acquire {
         Acquire { for_guard: false, ..self.acquire() }
     }
@@ -164,6 +166,7 @@ impl CapacityLimiter {
     /// # Cancel safety
     ///
     /// As [`acquire`](CapacityLimiter::acquire); the key is free again.
+    #[track_caller]
     pub fn acquire_on_behalf_of(&self, key: impl Display) -> AcquireOnBehalf {
         AcquireOnBehalf { acquire: self.acquire_for_call(), key: key.to_string().into(), entered: None }
     }
@@ -487,10 +490,11 @@ impl Tokens {
 impl Supply for Tokens {
     type Item = ();
 
+    fn try_take(&self) -> Option<()> {
+        self.0.0.lock().try_take().ok()
+    }
+
     fn take_or_join(&self, ticket: &Arc<Ticket<()>>, first: bool) -> Option<()> {
-        if self.0.0.lock().try_take().is_ok() {
-            return Some(());
-        }
         // Asked only of those who would wait: what a blocking job has begun goes before what starts.
         self.take_or_join_as(ticket, first || context::is_below_job())
     }

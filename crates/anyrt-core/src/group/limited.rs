@@ -9,8 +9,8 @@ use pin_project_lite::pin_project;
 
 use super::error::BoxError;
 use super::handle::{NotAResultElseUseTry, TaskGroup};
+use crate::between::{Permit, Semaphore};
 use crate::context;
-use crate::semaphore::{Permit, Semaphore};
 use crate::task::{self, TaskHandle, TaskInfo, default_name};
 
 /// Spawns children into a group, at most so many at once; what [`TaskGroup::limit`] returns.

@@ -2,23 +2,36 @@
 
 use std::fmt;
 use std::future::Future;
+use std::panic::Location;
 use std::pin::Pin;
-use std::task::{Context, Poll, Waker};
-
-use slab::Slab;
+use std::task::{Context, Poll};
 
 use crate::context::{self, Gate};
 use crate::sync::{Arc, Mutex};
+use crate::waiters::{Place, Waiters};
 use crate::wake::WakeList;
 
 /// Something that happens once, and wakes all who wait for it. Cheap to clone.
+///
+/// event-listener is the like for authors of primitives, who loop around it; this one remembers that it
+/// has happened.
+///
+/// ```
+/// # futures::executor::block_on(async {
+/// use anyrt_core::{Event, join};
+///
+/// let ready = Event::new();
+/// join(ready.wait(), async { ready.set() }).await;
+/// assert!(ready.is_set());
+/// # });
+/// ```
 #[derive(Clone, Default)]
 pub struct Event(Arc<Mutex<State>>);
 
 #[derive(Default)]
 struct State {
     set: bool,
-    waiting: Slab<Option<Waker>>,
+    waiting: Waiters,
 }
 
 impl Event {
@@ -33,9 +46,7 @@ impl Event {
         {
             let mut state = self.0.lock();
             state.set = true;
-            for (_, waker) in &mut state.waiting {
-                wakes.take(waker);
-            }
+            state.waiting.wake_all(&mut wakes);
         }
         wakes.wake();
     }
@@ -60,8 +71,9 @@ impl Event {
     /// # Cancel safety
     ///
     /// Nothing is lost.
+    #[track_caller]
     pub fn wait(&self) -> Wait {
-        Wait { event: self.clone(), key: None }
+        Wait { event: self.clone(), place: Place::default(), called: Location::caller() }
     }
 }
 
@@ -73,37 +85,32 @@ impl fmt::Debug for Event {
 }
 
 /// The future of [`Event::wait`].
-#[derive(Debug)]
 #[must_use = "futures do nothing unless polled"]
 pub struct Wait {
     event: Event,
-    key: Option<usize>,
+    place: Place,
+    /// Where it was called.
+    called: &'static Location<'static>,
 }
 
 impl Future for Wait {
     type Output = ();
 
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let this = self.get_mut();
         // Who waited when it happened does not miss it.
-        if self.key.is_some() && self.event.is_set() {
+        if this.place.is_taken() && this.event.is_set() {
             return Poll::Ready(());
         }
         if context::gate(false, cx.waker()) == Gate::Shut {
             return Poll::Pending;
         }
-        let new = Some(cx.waker().clone());
-        let event = self.event.clone();
-        let mut state = event.0.lock();
+        let new = cx.waker().clone();
+        let mut state = this.event.0.lock();
         if state.set {
             return Poll::Ready(());
         }
-        let old = match self.key.and_then(|key| state.waiting.get_mut(key)) {
-            Some(place) => std::mem::replace(place, new),
-            None => {
-                self.key = Some(state.waiting.insert(new));
-                None
-            }
-        };
+        let old = state.waiting.wait(&mut this.place, new);
         drop(state);
         drop(old);
         Poll::Pending
@@ -112,9 +119,15 @@ impl Future for Wait {
 
 impl Drop for Wait {
     fn drop(&mut self) {
-        if let Some(key) = self.key.take() {
-            let removed = self.event.0.lock().waiting.try_remove(key);
-            drop(removed);
+        if self.place.is_taken() {
+            let old = self.event.0.lock().waiting.leave(&mut self.place);
+            drop(old);
         }
+    }
+}
+
+impl fmt::Debug for Wait {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Wait").field("event", &self.event).field("called", &self.called).finish()
     }
 }
