@@ -32,6 +32,7 @@ mod checkpoint;
 mod clock;
 mod combine;
 mod context;
+mod crowd;
 mod group;
 mod handle;
 mod locals;
@@ -44,7 +45,7 @@ pub mod signal;
 mod sync;
 mod task;
 mod time;
-mod waiters;
+mod waits;
 mod wake;
 
 pub use between::{

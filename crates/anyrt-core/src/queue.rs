@@ -6,12 +6,12 @@
 
 use std::collections::VecDeque;
 use std::fmt;
-use std::panic::Location;
 use std::task::{Context, Poll, Waker};
 
 use crate::context::{self, Gate};
 use crate::scope::tree::NodeRef;
 use crate::sync::{Arc, Mutex};
+use crate::waits::{self, Called};
 use crate::wake::WakeList;
 
 /// The place of one waiter, shared between it and the queue.
@@ -261,17 +261,12 @@ pub(crate) struct Take<S: Supply> {
     /// Goes before those who start.
     first: bool,
     ticket: Option<Arc<Ticket<S::Item>>>,
-    /// Where it was called.
-    called: &'static Location<'static>,
+    called: Called,
 }
 
 impl<S: Supply> Take<S> {
-    #[track_caller]
-    pub(crate) fn new(supply: S) -> Take<S> {
-        Take::called_at(Location::caller(), supply)
-    }
-
-    pub(crate) fn called_at(called: &'static Location<'static>, supply: S) -> Take<S> {
+    /// `called`: the place that the task view shows while it waits.
+    pub(crate) fn new(supply: S, called: Called) -> Take<S> {
         Take { supply, first: false, ticket: None, called }
     }
 
@@ -285,6 +280,15 @@ impl<S: Supply> Take<S> {
     }
 
     pub(crate) fn poll_take(&mut self, cx: &mut Context<'_>) -> Poll<S::Item> {
+        let before = waits::noted();
+        let polled = self.poll_unnoted(cx);
+        if polled.is_ready() {
+            waits::end(before);
+        }
+        polled
+    }
+
+    fn poll_unnoted(&mut self, cx: &mut Context<'_>) -> Poll<S::Item> {
         loop {
             if let Some(ticket) = &self.ticket {
                 // Handed over before the cancellation: it is ours.
@@ -297,7 +301,7 @@ impl<S: Supply> Take<S> {
                     Poll::Pending => (),
                 }
             }
-            if context::gate(true, cx.waker()) == Gate::Shut {
+            if context::gate(true, self.called, cx.waker()) == Gate::Shut {
                 self.leave();
                 return Poll::Pending;
             }

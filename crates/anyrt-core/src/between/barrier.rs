@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::future::Future;
+use std::panic::Location;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
@@ -60,7 +61,7 @@ impl Barrier {
     /// Dropped while it waits, it has not come; once the last has come, all pass.
     #[track_caller]
     pub fn wait(&self) -> BarrierWait {
-        BarrierWait { take: Take::new(Passage(self.clone())) }
+        BarrierWait { take: Take::new(Passage(self.clone()), Location::caller()) }
     }
 
     /// For how many tasks it is.

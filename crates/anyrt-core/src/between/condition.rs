@@ -10,6 +10,7 @@ use crate::checkpoint::checkpoint_if_cancelled;
 use crate::queue::{Queue, Supply, Take, Ticket};
 use crate::scope::finally;
 use crate::sync::{Arc, Mutex};
+use crate::waits::Called;
 use crate::wake::WakeList;
 
 /// A condition of what a [`Lock`] guards. Cheap to clone.
@@ -166,8 +167,8 @@ impl<T> Condition<T> {
         );
     }
 
-    async fn wait_at(&self, called: &'static Location<'static>, guard: &mut LockGuard<T>) {
-        let mut take = Take::called_at(called, Turns(&self.0.waiting));
+    async fn wait_at(&self, called: Called, guard: &mut LockGuard<T>) {
+        let mut take = Take::new(Turns(&self.0.waiting), called);
         poll_fn(|cx| match take.poll_take(cx) {
             Poll::Pending if !take.is_waiting() => Poll::Pending,
             _ => Poll::Ready(()),

@@ -6,9 +6,9 @@ use std::panic::Location;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-use crate::context::{self, Gate};
+use crate::crowd::{Crowd, Place};
 use crate::sync::{Arc, Mutex};
-use crate::waiters::{Place, Waiters};
+use crate::waits::{Called, leaf};
 use crate::wake::WakeList;
 
 /// Something that happens once, and wakes all who wait for it. Cheap to clone.
@@ -31,7 +31,7 @@ pub struct Event(Arc<Mutex<State>>);
 #[derive(Default)]
 struct State {
     set: bool,
-    waiting: Waiters,
+    waiting: Crowd,
 }
 
 impl Event {
@@ -89,8 +89,7 @@ impl fmt::Debug for Event {
 pub struct Wait {
     event: Event,
     place: Place,
-    /// Where it was called.
-    called: &'static Location<'static>,
+    called: Called,
 }
 
 impl Future for Wait {
@@ -102,18 +101,17 @@ impl Future for Wait {
         if this.place.is_taken() && this.event.is_set() {
             return Poll::Ready(());
         }
-        if context::gate(false, cx.waker()) == Gate::Shut {
-            return Poll::Pending;
-        }
-        let new = cx.waker().clone();
-        let mut state = this.event.0.lock();
-        if state.set {
-            return Poll::Ready(());
-        }
-        let old = state.waiting.wait(&mut this.place, new);
-        drop(state);
-        drop(old);
-        Poll::Pending
+        leaf(false, this.called, cx, |cx| {
+            let new = cx.waker().clone();
+            let mut state = this.event.0.lock();
+            if state.set {
+                return Poll::Ready(());
+            }
+            let old = state.waiting.wait(&mut this.place, new);
+            drop(state);
+            drop(old);
+            Poll::Pending
+        })
     }
 }
 

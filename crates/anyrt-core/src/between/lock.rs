@@ -11,6 +11,7 @@ use super::permits::{HasPermits, Permits, Share};
 use crate::blocking::WouldBlock;
 use crate::queue::Take;
 use crate::sync::{Arc, Mutex};
+use crate::waits::Called;
 
 /// A lock between tasks, strictly first come first served. Cheap to clone; the clones share it.
 ///
@@ -67,8 +68,8 @@ impl<T> Lock<T> {
         self.lock_at(Location::caller())
     }
 
-    fn lock_at(&self, called: &'static Location<'static>) -> Locking<T> {
-        Locking { take: Take::called_at(called, Share { of: self.clone(), number: 1 }) }
+    fn lock_at(&self, called: Called) -> Locking<T> {
+        Locking { take: Take::new(Share { of: self.clone(), number: 1 }, called) }
     }
 
     /// Takes the lock, if it is free and nobody waits.
@@ -175,7 +176,7 @@ impl<T> LockGuard<T> {
     }
 
     /// Waits for the lock that was released.
-    pub(super) async fn take_again(&mut self, called: &'static Location<'static>) {
+    pub(super) async fn take_again(&mut self, called: Called) {
         *self = self.lock.lock_at(called).await;
     }
 }

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::future::{Future, poll_fn};
+use std::panic::Location;
 
 use crate::queue::{Queue, Supply, Take, Ticket};
 use crate::sync::{Arc, Mutex, OnceLock};
@@ -118,7 +119,7 @@ impl<T> OnceCell<T> {
     where
         F: AsyncFnOnce() -> T + 'a,
     {
-        let take = Take::new(Turns(self));
+        let take = Take::new(Turns(self), Location::caller());
         async move {
             if let Some(making) = self.turn(take).await {
                 making.made(make().await);
@@ -142,7 +143,7 @@ impl<T> OnceCell<T> {
         F: AsyncFnOnce() -> Result<T, E> + 'a,
         E: 'a,
     {
-        let take = Take::new(Turns(self));
+        let take = Take::new(Turns(self), Location::caller());
         async move {
             if let Some(making) = self.turn(take).await {
                 making.made(make().await?);

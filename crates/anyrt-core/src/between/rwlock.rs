@@ -3,6 +3,7 @@
 use std::fmt;
 use std::future::Future;
 use std::ops::{Deref, DerefMut};
+use std::panic::Location;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
@@ -70,7 +71,7 @@ impl<T> RwLock<T> {
     /// Dropped while it waits, it leaves the queue; a turn that it was handed goes on to the next.
     #[track_caller]
     pub fn read(&self) -> Reading<T> {
-        Reading { take: Take::new(Share { of: self.clone(), number: 1 }) }
+        Reading { take: Take::new(Share { of: self.clone(), number: 1 }, Location::caller()) }
     }
 
     /// Waits until it may write. A checkpoint: in a cancelled scope it takes nothing.
@@ -80,7 +81,7 @@ impl<T> RwLock<T> {
     /// As [`read`](RwLock::read); readers that waited behind it go on.
     #[track_caller]
     pub fn write(&self) -> Writing<T> {
-        Writing { take: Take::new(Share { of: self.clone(), number: ALL }) }
+        Writing { take: Take::new(Share { of: self.clone(), number: ALL }, Location::caller()) }
     }
 
     /// Reads, if nobody writes or waits.

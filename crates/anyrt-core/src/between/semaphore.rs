@@ -95,7 +95,7 @@ impl Semaphore {
     /// Dropped while it waits, it leaves the queue; a permit that it was handed goes on to the next.
     #[track_caller]
     pub fn acquire(&self) -> AcquirePermits {
-        AcquirePermits { take: Take::new(Share { of: self.clone(), number: 1 }) }
+        AcquirePermits { take: Take::new(Share { of: self.clone(), number: 1 }, Location::caller()) }
     }
 
     /// Waits for so many permits at once. While it is the first in line nobody else is served.
@@ -115,7 +115,7 @@ impl Semaphore {
             "{number} permits of a semaphore that never has more than {maximum}, asked for at {}",
             Location::caller()
         );
-        AcquirePermits { take: Take::new(Share { of: self.clone(), number }) }
+        AcquirePermits { take: Take::new(Share { of: self.clone(), number }, Location::caller()) }
     }
 
     /// Takes a permit, if one is free and nobody waits.

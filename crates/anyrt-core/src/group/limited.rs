@@ -9,7 +9,7 @@ use pin_project_lite::pin_project;
 
 use super::error::BoxError;
 use super::handle::{NotAResultElseUseTry, TaskGroup};
-use crate::between::{Permit, Semaphore};
+use crate::between::{AcquirePermits, Permit, Semaphore};
 use crate::context;
 use crate::task::{self, TaskHandle, TaskInfo, default_name};
 
@@ -51,12 +51,13 @@ impl LimitedGroup {
     /// # Cancel safety
     ///
     /// Dropped or cancelled while it waits, it spawns nothing.
-    pub async fn spawn<F, Which>(&self, future: F) -> TaskHandle<F::Output>
+    #[track_caller]
+    pub fn spawn<F, Which>(&self, future: F) -> impl Future<Output = TaskHandle<F::Output>>
     where
         F: Future + Send + 'static,
         F::Output: NotAResultElseUseTry<Which> + Send + 'static,
     {
-        self.spawn_into(future, Ok).await
+        self.spawn_into(self.places.acquire(), future, Ok)
     }
 
     /// Waits for a place, first come first served, then spawns; otherwise as [`TaskGroup::try_spawn`].
@@ -64,13 +65,14 @@ impl LimitedGroup {
     /// # Cancel safety
     ///
     /// As [`spawn`](LimitedGroup::spawn).
-    pub async fn try_spawn<F, T, E>(&self, future: F) -> TaskHandle<T>
+    #[track_caller]
+    pub fn try_spawn<F, T, E>(&self, future: F) -> impl Future<Output = TaskHandle<T>>
     where
         F: Future<Output = Result<T, E>> + Send + 'static,
         T: Send + 'static,
         E: Into<BoxError>,
     {
-        self.spawn_into(future, |output| output.map_err(Into::into)).await
+        self.spawn_into(self.places.acquire(), future, |output| output.map_err(Into::into))
     }
 
     /// The group.
@@ -78,12 +80,17 @@ impl LimitedGroup {
         &self.group
     }
 
-    async fn spawn_into<F, T>(&self, future: F, settle: fn(F::Output) -> Result<T, BoxError>) -> TaskHandle<T>
+    async fn spawn_into<F, T>(
+        &self,
+        place: AcquirePermits,
+        future: F,
+        settle: fn(F::Output) -> Result<T, BoxError>,
+    ) -> TaskHandle<T>
     where
         F: Future + Send + 'static,
         T: Send + 'static,
     {
-        let place = self.places.acquire().await;
+        let place = place.await;
         let TaskGroup { state, handle } = &self.group;
         let info = TaskInfo::new(handle.clone(), None, default_name::<F>(), state.host());
         let placed = Placed { inner: future, place };

@@ -8,13 +8,13 @@ use crate::wake::WakeList;
 
 /// The wakers of those who wait. Its owner has it under a lock, and drops what it gives back after that.
 #[derive(Debug, Default)]
-pub(crate) struct Waiters {
+pub(crate) struct Crowd {
     places: Slab<Option<Waker>>,
     /// Those that have a waker.
     waiting: usize,
 }
 
-/// The place of one waiter, which must [leave](Waiters::leave).
+/// The place of one waiter, which must [leave](Crowd::leave).
 #[derive(Debug, Default)]
 pub(crate) struct Place(Option<usize>);
 
@@ -24,7 +24,7 @@ impl Place {
     }
 }
 
-impl Waiters {
+impl Crowd {
     /// How many wait and were not woken.
     pub(crate) fn len(&self) -> usize {
         self.waiting
