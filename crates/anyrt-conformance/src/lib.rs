@@ -28,7 +28,7 @@
 //! | TG, ST, TH | task groups, children that say when they are ready, handles |
 //! | RS, RC, RM | several futures in one task, groups cut short, futures that are moved and kept |
 //! | TT, FT, CL | blocking jobs, from threads back into the run, the capacity limiter |
-//! | SY | locks, events, conditions, barriers, cells |
+//! | SY, CH | locks, events, conditions; channels |
 //! | RD, RP | what foreign code drops, what panics where nobody expects it |
 //! | `rule_…` | what the rules behind these families say and no case of theirs asks |
 //! | `rt_obligation_…` | the obligations of the trait |
@@ -45,6 +45,7 @@ mod suite;
 mod watchdog;
 
 mod blocking;
+mod channels;
 mod checkpoints;
 mod children;
 mod cut_short;
@@ -61,6 +62,7 @@ mod many;
 mod meetings;
 mod moved;
 mod nesting;
+mod news;
 mod obligations;
 mod panics;
 mod readiness;

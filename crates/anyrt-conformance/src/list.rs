@@ -298,6 +298,34 @@ macro_rules! for_each_case {
                 program rule_61_a_cell_is_made_once_whoever_is_cancelled [];
                 program rule_61_a_cell_whose_maker_panics_is_made_by_the_next [TimerWakes, TimerNotEarly];
             }
+            channels {
+                program ch_01_without_a_buffer_a_send_waits_for_a_receiver [];
+                program ch_02_what_would_wait_says_so [];
+                program ch_03_receiving_from_a_full_buffer_admits_the_next_sender [];
+                program ch_04_iteration_ends_after_the_last_sender [TasksRun];
+                program ch_06_sending_without_a_receiver_is_broken [];
+                program ch_07_a_closed_end_is_closed [];
+                program ch_08_closing_the_peer_wakes_who_waits_with_the_right_error [];
+                program ch_09_closing_ones_own_end_wakes_who_waits_there [];
+                program ch_10_what_was_handed_over_before_the_close_is_delivered [];
+                program ch_11_a_cancelled_send_leaves_nothing_and_a_cancelled_receive_loses_nothing [];
+                program ch_13_receivers_with_a_pending_cancellation_are_passed_over [];
+                program ch_14_in_a_cancelled_scope_nothing_is_sent_or_received [];
+                program ch_15_producers_and_consumers_take_turns [];
+                program ch_16_an_end_that_is_dropped_is_closed [];
+                program ch_17_statistics_tell_how_it_stands [];
+                program rule_65_what_a_dropped_stream_was_handed_goes_on [];
+                program rule_65_a_sink_reserves_before_it_is_ready [];
+            }
+            news {
+                program rule_65_a_oneshot_keeps_its_item_until_it_is_seen [];
+                program rule_65_the_ends_of_a_oneshot_know_of_each_other [];
+                program rule_65_a_broadcast_goes_to_every_receiver [];
+                program rule_65_a_receiver_that_lags_is_told_how_many_it_missed [];
+                program rule_65_a_broadcast_keeps_what_somebody_has_not_seen [];
+                program rule_65_a_watch_shows_the_latest_value [];
+                program rule_65_the_ends_of_a_watch_know_of_each_other [];
+            }
             dropped {
                 program rd_01_a_group_that_a_select_drops_is_waited_for_by_the_group_around [TasksRun];
                 program rd_02_the_error_and_the_panic_of_an_orphan_reach_the_group_around [TasksRun];

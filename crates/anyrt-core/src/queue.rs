@@ -270,6 +270,11 @@ impl<S: Supply> Take<S> {
         Take { supply, first: false, ticket: None, called }
     }
 
+    /// From now on it goes before those who start: it continues what it has begun.
+    pub(crate) fn go_first(&mut self) {
+        self.first = true;
+    }
+
     /// Whether it stands in the queue.
     pub(crate) fn is_waiting(&self) -> bool {
         self.ticket.is_some()

@@ -4,11 +4,10 @@ use std::fmt;
 use std::future::Future;
 use std::panic::Location;
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 
-use crate::crowd::{Crowd, Place};
+use crate::crowd::{Crowd, Look, News, Place};
 use crate::sync::{Arc, Mutex};
-use crate::waits::{Called, leaf};
 use crate::wake::WakeList;
 
 /// Something that happens once, and wakes all who wait for it. Cheap to clone.
@@ -73,7 +72,7 @@ impl Event {
     /// Nothing is lost.
     #[track_caller]
     pub fn wait(&self) -> Wait {
-        Wait { event: self.clone(), place: Place::default(), called: Location::caller() }
+        Wait { look: Look::new(Happening(self.clone()), Location::caller()) }
     }
 }
 
@@ -87,45 +86,40 @@ impl fmt::Debug for Event {
 /// The future of [`Event::wait`].
 #[must_use = "futures do nothing unless polled"]
 pub struct Wait {
-    event: Event,
-    place: Place,
-    called: Called,
+    look: Look<Happening>,
 }
 
 impl Future for Wait {
     type Output = ();
 
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        let this = self.get_mut();
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         // Who waited when it happened does not miss it.
-        if this.place.is_taken() && this.event.is_set() {
+        if self.look.is_waiting() && self.look.news().0.is_set() {
             return Poll::Ready(());
         }
-        leaf(false, this.called, cx, |cx| {
-            let new = cx.waker().clone();
-            let mut state = this.event.0.lock();
-            if state.set {
-                return Poll::Ready(());
-            }
-            let old = state.waiting.wait(&mut this.place, new);
-            drop(state);
-            drop(old);
-            Poll::Pending
-        })
-    }
-}
-
-impl Drop for Wait {
-    fn drop(&mut self) {
-        if self.place.is_taken() {
-            let old = self.event.0.lock().waiting.leave(&mut self.place);
-            drop(old);
-        }
+        self.look.poll_look(cx)
     }
 }
 
 impl fmt::Debug for Wait {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Wait").field("event", &self.event).field("called", &self.called).finish()
+        f.debug_tuple("Wait").field(&self.look).finish()
+    }
+}
+
+struct Happening(Event);
+
+impl News for Happening {
+    type Item = ();
+
+    const TAKES: bool = false;
+
+    fn look(&mut self, place: &mut Place, waker: Waker) -> Result<(), Option<Waker>> {
+        let mut state = self.0.0.lock();
+        if state.set { Ok(()) } else { Err(state.waiting.wait(place, waker)) }
+    }
+
+    fn leave(&mut self, place: &mut Place) -> Option<Waker> {
+        self.0.0.lock().waiting.leave(place)
     }
 }
