@@ -29,7 +29,9 @@
 //! | RS, RC, RM | several futures in one task, groups cut short, futures that are moved and kept |
 //! | TT, FT, CL | blocking jobs, from threads back into the run, the capacity limiter |
 //! | SY, CH | locks, events, conditions; channels |
+//! | WT | what a framework relies on that runs plain functions in threads |
 //! | RD, RP | what foreign code drops, what panics where nobody expects it |
+//! | `stop_…` | two-phase cancel: told to stop, cancelled when the grace is over |
 //! | `rule_…` | what the rules behind these families say and no case of theirs asks |
 //! | `rt_obligation_…` | the obligations of the trait |
 //!
@@ -48,6 +50,7 @@ mod blocking;
 mod channels;
 mod checkpoints;
 mod children;
+mod context_managers;
 mod cut_short;
 mod deadlines;
 mod dropped;
@@ -56,6 +59,7 @@ mod group_errors;
 mod groups;
 mod handles;
 mod in_threads;
+mod iterators;
 mod limiter;
 mod locks;
 mod many;
@@ -71,6 +75,7 @@ mod several;
 mod shields;
 mod sockets;
 mod timers;
+mod two_phases;
 
 mod by_hand;
 mod counting;
@@ -86,5 +91,6 @@ pub use anyrt_core::Runtime;
 #[doc(hidden)]
 pub use case::assert_passes;
 pub use case::{Case, Obligation, PATIENCE};
+pub use double::with_native_jobs;
 pub use ids::{Standing, ids, title};
 pub use watchdog::Outcome;

@@ -116,7 +116,10 @@ impl News for Happening {
 
     fn look(&mut self, place: &mut Place, waker: Waker) -> Result<(), Option<Waker>> {
         let mut state = self.0.0.lock();
-        if state.set { Ok(()) } else { Err(state.waiting.wait(place, waker)) }
+        if state.set {
+            return Ok(());
+        }
+        Err(state.waiting.wait(place, waker))
     }
 
     fn leave(&mut self, place: &mut Place) -> Option<Waker> {

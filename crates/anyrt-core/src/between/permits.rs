@@ -17,7 +17,7 @@ struct State {
 }
 
 impl Permits {
-    pub(super) const fn new(free: usize) -> Permits {
+    pub(super) fn new(free: usize) -> Permits {
         Permits(Mutex::new(State { free, waiting: Queue::new() }))
     }
 
