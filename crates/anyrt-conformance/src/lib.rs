@@ -29,6 +29,7 @@
 //! | RS, RC, RM | several futures in one task, groups cut short, futures that are moved and kept |
 //! | TT, FT, CL | blocking jobs, from threads back into the run, the capacity limiter |
 //! | RT | what a program sees of itself |
+//! | SY, CH | locks, events, conditions; channels |
 //! | WT | what a framework relies on that runs plain functions in threads |
 //! | RD, RP | what foreign code drops, what panics where nobody expects it |
 //! | `stop_…` | two-phase cancel: told to stop, cancelled when the grace is over |
@@ -48,6 +49,7 @@ mod suite;
 mod watchdog;
 
 mod blocking;
+mod channels;
 mod checkpoints;
 mod children;
 mod context_managers;
@@ -63,9 +65,12 @@ mod in_threads;
 mod introspection;
 mod iterators;
 mod limiter;
+mod locks;
 mod many;
+mod meetings;
 mod moved;
 mod nesting;
+mod news;
 mod obligations;
 mod panics;
 mod readiness;
@@ -81,6 +86,7 @@ mod counting;
 mod double;
 mod endings;
 mod late;
+mod lock_likes;
 mod time;
 mod warnings;
 

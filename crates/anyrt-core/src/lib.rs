@@ -12,7 +12,7 @@
 //! | [`task_group()`], [`scope()`] | children, parallel or borrowing |
 //! | [`join()`], [`race()`], [`join_all()`], [`map_concurrent()`] | several futures in one task |
 //! | [`run_blocking()`], [`run_cpu()`], [`iterate_blocking()`], [`blocking_context()`], [`from_thread`], [`blocking_portal()`], [`CapacityLimiter`] | sync code beside async code |
-//! | [`Event`], [`Lock`], [`Semaphore`], [`channel`] | between tasks |
+//! | [`Event`], [`Lock`], [`RwLock`], [`Semaphore`], [`Condition`], [`Barrier`], [`OnceCell`], [`channel`] | between tasks |
 //!
 //! # The rule
 //!
@@ -25,17 +25,17 @@
 //! cancelled, return early", and a cancellation cannot be swallowed.
 #![deny(unsafe_code)]
 
+mod between;
 mod blocking;
 pub mod channel;
 mod checkpoint;
 mod clock;
 mod combine;
 mod context;
-mod event;
+mod crowd;
 mod group;
 mod handle;
 mod locals;
-mod lock;
 #[cfg(all(test, anyrt_loom))]
 mod models;
 pub mod net;
@@ -43,7 +43,6 @@ mod queue;
 mod run;
 mod runtime;
 mod scope;
-mod semaphore;
 pub mod signal;
 mod sync;
 mod task;
@@ -52,6 +51,11 @@ mod view;
 mod waits;
 mod wake;
 
+pub use between::{
+    AboveMaximum, AcquirePermits, Barrier, BarrierWait, BarrierWaitResult, Condition, Event, Lock, LockGuard,
+    LockStatistics, Locking, OnceCell, Permit, Reading, RwLock, RwLockReadGuard, RwLockStatistics,
+    RwLockWriteGuard, Semaphore, SemaphoreStatistics, SetError, Wait, Writing,
+};
 pub use blocking::{
     Acquire, AcquireOnBehalf, AlreadyBorrowed, BlockingCall, BlockingHandle, BlockingPool, BlockingPortal,
     BoxedJob, CallError, CapacityLimiter, IterateBlocking, Job, Leaving, LimiterStatistics, NotBorrowed,
@@ -63,7 +67,6 @@ pub use checkpoint::{checkpoint, checkpoint_if_cancelled, yield_shielded};
 pub use combine::{
     AsCompleted, Either, as_completed, for_each_concurrent, join, join_all, map_concurrent, race, try_join,
 };
-pub use event::{Event, Wait};
 pub use group::{
     AResult, AnyChild, AnyOutput, BoxError, ChildError, GroupError, LimitedGroup, LocalGroup, LocalHandle,
     LocalScope, NotAResultElseUseTry, NotReady, Ok, Ready, SendChild, Spawner, TaskGroup, scope, send_scope,
@@ -71,7 +74,6 @@ pub use group::{
 };
 pub use handle::{Finder, Handle, NoRuntime};
 pub use locals::{LocalKey, NotSet, TaskContext, WithLocal};
-pub use lock::{Lock, LockGuard};
 pub use run::{Run, RunError, embed, try_embed};
 pub use runtime::{Blocking, NotOwned, Runtime, Timer};
 pub use scope::{
@@ -80,7 +82,6 @@ pub use scope::{
     fail_after, fail_at, finally, finally_owned, finally_owned_within, finally_with, finally_within,
     is_cancelled, is_stopping, move_on_after, move_on_at, shield, shield_owned, shield_within, stopping,
 };
-pub use semaphore::{Permit, Semaphore};
 pub use task::{
     JoinHandle, NotFinished, Task, TaskEnded, TaskHandle, TaskId, TaskInfo, TaskStatus, current_task,
 };
