@@ -32,6 +32,7 @@ mod clock;
 mod combine;
 mod context;
 mod event;
+mod fork;
 mod group;
 mod handle;
 mod locals;
@@ -61,6 +62,7 @@ pub use combine::{
     AsCompleted, Either, as_completed, for_each_concurrent, join, join_all, map_concurrent, race, try_join,
 };
 pub use event::{Event, Wait};
+pub use fork::Forked;
 pub use group::{
     AResult, AnyChild, AnyOutput, BoxError, ChildError, GroupError, LimitedGroup, LocalGroup, LocalHandle,
     LocalScope, NotAResultElseUseTry, NotReady, Ok, Ready, SendChild, Spawner, TaskGroup, scope, send_scope,

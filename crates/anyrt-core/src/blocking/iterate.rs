@@ -3,7 +3,7 @@
 use std::any::Any;
 use std::collections::VecDeque;
 use std::fmt;
-use std::future::{IntoFuture, poll_fn};
+use std::future::{Future, IntoFuture, poll_fn};
 use std::num::NonZeroUsize;
 use std::panic::{AssertUnwindSafe, Location, catch_unwind, resume_unwind};
 use std::pin::Pin;
@@ -14,9 +14,10 @@ use futures_util::Stream;
 
 use super::limiter::CapacityLimiter;
 use super::run::{BlockingCall, RunBlocking, drop_in_pool};
-use crate::context::{self, Gate};
+use crate::context;
 use crate::handle::Handle;
 use crate::sync::{Arc, Mutex};
+use crate::waits::leaf;
 
 /// How many items are pulled in one hop to a thread, by default.
 const BATCH: usize = 64;
@@ -136,8 +137,46 @@ where
     /// # Panics, cancel safety
     ///
     /// As [`iterate_blocking`].
-    pub async fn next(&mut self) -> Option<I::Item> {
-        poll_fn(|cx| Pin::new(&mut *self).poll_next(cx)).await
+    #[track_caller]
+    #[expect(clippy::should_implement_trait, reason = "the same word for the same thing, awaited")]
+    pub fn next(&mut self) -> impl Future<Output = Option<I::Item>> {
+        let called = Location::caller();
+        poll_fn(move |cx| leaf(true, called, cx, |cx| self.poll_item(cx)))
+    }
+
+    fn poll_item(&mut self, cx: &mut Context<'_>) -> Poll<Option<I::Item>> {
+        loop {
+            if let Some(item) = self.ready.pop_front() {
+                return Poll::Ready(Some(item));
+            }
+            match &mut self.state {
+                State::Rests(kept) => {
+                    let kept = kept.moved();
+                    self.state = State::Pulls(self.pull(kept));
+                }
+                State::Pulls(call) => {
+                    if self.shelf.take(&mut self.ready, Some(cx.waker())) {
+                        continue;
+                    }
+                    let polled = catch_unwind(AssertUnwindSafe(|| Pin::new(call).poll(cx)));
+                    let ended = match polled {
+                        Ok(Poll::Pending) => return Poll::Pending,
+                        Ok(Poll::Ready(Some(rest))) => State::Rests(rest),
+                        Ok(Poll::Ready(None)) => State::Ended,
+                        Err(payload) => State::Panicked(payload),
+                    };
+                    self.state = ended;
+                    // What was left there before its end.
+                    self.shelf.take(&mut self.ready, None);
+                }
+                State::Panicked(_) => {
+                    if let State::Panicked(payload) = std::mem::replace(&mut self.state, State::Ended) {
+                        resume_unwind(payload);
+                    }
+                }
+                State::Ended => return Poll::Ready(None),
+            }
+        }
     }
 
     fn pull(&self, mut kept: Kept<I>) -> BlockingCall<Pull<I>, Option<Kept<I>>> {
@@ -194,41 +233,7 @@ where
 
     fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<I::Item>> {
         let this = self.get_mut();
-        if context::gate(true, cx.waker()) == Gate::Shut {
-            return Poll::Pending;
-        }
-        loop {
-            if let Some(item) = this.ready.pop_front() {
-                return Poll::Ready(Some(item));
-            }
-            match &mut this.state {
-                State::Rests(kept) => {
-                    let kept = kept.moved();
-                    this.state = State::Pulls(this.pull(kept));
-                }
-                State::Pulls(call) => {
-                    if this.shelf.take(&mut this.ready, Some(cx.waker())) {
-                        continue;
-                    }
-                    let polled = catch_unwind(AssertUnwindSafe(|| Pin::new(call).poll(cx)));
-                    let ended = match polled {
-                        Ok(Poll::Pending) => return Poll::Pending,
-                        Ok(Poll::Ready(Some(rest))) => State::Rests(rest),
-                        Ok(Poll::Ready(None)) => State::Ended,
-                        Err(payload) => State::Panicked(payload),
-                    };
-                    this.state = ended;
-                    // What was left there before its end.
-                    this.shelf.take(&mut this.ready, None);
-                }
-                State::Panicked(_) => {
-                    if let State::Panicked(payload) = std::mem::replace(&mut this.state, State::Ended) {
-                        resume_unwind(payload);
-                    }
-                }
-                State::Ended => return Poll::Ready(None),
-            }
-        }
+        leaf(true, this.called, cx, |cx| this.poll_item(cx))
     }
 }
 
