@@ -137,6 +137,7 @@ macro_rules! for_each_case {
                 program tg_12_an_error_of_a_child_cancels_the_sleeping_host [TasksRun];
                 program tg_13_an_error_of_a_child_cancels_its_siblings [TasksRun];
                 program tg_14_an_error_of_the_host_cancels_the_children [TasksRun];
+                program rule_30_a_failure_cancels_the_group_at_that_moment [TasksRun];
                 program tg_16_a_single_error_comes_back_as_itself [TasksRun];
                 program tg_17_several_errors_come_in_order_of_occurrence [TasksRun];
                 program tg_19_nested_groups_give_nested_errors [TasksRun];
@@ -223,6 +224,7 @@ macro_rules! for_each_case {
                 program rm_04_a_future_that_was_begun_goes_on_in_another_task [TasksRun];
                 program rm_05_a_shield_dropped_on_another_thread_releases_its_hold [];
                 program rm_06_a_shield_switched_on_in_a_body_that_returns_leaves_no_hold [];
+                program rule_18_a_future_that_outlives_a_cancelled_scope_is_not_cancelled_any_more [];
             }
             blocking {
                 program tt_01_a_job_runs_on_another_thread_and_gives_its_result [ForeignWake];

@@ -15,6 +15,8 @@ use crate::handle::Handle;
 use crate::locals::Locals;
 use crate::scope::tree::{self, HasNode, NEVER, Node, NodeRef};
 use crate::sync::Arc;
+#[cfg(anyrt_loom)]
+use crate::sync::LocalCell as _;
 use crate::task::{TaskId, TaskInfo};
 use crate::waits::{self, Called};
 
@@ -75,7 +77,7 @@ impl Lazy {
     pub(crate) const NOWHERE: Lazy = Lazy { shield: false, deadline: NEVER, after: 0, opened: None };
 }
 
-thread_local! {
+crate::sync::thread_local! {
     static CURRENT: RefCell<Current> = const {
         RefCell::new(Current {
             task: None,

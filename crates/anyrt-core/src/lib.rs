@@ -37,6 +37,8 @@ mod group;
 mod handle;
 mod locals;
 mod lock;
+#[cfg(all(test, anyrt_loom))]
+mod models;
 pub mod net;
 mod queue;
 mod run;

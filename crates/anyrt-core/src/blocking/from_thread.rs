@@ -9,7 +9,6 @@ use std::future::Future;
 use std::panic::{Location, resume_unwind};
 use std::pin::Pin;
 use std::task::{Context, Poll};
-use std::thread;
 
 use pin_project_lite::pin_project;
 
@@ -22,6 +21,7 @@ use crate::handle::Handle;
 use crate::scope::Cancelled;
 use crate::scope::tree::{self, NodeRef};
 use crate::sync::Arc;
+use crate::sync::thread;
 use crate::task::{self, Options, TaskEnded, default_name};
 
 /// The answer of [`check_cancelled`].

@@ -4,7 +4,6 @@ use std::any::Any;
 use std::fmt;
 use std::panic::{AssertUnwindSafe, Location, catch_unwind};
 use std::task::{Context, Poll, Waker};
-use std::thread;
 
 use super::limiter::{CapacityLimiter, Token, thread_waker};
 use crate::context::{self, Place, Setting};
@@ -13,6 +12,7 @@ use crate::locals::Locals;
 use crate::scope::scoped::settle;
 use crate::scope::tree::{self, HasNode, Node, NodeRef};
 use crate::scope::{Cancelled, Cause};
+use crate::sync::thread;
 use crate::sync::{Arc, Mutex};
 use crate::task::panic_message;
 use crate::waits::Called;

@@ -3,13 +3,13 @@
 use std::collections::{HashMap, VecDeque};
 use std::fmt;
 use std::io;
-use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use super::job::{Job, Label};
 use super::run::StartError;
 use crate::fork::{Born, Forked};
 use crate::runtime::Runtime;
+use crate::sync::thread::{self, JoinHandle};
 use crate::sync::{Arc, Condvar, Mutex};
 
 /// How long a thread without work stays, by default.

@@ -277,6 +277,14 @@ impl Node {
         bits & UNWINDING != 0 && inherited(bits)
     }
 
+    /// How many nodes stand below it.
+    #[cfg(all(test, anyrt_loom))]
+    pub(crate) fn children(&self) -> usize {
+        let mut count = 0;
+        self.state.lock().children.for_each(|_| count += 1);
+        count
+    }
+
     /// The earliest deadline in sight.
     pub(crate) fn deadline(&self) -> u64 {
         self.deadline.load(Ordering::Acquire)
