@@ -195,41 +195,6 @@ where
             None => call.into_future(),
         }
     }
-
-    fn poll_item(&mut self, cx: &mut Context<'_>) -> Poll<Option<I::Item>> {
-        loop {
-            if let Some(item) = self.ready.pop_front() {
-                return Poll::Ready(Some(item));
-            }
-            match &mut self.state {
-                State::Rests(kept) => {
-                    let kept = kept.moved();
-                    self.state = State::Pulls(self.pull(kept));
-                }
-                State::Pulls(call) => {
-                    if self.shelf.take(&mut self.ready, Some(cx.waker())) {
-                        continue;
-                    }
-                    let polled = catch_unwind(AssertUnwindSafe(|| Pin::new(call).poll(cx)));
-                    let ended = match polled {
-                        Ok(Poll::Pending) => return Poll::Pending,
-                        Ok(Poll::Ready(Some(rest))) => State::Rests(rest),
-                        Ok(Poll::Ready(None)) => State::Ended,
-                        Err(payload) => State::Panicked(payload),
-                    };
-                    self.state = ended;
-                    // What was left there before its end.
-                    self.shelf.take(&mut self.ready, None);
-                }
-                State::Panicked(_) => {
-                    if let State::Panicked(payload) = std::mem::replace(&mut self.state, State::Ended) {
-                        resume_unwind(payload);
-                    }
-                }
-                State::Ended => return Poll::Ready(None),
-            }
-        }
-    }
 }
 
 /// Pulls a batch, in a thread.
