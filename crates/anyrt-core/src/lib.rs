@@ -33,6 +33,7 @@ mod clock;
 mod combine;
 mod context;
 mod crowd;
+mod fork;
 mod group;
 mod handle;
 mod locals;
@@ -67,6 +68,7 @@ pub use checkpoint::{checkpoint, checkpoint_if_cancelled, yield_shielded};
 pub use combine::{
     AsCompleted, Either, as_completed, for_each_concurrent, join, join_all, map_concurrent, race, try_join,
 };
+pub use fork::Forked;
 pub use group::{
     AResult, AnyChild, AnyOutput, BoxError, ChildError, GroupError, LimitedGroup, LocalGroup, LocalHandle,
     LocalScope, NotAResultElseUseTry, NotReady, Ok, Ready, SendChild, Spawner, TaskGroup, scope, send_scope,

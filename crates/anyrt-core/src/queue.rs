@@ -155,7 +155,7 @@ impl<T> Queue<T> {
 
     /// The scopes of those who wait, as of their last poll; those first that are served first. Threads have none.
     pub(crate) fn scopes(&self) -> Vec<NodeRef> {
-        let scope = |ticket: &Arc<Ticket<T>>| match &*ticket.0.lock() {
+        let scope = |ticket: &Arc<Ticket<T>>| match &*ticket.place.lock() {
             Place::Waiting { scope, .. } => scope.clone(),
             _ => None,
         };
