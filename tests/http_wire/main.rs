@@ -1,0 +1,8 @@
+//! The wire: limits, protocol, attacks and loads, over real sockets on every backend. The ids in the
+//! names (`h1_`, ..) are those of the table of faults and loads.
+
+#[path = "../http_client.rs"]
+mod client;
+
+mod limits;
+mod protocol;
