@@ -9,6 +9,7 @@ mod cell;
 mod ended;
 mod handle;
 mod info;
+mod path;
 mod slot;
 mod status;
 
@@ -17,6 +18,7 @@ pub(crate) use ended::{Why, panic_message};
 pub use handle::{JoinHandle, TaskHandle};
 pub(crate) use info::{Label, default_name};
 pub use info::{TaskId, TaskInfo};
+pub(crate) use path::Path;
 pub(crate) use slot::Slot;
 pub use status::{NotFinished, TaskStatus};
 

@@ -198,6 +198,10 @@ impl<F: Future + Send, T: Send> HasNode for TaskCell<F, T> {
     fn node(&self) -> &Node {
         &self.node
     }
+
+    fn as_task(&self) -> Option<&TaskInfo> {
+        Some(&self.info)
+    }
 }
 
 impl<F: Future + Send, T: Send> Tasked for TaskCell<F, T> {

@@ -2,7 +2,7 @@
 
 use std::task::Waker;
 
-use super::node::{Node, RELEASED, effective, inherited};
+use super::node::{Node, RELEASED, UNTIMED, effective, inherited};
 use crate::sync::atomic::Ordering;
 use crate::wake::WakeList;
 
@@ -18,11 +18,13 @@ pub(crate) enum Verdict {
 }
 
 impl Node {
-    /// A poll begins: what was released before it, the future will see.
-    pub(crate) fn begin_poll(&self) {
-        if self.bits() & RELEASED != 0 {
+    /// A poll begins: what was released before it, the future will see. Whether its grace waits for a clock.
+    pub(crate) fn begin_poll(&self) -> bool {
+        let bits = self.bits();
+        if bits & RELEASED != 0 {
             self.bits.fetch_and(!RELEASED, Ordering::AcqRel);
         }
+        bits & UNTIMED != 0
     }
 
     /// Decides about a future of this node that was just polled and is pending.
