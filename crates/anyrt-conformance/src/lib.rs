@@ -28,6 +28,8 @@
 //! | TG, ST, TH | task groups, children that say when they are ready, handles |
 //! | RS, RC, RM | several futures in one task, groups cut short, futures that are moved and kept |
 //! | TT, FT, CL | blocking jobs, from threads back into the run, the capacity limiter |
+//! | RT | what a program sees of itself |
+//! | SY, CH | locks, events, conditions; channels |
 //! | WT | what a framework relies on that runs plain functions in threads |
 //! | RD, RP | what foreign code drops, what panics where nobody expects it |
 //! | `stop_…` | two-phase cancel: told to stop, cancelled when the grace is over |
@@ -48,6 +50,7 @@ mod suite;
 mod watchdog;
 
 mod blocking;
+mod channels;
 mod checkpoints;
 mod children;
 mod context_managers;
@@ -60,11 +63,15 @@ mod group_errors;
 mod groups;
 mod handles;
 mod in_threads;
+mod introspection;
 mod iterators;
 mod limiter;
+mod locks;
 mod many;
+mod meetings;
 mod moved;
 mod nesting;
+mod news;
 mod obligations;
 mod panics;
 mod readiness;
@@ -81,6 +88,7 @@ mod counting;
 mod double;
 mod endings;
 mod late;
+mod lock_likes;
 mod time;
 mod warnings;
 

@@ -27,6 +27,7 @@ pub use timeout::{FailAfter, MoveOnAfter, TimedOut, fail_after, fail_at, move_on
 pub use watch::{Stopping, is_stopping, stopping};
 
 use self::running::Running;
+pub use self::tree::ScopeKind;
 use self::tree::{NEVER, Node, NodeRef};
 use self::watch::News;
 use crate::clock;
@@ -67,7 +68,10 @@ impl CancelScope {
     #[track_caller]
     #[expect(clippy::new_without_default, reason = "a scope is built to be run, never by default")]
     pub fn new() -> CancelScope {
-        CancelScope { node: Arc::new(ScopeNode(Node::new(Location::caller()))), timeout: None }
+        CancelScope {
+            node: Arc::new(ScopeNode(Node::new(ScopeKind::Scope, Location::caller()))),
+            timeout: None,
+        }
     }
 
     /// Cancels it when `timeout` has passed since it was first polled.

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use anyrt_core::{
     BlockingPortal, BoxError, BoxedJob, FailAfter, FinallyOwned, GroupError, Handle, Interval,
     IterateBlocking, Leaving, MoveOnAfter, Run, RunBlocking, RunError, ShieldOwned, Sleep, TaskGroup,
-    TaskHandle,
+    TaskHandle, TaskTree,
 };
 
 /// Lets [`Handle::current`] find the runtimes that this build knows and anyrt has not started: with
@@ -47,6 +47,29 @@ pub(crate) fn check_not_polling() -> Result<(), RunError> {
 pub fn current_handle() -> Handle {
     init();
     Handle::current()
+}
+
+/// The tree of the current run as it is now: groups, tasks, scopes, and where each waits.
+///
+/// Printed, it is a tree that people read: what is alike is told once, with its number; `{:#}` prints each
+/// task. With the feature `serde` it becomes JSON, too. To look costs time as the tree is long, and a short
+/// lock of each place one after the other: what moves meanwhile may be seen twice or not at all.
+///
+/// ```
+/// anyrt::run(async {
+///     let tree = anyrt::tasks();
+///     assert_eq!(tree.tasks().next().unwrap().name, "main");
+///     println!("{tree}");
+/// });
+/// ```
+///
+/// # Panics
+///
+/// Outside of any runtime, naming the caller and the cure.
+#[track_caller]
+pub fn tasks() -> TaskTree {
+    init();
+    anyrt_core::tasks()
 }
 
 /// Spawns a task at the root of the run, which waits for it at its end; see [`Handle::spawn`].

@@ -104,6 +104,7 @@ pub struct Builder {
     name: Option<String>,
     blocking_limit: Option<usize>,
     blocking_pool: BlockingPool,
+    blocking_idle: Option<Duration>,
     abandoned_patience: Option<Duration>,
     shutdown_grace: Option<Duration>,
     shutdown_timeout: Option<Duration>,
@@ -146,6 +147,19 @@ impl Builder {
         self
     }
 
+    /// After how long without work a thread of the blocking pool ends; 10 seconds by default.
+    pub fn blocking_idle(mut self, idle: Duration) -> Builder {
+        self.blocking_idle = Some(idle);
+        self
+    }
+
+    /// How long the end of the run waits for blocking jobs that nobody waits for any more; 10 seconds by
+    /// default. Those left are named in a tracing error of target `anyrt::blocking`.
+    pub fn abandoned_patience(mut self, patience: Duration) -> Builder {
+        self.abandoned_patience = Some(patience);
+        self
+    }
+
     /// Whose threads run blocking jobs: by default the run's own. [`BlockingPool`] says what those of the
     /// runtime (tokio's `spawn_blocking`, the crate `blocking` on smol and async-std) do not promise.
     ///
@@ -184,13 +198,6 @@ impl Builder {
     /// ```
     pub fn shutdown_timeout(mut self, timeout: Duration) -> Builder {
         self.shutdown_timeout = Some(timeout);
-        self
-    }
-
-    /// How long the end of the run waits for blocking jobs that nobody waits for any more; see
-    /// [`Run::abandoned_patience`].
-    pub fn abandoned_patience(mut self, patience: Duration) -> Builder {
-        self.abandoned_patience = Some(patience);
         self
     }
 
@@ -298,6 +305,9 @@ impl Builder {
         let mut run = run.name(self.name.as_deref().unwrap_or(NAME)).blocking_pool(self.blocking_pool);
         if let Some(limit) = limit {
             run = run.blocking_limit(limit);
+        }
+        if let Some(idle) = self.blocking_idle {
+            run = run.blocking_idle(idle);
         }
         if let Some(patience) = self.abandoned_patience {
             run = run.abandoned_patience(patience);

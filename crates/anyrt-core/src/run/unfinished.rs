@@ -6,7 +6,7 @@ use std::panic::Location;
 use std::time::Duration;
 
 use crate::group::{GroupError, GroupState};
-use crate::scope::tree::{self, NodeRef};
+use crate::scope::tree::NodeRef;
 use crate::sync::Arc;
 
 /// So many tasks are named.
@@ -105,13 +105,14 @@ fn left_below(root: NodeRef) -> Vec<String> {
                 hosts: false,
             });
         }
-        let children = tree::children_of(&node);
-        if children.is_empty()
+        let Some(seen) = node.node().look() else { continue };
+        if seen.children.is_empty()
+            && seen.holds
             && let Some(task) = inside
         {
-            tasks[task].holders.extend(tree::holds_from(&node));
+            tasks[task].holders.extend(seen.opened);
         }
-        work.extend(children.into_iter().map(|child| (child, inside)));
+        work.extend(seen.children.into_iter().map(|child| (child, inside)));
     }
     tasks
         .into_iter()

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use super::owned::{Origin, shield_owned};
 use super::shield::{shield_at, shield_within_at};
-use super::tree::{self, Node, NodeRef};
+use super::tree::{self, Node, NodeRef, ScopeKind};
 use super::{Cancelled, Cause, ScopeHandle};
 
 /// How a scope came to its end, as its clean-ups are told ([`ScopeHandle::on_exit`]).
@@ -63,7 +63,7 @@ impl ScopeHandle {
         D: Future<Output = ()> + Send + 'static,
     {
         let at = Location::caller();
-        self.register(Hook::new(at, |exit| Box::pin(shield_at(at, cleanup(exit)))));
+        self.register(Hook::new(at, |exit| Box::pin(shield_at(ScopeKind::CleanUp, at, cleanup(exit)))));
     }
 
     /// As [`on_exit`](ScopeHandle::on_exit), with a limit: a clean-up that has not ended when `grace` is over is
@@ -76,7 +76,7 @@ impl ScopeHandle {
     {
         let at = Location::caller();
         self.register(Hook::new(at, move |exit| {
-            let cleanup = shield_within_at(at, grace, cleanup(exit));
+            let cleanup = shield_within_at(ScopeKind::CleanUp, at, grace, cleanup(exit));
             Box::pin(async { cleanup.await.unwrap_or_default() })
         }));
     }

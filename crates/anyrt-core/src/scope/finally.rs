@@ -10,7 +10,7 @@ use std::time::Duration;
 use super::poll_cut_short;
 use super::scoped::{Ending, Outer, Scoped};
 use super::shield::{shield_at, shield_within_at};
-use super::tree::{self, NodeRef};
+use super::tree::{self, NodeRef, ScopeKind};
 use crate::context::Lazy;
 
 /// Runs `work`, then `cleanup`: also when the work was cancelled or panicked.
@@ -38,7 +38,7 @@ where
     let work = self::work(at, work);
     async move {
         let ended = work.await;
-        shield_at(at, cleanup()).await;
+        shield_at(ScopeKind::CleanUp, at, cleanup()).await;
         finish(ended).await
     }
 }
@@ -69,7 +69,7 @@ where
     let work = self::work(at, work);
     async move {
         let ended = work.await;
-        shield_within_at(at, grace, cleanup()).await;
+        shield_within_at(ScopeKind::CleanUp, at, grace, cleanup()).await;
         finish(ended).await
     }
 }
@@ -91,7 +91,7 @@ where
             Ok(Ending::Cancelled(cancelled)) => Outcome::Cancelled(cancelled),
             Err(_) => Outcome::Panicked,
         };
-        shield_at(at, cleanup(outcome)).await;
+        shield_at(ScopeKind::CleanUp, at, cleanup(outcome)).await;
         finish(ended).await
     }
 }
@@ -123,7 +123,7 @@ pub(crate) fn work<F: Future>(
     opened: &'static Location<'static>,
     work: F,
 ) -> impl Future<Output = Ended<F::Output>> {
-    Work { scoped: Scoped::new(Lazy::at(opened), work) }
+    Work { scoped: Scoped::new(Lazy::at(ScopeKind::Work, opened), work) }
 }
 
 /// The work, in a place that somebody else knows.

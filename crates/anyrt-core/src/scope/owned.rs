@@ -10,7 +10,7 @@ use std::time::Duration;
 use super::finally::{Ended, work_at};
 use super::scoped::Ending;
 use super::shield::{Shield, shield_at, shield_within_at};
-use super::tree::{self, Node, NodeRef};
+use super::tree::{self, Node, NodeRef, ScopeKind};
 use super::{Cancelled, Cause, poll_cut_short};
 use crate::context::{self, ScopeNode};
 use crate::handle::Handle;
@@ -44,7 +44,10 @@ where
     F: Future + Send + 'static,
     F::Output: Send + 'static,
 {
-    ShieldOwned { shield: Some(Box::pin(shield_at(Location::caller(), future))), origin: None }
+    ShieldOwned {
+        shield: Some(Box::pin(shield_at(ScopeKind::Shield, Location::caller(), future))),
+        origin: None,
+    }
 }
 
 /// The future of [`shield_owned`].
@@ -137,7 +140,7 @@ where
     D: Future<Output = ()> + Send + 'static,
 {
     let at = Location::caller();
-    owned_at(at, work, async move || shield_at(at, cleanup()).await)
+    owned_at(at, work, async move || shield_at(ScopeKind::CleanUp, at, cleanup()).await)
 }
 
 /// As [`finally_owned`], with a limit for the clean-up: see [`finally_within`](crate::finally_within()).
@@ -155,7 +158,7 @@ where
 {
     let at = Location::caller();
     owned_at(at, work, async move || {
-        shield_within_at(at, grace, cleanup()).await;
+        shield_within_at(ScopeKind::CleanUp, at, grace, cleanup()).await;
     })
 }
 
@@ -166,7 +169,7 @@ where
     C: FnOnce() -> D + Send + 'static,
     D: Future<Output = ()> + Send,
 {
-    let node: NodeRef = Arc::new(ScopeNode(Node::new(at)));
+    let node: NodeRef = Arc::new(ScopeNode(Node::new(ScopeKind::Work, at)));
     let work = work_at(node.clone(), work);
     let both = Box::pin(async move {
         let ended = work.await;

@@ -11,7 +11,7 @@ use pin_project_lite::pin_project;
 
 use super::scoped::{Ending, Outer, Scoped};
 use super::timeout::MoveOnAfter;
-use super::tree;
+use super::tree::{self, ScopeKind};
 use crate::context::{Lazy, Place};
 
 /// Runs `future` to its end, whatever is cancelled around it.
@@ -24,12 +24,16 @@ use crate::context::{Lazy, Place};
 /// Polled in place: dropped by foreign code (`select!`, an abort) it is dropped with its owner.
 #[track_caller]
 pub fn shield<F: Future>(future: F) -> Shield<F> {
-    shield_at(Location::caller(), future)
+    shield_at(ScopeKind::Shield, Location::caller(), future)
 }
 
 /// As [`shield`], opened where the construct was that it is part of.
-pub(super) fn shield_at<F: Future>(opened: &'static Location<'static>, future: F) -> Shield<F> {
-    let lazy = Lazy { shield: true, ..Lazy::at(opened) };
+pub(super) fn shield_at<F: Future>(
+    kind: ScopeKind,
+    opened: &'static Location<'static>,
+    future: F,
+) -> Shield<F> {
+    let lazy = Lazy { shield: true, ..Lazy::at(kind, opened) };
     Shield { scoped: Scoped::new(lazy, future) }
 }
 
@@ -53,17 +57,18 @@ pub(super) fn shield_at<F: Future>(opened: &'static Location<'static>, future: F
 /// As [`move_on_after`](crate::move_on_after()), and as [`shield`].
 #[track_caller]
 pub fn shield_within<F: Future>(grace: Duration, future: F) -> ShieldWithin<F> {
-    shield_within_at(Location::caller(), grace, future)
+    shield_within_at(ScopeKind::Shield, Location::caller(), grace, future)
 }
 
 pub(super) fn shield_within_at<F: Future>(
+    kind: ScopeKind,
     opened: &'static Location<'static>,
     grace: Duration,
     future: F,
 ) -> ShieldWithin<F> {
     let graced =
         Graced { limited: MoveOnAfter::opened_at(opened, grace, future), opened, grace, told: false };
-    ShieldWithin { shield: shield_at(opened, graced) }
+    ShieldWithin { shield: shield_at(kind, opened, graced) }
 }
 
 pin_project! {

@@ -12,6 +12,7 @@ use pin_project_lite::pin_project;
 
 use super::cause::Cancelled;
 use super::scoped::{Ending, Outer, Scoped};
+use super::tree::ScopeKind;
 use crate::clock;
 use crate::context::{self, Lazy, Place};
 
@@ -102,7 +103,7 @@ impl<F: Future> MoveOnAfter<F> {
                 }
                 Limit::At(instant) => (clock::to_u64(instant), 0),
             };
-            let lazy = Lazy { deadline, after, ..Lazy::at(this.opened) };
+            let lazy = Lazy { deadline, after, ..Lazy::at(ScopeKind::Timeout, this.opened) };
             this.scoped.as_mut().seat().place = Place::Lazy(lazy);
         }
         this.scoped.poll_to_end(cx, Outer::Returns)

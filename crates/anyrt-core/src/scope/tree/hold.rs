@@ -1,7 +1,5 @@
 //! Holds: counted inside a node, told to those above.
 
-use std::panic::Location;
-
 use super::node::{Node, NodeRef, RELEASED, State, TASK_ROOT};
 use crate::context;
 use crate::sync::atomic::Ordering;
@@ -70,19 +68,6 @@ pub(super) fn update_locked(
     }
     state.told = tells;
     state.parent.clone().map(|parent| (parent, if tells { 1 } else { -1 }))
-}
-
-/// Where something was opened that holds what is around it; none if it holds nothing.
-pub(crate) fn holds_from(node: &NodeRef) -> Option<&'static Location<'static>> {
-    let node = node.node();
-    if node.state.lock().told { node.opened } else { None }
-}
-
-/// What stands below a node now.
-pub(crate) fn children_of(node: &NodeRef) -> Vec<NodeRef> {
-    let mut children = Vec::new();
-    node.node().state.lock().children.for_each(|child| children.push(child.clone()));
-    children
 }
 
 /// What holds a node, as a text: where its innermost holds were opened. Iterative.

@@ -8,6 +8,7 @@ use std::time::Duration;
 use slab::Slab;
 
 use super::children::Children;
+use super::kind::ScopeKind;
 use crate::blocking::InJob;
 use crate::context::Lazy;
 use crate::group::GroupState;
@@ -77,6 +78,16 @@ pub(crate) trait HasNode: Send + Sync {
         None
     }
 
+    /// Whether it is the root of a task that is being polled now.
+    fn is_polled(&self) -> bool {
+        false
+    }
+
+    /// The address of the node of the group that counts it among its living; 0: none does.
+    fn counted_in(&self) -> usize {
+        0
+    }
+
     /// The group whose scope this is, for finding the nearest one around an orphan.
     fn as_group(self: Arc<Self>) -> Option<Arc<GroupState>> {
         None
@@ -97,6 +108,7 @@ pub(crate) struct Node {
     pub(super) parent: AtomicUsize,
     /// Where it was opened, for messages. None for tasks.
     pub(super) opened: Option<&'static Location<'static>>,
+    pub(super) kind: ScopeKind,
     pub(super) state: Mutex<State>,
 }
 
@@ -191,26 +203,27 @@ impl Node {
     }
 
     /// The node of a scope that was opened at `opened`.
-    pub(crate) fn new(opened: &'static Location<'static>) -> Node {
-        Node::with(0, NEVER, None, Some(opened))
+    pub(crate) fn new(kind: ScopeKind, opened: &'static Location<'static>) -> Node {
+        Node::with(kind, 0, NEVER, None, Some(opened))
     }
 
     pub(crate) fn from_lazy(lazy: Lazy) -> Node {
         let bits = if lazy.shield { SHIELD } else { 0 };
         let after = (lazy.after > 0).then(|| Duration::from_nanos(lazy.after));
-        Node::with(bits, lazy.deadline, after, lazy.opened)
+        Node::with(lazy.kind, bits, lazy.deadline, after, lazy.opened)
     }
 
     /// The node of something that does not hold what is around it, whatever holds inside.
-    pub(crate) fn without_hold(opened: &'static Location<'static>) -> Node {
-        Node::with(TASK_ROOT, NEVER, None, Some(opened))
+    pub(crate) fn without_hold(kind: ScopeKind, opened: &'static Location<'static>) -> Node {
+        Node::with(kind, TASK_ROOT, NEVER, None, Some(opened))
     }
 
     pub(crate) fn task_root() -> Node {
-        Node::with(TASK_ROOT, NEVER, None, None)
+        Node::with(ScopeKind::Task, TASK_ROOT, NEVER, None, None)
     }
 
     fn with(
+        kind: ScopeKind,
         bits: u16,
         own_deadline: u64,
         after: Option<Duration>,
@@ -221,6 +234,7 @@ impl Node {
             deadline: AtomicU64::new(own_deadline),
             parent: AtomicUsize::new(0),
             opened,
+            kind,
             state: Mutex::new(State {
                 parent: None,
                 slot: 0,
