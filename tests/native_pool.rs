@@ -39,7 +39,10 @@ fn natives() -> Vec<(&'static str, Make)> {
 }
 
 fn is_of_blocking_work(case: &Case) -> bool {
-    let families = ["tt_", "ft_", "wt_", "cl_", "rs_04", "rs_09", "rule_53", "rule_54", "rule_55", "rule_57"];
+    let families = [
+        "tt_", "ft_", "wt_", "cl_", "rs_04", "rs_09", "rule_49", "rule_50", "rule_53", "rule_54", "rule_55",
+        "rule_57",
+    ];
     families.iter().any(|family| case.name().starts_with(family))
 }
 

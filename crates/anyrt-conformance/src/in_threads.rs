@@ -1,16 +1,93 @@
 //! WT: what a framework relies on that runs plain functions in threads.
 
-use std::sync::{Arc, Barrier, mpsc};
+use std::panic::AssertUnwindSafe;
+use std::sync::{Arc, Barrier, Mutex, mpsc};
 use std::thread;
 
 use anyrt_core::{
-    BlockingPool, CancelScope, CapacityLimiter, Handle, Run, RunError, Runtime, StartError, run_blocking,
-    task_group,
+    BlockingPool, CancelScope, CapacityLimiter, Handle, Run, RunError, Runtime, StartError, asyncify,
+    checkpoint, run_blocking, task_group,
 };
+use futures::FutureExt as _;
 
 use crate::counting::Counter;
 use crate::double::{Double, Jobs};
 use crate::late::a_job_ends_late;
+
+pub(crate) async fn wt_01_a_job_takes_a_token_of_the_default_limiter_and_gives_its_value_or_panic() {
+    let limiter = Handle::current().limiter().clone();
+    let seen = limiter.clone();
+    let value = run_blocking(move || (seen.borrowed(), seen.total())).await;
+    assert_eq!(value, (1, 40));
+    let panicked = AssertUnwindSafe(run_blocking(|| panic!("expected: boom")).into_future()).catch_unwind();
+    let text = panicked.await.expect_err("it panicked").downcast::<String>().expect("a text");
+    assert!(text.contains("expected: boom"), "{text}");
+    assert_eq!(limiter.borrowed(), 0);
+    a_job_ends_late().await;
+}
+
+pub(crate) async fn wt_02_a_job_is_not_left_alone_by_a_cancelled_caller() {
+    let (got, after) = (Counter::new(), Counter::new());
+    let left = CancelScope::new()
+        .run(async |scope| {
+            let ended = Counter::new();
+            let (ends, cancels) = (ended.clone(), scope.clone());
+            let call = asyncify(move |value: u32| {
+                cancels.cancel("while it runs");
+                ends.add();
+                value
+            });
+            assert_eq!((call(42).await, ended.get()), (42, 1));
+            got.add();
+            checkpoint().await;
+            after.add();
+        })
+        .await;
+    left.expect_err("cancelled");
+    assert_eq!((got.get(), after.get()), (1, 0), "the result first, the cancellation at the next checkpoint");
+    a_job_ends_late().await;
+}
+
+pub(crate) async fn wt_18_of_sixty_jobs_forty_run_and_twenty_wait_while_the_loop_serves_others() {
+    let limiter = Handle::current().limiter().clone();
+    let (go, wait) = mpsc::channel::<()>();
+    let wait = Arc::new(Mutex::new(wait));
+    let (begun, ended) = (Counter::new(), Counter::new());
+    task_group(async |group| {
+        for _ in 0..60 {
+            let (wait, begun, ended) = (wait.clone(), begun.clone(), ended.clone());
+            group.spawn(async move {
+                run_blocking(move || {
+                    begun.add();
+                    let _ = wait.lock().expect("nobody panics").recv();
+                })
+                .await;
+                ended.add();
+            });
+        }
+        while begun.get() < 40 || limiter.waiting() < 20 {
+            checkpoint().await;
+        }
+        let others = Counter::new();
+        for _ in 0..100 {
+            let others = others.clone();
+            group.spawn(async move {
+                checkpoint().await;
+                others.add();
+            });
+        }
+        while others.get() < 100 {
+            checkpoint().await;
+        }
+        assert_eq!((limiter.borrowed(), limiter.waiting()), (40, 20));
+        assert_eq!((begun.get(), ended.get()), (40, 0));
+        drop(go);
+    })
+    .await
+    .expect("no child fails");
+    assert_eq!((limiter.borrowed(), ended.get()), (0, 60));
+    a_job_ends_late().await;
+}
 
 pub(crate) async fn rule_57_a_call_without_a_limit_waits_for_no_token() {
     let limiter = Handle::current().limiter().clone();
@@ -47,7 +124,7 @@ pub(crate) fn rule_48_a_job_that_the_pool_drops_or_refuses_is_an_error(runtime: 
                 // It holds nothing any more.
                 let left = CancelScope::new().run(async |scope| {
                     scope.cancel("after it");
-                    anyrt_core::checkpoint().await;
+                    checkpoint().await;
                 });
                 left.await.expect_err("cancelled");
             });

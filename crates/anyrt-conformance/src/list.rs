@@ -248,9 +248,29 @@ macro_rules! for_each_case {
                 program rule_58_there_are_never_more_threads_than_tokens [TasksRun, ForeignWake];
             }
             in_threads {
+                program wt_01_a_job_takes_a_token_of_the_default_limiter_and_gives_its_value_or_panic [ForeignWake];
+                program wt_02_a_job_is_not_left_alone_by_a_cancelled_caller [ForeignWake];
+                program wt_18_of_sixty_jobs_forty_run_and_twenty_wait_while_the_loop_serves_others [TasksRun, ForeignWake];
                 program rule_57_a_call_without_a_limit_waits_for_no_token [ForeignWake];
                 bare rule_48_a_job_that_the_pool_drops_or_refuses_is_an_error [];
                 bare rt_obligation_jobs_in_its_own_pool_run_once_to_their_end_on_other_threads [ForeignWake];
+            }
+            iterators {
+                program wt_04_items_are_pulled_in_batches_with_one_hop_and_one_token_each [ForeignWake];
+                program wt_05_the_end_of_the_iterator_ends_the_stream_and_drops_it_in_a_thread [ForeignWake];
+                program wt_06_anything_that_can_be_iterated_is_accepted [ForeignWake];
+                program wt_07_an_error_or_panic_of_the_iterator_comes_after_the_items_before_it [ForeignWake];
+                program rule_49_a_slow_iterator_keeps_no_item_back [ForeignWake];
+                program rule_49_a_cancelled_consumer_waits_for_the_item_at_hand_and_no_further [ForeignWake];
+                program rule_49_a_batch_ends_after_a_while_and_gives_its_token_to_others [ForeignWake];
+                program rule_50_a_stream_that_is_dropped_drops_its_iterator_in_a_thread [ForeignWake];
+            }
+            context_managers {
+                program wt_08_leaving_waits_for_no_token_of_those_that_entering_takes [ForeignWake];
+                program wt_09_what_was_not_entered_is_not_left [ForeignWake];
+                program wt_10_cancelled_while_it_waits_for_a_token_neither_entering_nor_leaving_runs [TasksRun, ForeignWake];
+                program wt_12_leaving_is_told_how_the_body_ended_and_may_change_the_result [ForeignWake];
+                program wt_13_an_error_of_leaving_replaces_that_of_the_body_and_keeps_it [ForeignWake];
             }
             from_thread {
                 program ft_01_a_sync_call_runs_on_a_thread_of_the_runtime [TasksRun, SpawnReturnsFirst, ForeignWake];

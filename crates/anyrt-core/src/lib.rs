@@ -11,7 +11,7 @@
 //! | [`CancelScope`], [`shield()`], [`finally()`], [`move_on_after()`] | cancellation: one rule |
 //! | [`task_group()`], [`scope()`] | children, parallel or borrowing |
 //! | [`join()`], [`race()`], [`join_all()`], [`map_concurrent()`] | several futures in one task |
-//! | [`run_blocking()`], [`run_cpu()`], [`from_thread`], [`blocking_portal()`], [`CapacityLimiter`] | sync code beside async code |
+//! | [`run_blocking()`], [`run_cpu()`], [`iterate_blocking()`], [`blocking_context()`], [`from_thread`], [`blocking_portal()`], [`CapacityLimiter`] | sync code beside async code |
 //! | [`Event`], [`Lock`], [`Semaphore`], [`channel`] | between tasks |
 //!
 //! # The rule
@@ -53,9 +53,10 @@ mod wake;
 
 pub use blocking::{
     Acquire, AcquireOnBehalf, AlreadyBorrowed, BlockingCall, BlockingHandle, BlockingPool, BlockingPortal,
-    CallError, CapacityLimiter, Job, LimiterStatistics, NotBorrowed, PortalThread, RunBlocking, SharedPortal,
-    StartError, Token, TryAcquireError, TryBlockingCall, WouldBlock, blocking_portal, from_thread,
-    run_blocking, run_cpu, try_blocking_portal,
+    BoxedJob, CallError, CapacityLimiter, IterateBlocking, Job, Leaving, LimiterStatistics, NotBorrowed,
+    PortalThread, RunBlocking, SharedPortal, StartError, Token, TryAcquireError, TryBlockingCall, WouldBlock,
+    asyncify, blocking_context, blocking_portal, from_thread, iterate_blocking, run_blocking, run_cpu,
+    syncify, try_blocking_portal,
 };
 pub use checkpoint::{checkpoint, checkpoint_if_cancelled, yield_shielded};
 pub use combine::{

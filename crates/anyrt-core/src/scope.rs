@@ -17,6 +17,7 @@ pub(crate) mod tree;
 mod watch;
 
 pub use cause::{Cancelled, Cause};
+pub(crate) use finally::{Ended, work};
 pub use finally::{Outcome, finally, finally_with};
 pub use owned::{FinallyOwned, ShieldOwned, finally_owned, shield_owned};
 pub use shield::{Shield, shield};

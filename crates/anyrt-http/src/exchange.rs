@@ -51,7 +51,9 @@ impl hyper::service::Service<Request<Incoming>> for PerRequest {
         let arrival = Arrival::default();
         let answer = self.connection.server.host.call(request, &arrival);
         let leaving = arrival.said();
-        self.connection.set_leaving(&leaving);
+        if !self.connection.is_http2() {
+            self.connection.set_leaving(&leaving);
+        }
         Answering {
             attended: Attended::new(answer, Home::of(&self.connection), leaving),
             flight: Some(flight),

@@ -114,9 +114,13 @@ mod counters;
 mod deadlines;
 mod disconnect;
 mod exchange;
+mod frames;
 mod host;
+mod http1;
+mod http2;
 mod server;
 mod stream;
+mod timer;
 mod transport;
 mod vetting;
 

@@ -188,6 +188,11 @@ where
     Ok(BlockingHandle::new(task::spawn(&handle, job.spawned(), staying, Ok, options)))
 }
 
+/// Whether a closure of a blocking job runs here, and may wait.
+pub(super) fn check_here() -> Result<(), CallError> {
+    here().map(drop)
+}
+
 /// The job whose closure calls, and its run.
 fn here() -> Result<(Arc<dyn InJob>, Handle), CallError> {
     if context::is_polling() {

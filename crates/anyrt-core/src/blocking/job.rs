@@ -8,6 +8,7 @@ use std::task::{Context, Poll, Waker};
 use super::limiter::{CapacityLimiter, Token, thread_waker};
 use crate::context::{self, Place, Setting};
 use crate::group::{GroupState, Policy};
+use crate::locals::Locals;
 use crate::scope::scoped::settle;
 use crate::scope::tree::{self, HasNode, Node, NodeRef};
 use crate::scope::{Cancelled, Cause};
@@ -259,6 +260,13 @@ where
     }
 }
 
+/// Drops what nobody wants where it may block, and knows that it may.
+fn discard<T>(unwanted: T) {
+    let mut setting =
+        Setting { task: None, locals: Locals::default(), handle: None, in_job: true, polling: false };
+    context::within(&mut setting, || drop(unwanted));
+}
+
 /// A panic with a text tells where it happened; any other payload stays as it is.
 fn tell_thread(payload: Payload, label: &Label) -> Payload {
     if !payload.is::<&str>() && !payload.is::<String>() {
@@ -346,7 +354,7 @@ where
         // A value that nobody wants, or a waker, may panic: that must not cost the pool a thread.
         let told = catch_unwind(AssertUnwindSafe(|| {
             let ended = if self.is_abandoned() {
-                drop(ended);
+                discard(ended);
                 None
             } else {
                 Some(ended)
@@ -359,7 +367,7 @@ where
             tree::hold_parent(self.place(), || false);
             if unwanted.is_some() {
                 turn(false);
-                drop(unwanted);
+                discard(unwanted);
             }
         }));
         if let Err(payload) = told {

@@ -114,14 +114,11 @@ enum Limit {
 impl<F> RunBlocking<F> {
     #[track_caller]
     pub(crate) fn new(job: F) -> RunBlocking<F> {
-        RunBlocking {
-            job,
-            limiter: Limit::OfRun,
-            abandon: false,
-            name: None,
-            handle: None,
-            called: Location::caller(),
-        }
+        RunBlocking::called_at(job, Location::caller())
+    }
+
+    pub(super) fn called_at(job: F, called: &'static Location<'static>) -> RunBlocking<F> {
+        RunBlocking { job, limiter: Limit::OfRun, abandon: false, name: None, handle: None, called }
     }
 
     pub(crate) fn on(mut self, handle: Handle) -> RunBlocking<F> {
@@ -336,11 +333,29 @@ where
     Ok(cell)
 }
 
+/// Drops `value`, which may block, in a thread of the pool; here, if this is one, or where there is none.
+pub(super) fn drop_in_pool<V: Send + 'static>(value: V, called: &'static Location<'static>) {
+    if context::in_job() {
+        return;
+    }
+    let Ok(handle) = Handle::try_current() else { return };
+    let Ok(token) = handle.0.shared.unlimited.try_acquire() else { return };
+    let label = Label { name: Some("drop".into()), called };
+    if let Ok(cell) = submit(&handle, move || drop(value), token.detach(), true, label) {
+        leave(&cell, &cell.place());
+    }
+}
+
+/// Nobody waits for the job any more; it runs to its end.
+fn leave<F, T>(cell: &JobCell<F, T>, place: &NodeRef) {
+    cut_off(place);
+    cell.abandon();
+}
+
 impl<F, T> Drop for TryBlockingCall<F, T> {
     fn drop(&mut self) {
         if let State::Running { cell, place } = &self.state {
-            cut_off(place);
-            cell.abandon();
+            leave(cell, place);
         }
     }
 }
