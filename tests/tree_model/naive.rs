@@ -39,6 +39,8 @@ pub(crate) struct Naive {
     life: Vec<Life>,
     pub(crate) seen: Vec<Seen>,
     own: Vec<bool>,
+    /// Told to stop, itself.
+    stopped: Vec<bool>,
     shield: Vec<bool>,
     /// Something inside was cut short by a cancellation from outside of it.
     cut_from_outside: Vec<bool>,
@@ -63,6 +65,7 @@ impl Naive {
             life: vec![Life::NotBegun; count],
             seen: vec![Seen::Nothing; count],
             own: vec![false; count],
+            stopped: vec![false; count],
             shield: parts.iter().map(|part| part.shield).collect(),
             cut_from_outside: vec![false; count],
             ended: vec![None; count],
@@ -96,6 +99,11 @@ impl Naive {
 
     pub(crate) fn cancel(&mut self, part: usize) {
         self.own[part] = true;
+        self.settle();
+    }
+
+    pub(crate) fn stop(&mut self, part: usize) {
+        self.stopped[part] = true;
         self.settle();
     }
 
@@ -140,6 +148,21 @@ impl Naive {
 
     fn is_cancelled(&self, scope: usize) -> bool {
         self.own[scope] || self.inherits(scope)
+    }
+
+    fn is_stopping(&self, scope: usize) -> bool {
+        self.own[scope]
+            || self.stopped[scope]
+            || !self.is_shielded(scope) && self.around(scope).is_some_and(|around| self.is_stopping(around))
+    }
+
+    fn is_told_to_stop(&self, leaf: usize) -> bool {
+        self.around(leaf).is_some_and(|around| self.is_stopping(around))
+    }
+
+    /// Whether a leaf that only waits may go on.
+    fn is_open(&self, leaf: usize) -> bool {
+        self.around(leaf).is_none_or(|around| !self.is_cancelled(around) || self.is_held(around))
     }
 
     fn inherits(&self, scope: usize) -> bool {
@@ -197,6 +220,8 @@ impl Naive {
                     self.drop_inside(part);
                     End::Done
                 }
+                (Kind::Stopping, Some(_)) => End::Done,
+                (Kind::Stopping, _) if self.is_told_to_stop(part) && self.is_open(part) => End::Done,
                 (Kind::Checkpoint, _) if !self.is_in_a_cancelled_scope(part) => End::Done,
                 _ => continue,
             };
@@ -285,7 +310,7 @@ impl Naive {
         let inside = self.parts[part].inside.clone();
         match self.parts[part].kind {
             Kind::Leaf => self.seen[part] = Seen::Begun,
-            Kind::Checkpoint => (),
+            Kind::Checkpoint | Kind::Stopping => (),
             Kind::Join | Kind::Group => inside.into_iter().for_each(|part| self.begin(part)),
             Kind::Cleanup => {
                 self.seen[part] = Seen::Begun;

@@ -10,6 +10,8 @@ pub(crate) enum Plan {
     Leaf,
     /// Takes nothing, but only in a scope that is not cancelled.
     Checkpoint,
+    /// Waits until it is told to stop, or to finish.
+    Stopping,
     Sequence(Vec<Plan>),
     /// A foreign `join_all`: its branches are one future.
     Join(Vec<Plan>),
@@ -37,6 +39,8 @@ pub(crate) enum Action {
     Fail(usize),
     Panic(usize),
     Cancel(usize),
+    /// The first phase of a cancellation in two, with a grace that never ends here.
+    Stop(usize),
     Toggle(usize),
     Abandon(usize),
 }
@@ -47,6 +51,7 @@ pub(crate) enum Kind {
     Root,
     Leaf,
     Checkpoint,
+    Stopping,
     Sequence,
     Join,
     Scope,
@@ -86,6 +91,7 @@ fn add(parts: &mut Vec<Part>, parent: usize, plan: &Plan) {
     match plan {
         Plan::Leaf => _ = part(parent, Kind::Leaf, false),
         Plan::Checkpoint => _ = part(parent, Kind::Checkpoint, false),
+        Plan::Stopping => _ = part(parent, Kind::Stopping, false),
         Plan::Sequence(plans) => {
             let index = part(parent, Kind::Sequence, false);
             plans.iter().for_each(|plan| add(parts, index, plan));
@@ -127,7 +133,7 @@ fn add(parts: &mut Vec<Part>, parent: usize, plan: &Plan) {
 }
 
 pub(crate) fn plans() -> impl Strategy<Value = Plan> {
-    let leaf = prop_oneof![3 => Just(Plan::Leaf), 1 => Just(Plan::Checkpoint)];
+    let leaf = prop_oneof![6 => Just(Plan::Leaf), 2 => Just(Plan::Checkpoint), 1 => Just(Plan::Stopping)];
     leaf.prop_recursive(6, 40, 4, |inner| {
         let boxed = || inner.clone().prop_map(Box::new);
         prop_oneof![
@@ -149,6 +155,7 @@ pub(crate) fn actions() -> impl Strategy<Value = Vec<Action>> {
         1 => any::<usize>().prop_map(Action::Fail),
         1 => any::<usize>().prop_map(Action::Panic),
         4 => any::<usize>().prop_map(Action::Cancel),
+        2 => any::<usize>().prop_map(Action::Stop),
         3 => any::<usize>().prop_map(Action::Toggle),
         2 => any::<usize>().prop_map(Action::Abandon),
     ];
