@@ -77,6 +77,34 @@ fn a_taker_in_a_scope_that_is_held_does_not_spin() {
     check(&Plan::Scope { shield: false, body: Box::new(body) }, &[Action::Cancel(0), Action::Finish(1)]);
 }
 
+/// A group whose body starts a child in a scope of its own.
+fn starts_in_a_scope(before: Plan) -> Plan {
+    let start = Plan::Start { before: Box::new(before), after: Box::new(Plan::Leaf) };
+    let body = Box::new(Plan::Scope { shield: false, body: Box::new(start) });
+    Plan::Group { body, children: Vec::new() }
+}
+
+#[test]
+fn a_child_that_is_ready_too_late_ends_with_its_starter() {
+    let plan = starts_in_a_scope(Plan::Shield(Box::new(Plan::Leaf)));
+    // The scope, then what is in the shield.
+    check(&plan, &[Action::Cancel(1), Action::Finish(0)]);
+}
+
+#[test]
+fn a_child_that_is_ready_outlives_the_scope_of_its_starter() {
+    check(&starts_in_a_scope(Plan::Leaf), &[Action::Finish(0), Action::Fail(0)]);
+}
+
+#[test]
+fn a_child_whose_start_is_dropped_is_the_groups_to_wait_for() {
+    let before = Box::new(Plan::Shield(Box::new(Plan::Leaf)));
+    let start = Plan::Start { before, after: Box::new(Plan::Leaf) };
+    let body = Box::new(Plan::Sequence(vec![Plan::Abandon(Box::new(start)), Plan::Leaf]));
+    let plan = Plan::Group { body, children: Vec::new() };
+    check(&plan, &[Action::Abandon(0), Action::Finish(1), Action::Fail(0)]);
+}
+
 /// Runs a plan on both sides, and looks after each action.
 fn check(plan: &Plan, actions: &[Action]) {
     let parts = plan::parts(plan);

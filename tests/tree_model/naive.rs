@@ -52,6 +52,8 @@ pub(crate) struct Naive {
     panics: Vec<usize>,
     /// The group, or the root, that waits for the children of a group that was dropped.
     guardian: Vec<Option<usize>>,
+    /// Children that were started and are their group's now.
+    moved: Vec<bool>,
     signals: Vec<Option<End>>,
     /// How the whole program ended.
     pub(crate) end: Option<End>,
@@ -73,6 +75,7 @@ impl Naive {
             errors: vec![0; count],
             panics: vec![0; count],
             guardian: vec![None; count],
+            moved: vec![false; count],
             signals: vec![None; count],
             end: None,
         };
@@ -135,6 +138,9 @@ impl Naive {
         if let Some(guardian) = self.guardian[part] {
             return Some(guardian);
         }
+        if self.moved[part] {
+            return self.parts[part].group;
+        }
         let parent = self.parts[part].parent;
         match self.parts[parent].kind {
             Kind::Sequence | Kind::Join | Kind::Finally | Kind::Abandon => self.around(parent),
@@ -186,6 +192,8 @@ impl Naive {
             Kind::Scope | Kind::Shield | Kind::Cleanup => self.is_shielded(part),
             Kind::Work => true,
             Kind::Group => self.is_alive(part),
+            // Until the child is ready or has ended.
+            Kind::Start => self.ended[part].is_none(),
             _ => false,
         };
         by_itself || self.is_held(part)
@@ -193,7 +201,7 @@ impl Naive {
 
     fn bodies(&self, part: usize) -> Vec<usize> {
         let inside = self.parts[part].inside.iter().copied();
-        inside.filter(|&part| self.parts[part].kind != Kind::Child).collect()
+        inside.filter(|&part| !matches!(self.parts[part].kind, Kind::Child | Kind::Started)).collect()
     }
 
     /// Whether a group has children, or takes care of a group that was dropped.
@@ -202,7 +210,14 @@ impl Naive {
             .inside
             .iter()
             .any(|&part| self.parts[part].kind == Kind::Child && self.is_running(part))
-            || self.indices().any(|part| self.guardian[part] == Some(group))
+            || self
+                .indices()
+                .any(|part| self.guardian[part] == Some(group) || self.is_started_in(part, group))
+    }
+
+    fn is_started_in(&self, part: usize, group: usize) -> bool {
+        let Part { kind, group: around, .. } = self.parts[part];
+        kind == Kind::Started && around == Some(group) && self.is_running(part)
     }
 
     // What changes
@@ -262,8 +277,10 @@ impl Naive {
     fn is_cut(&mut self) -> bool {
         for part in self.indices().filter(|&part| self.is_running(part)).collect::<Vec<_>>() {
             let has_body = self.bodies(part).into_iter().any(|part| self.is_running(part));
-            let drop_point =
-                matches!(self.parts[part].kind, Kind::Scope | Kind::Work | Kind::Group | Kind::Child);
+            let drop_point = matches!(
+                self.parts[part].kind,
+                Kind::Scope | Kind::Work | Kind::Group | Kind::Child | Kind::Started
+            );
             if !drop_point || !self.is_cancelled(part) || self.is_held(part) {
                 continue;
             }
@@ -375,12 +392,37 @@ impl Naive {
                 (_, Some(End::Cancelled) | None) => (),
                 (_, Some(work)) => self.finish(parent, work),
             },
+            (Kind::Started, _) if part == inside[0] && end == End::Done => {
+                self.is_ready(parent);
+                self.begin(inside[1]);
+            }
+            (Kind::Start, _) => match (self.moved[part], end) {
+                (true, _) => self.told_group_of(part, end),
+                // Cut short with its starter, which waits to be dropped.
+                (false, End::Cancelled) => self.ended[parent] = Some(end),
+                (false, _) => self.finish(parent, end),
+            },
             (Kind::Group, Kind::Child) => self.told(parent, end),
             (Kind::Group, _) => {
                 self.told(parent, end);
                 self.ended[parent] = Some(end);
             }
             _ => self.finish(parent, end),
+        }
+    }
+
+    /// A child that was started says that it is ready.
+    fn is_ready(&mut self, child: usize) {
+        let start = self.parts[child].parent;
+        if !self.moved[child] && !self.is_cancelled(start) {
+            self.moved[child] = true;
+            self.finish(start, End::Done);
+        }
+    }
+
+    fn told_group_of(&mut self, child: usize, end: End) {
+        if let Some(group) = self.parts[child].group {
+            self.told(group, end);
         }
     }
 
@@ -414,6 +456,14 @@ impl Naive {
             Kind::Cleanup => {
                 self.seen[part] = Seen::Dropped;
                 self.drop_inside(part);
+            }
+            Kind::Start => {
+                // The child, cancelled, is the group's from now on.
+                let child = self.parts[part].inside[0];
+                if !self.moved[child] && self.is_running(child) {
+                    self.own[child] = true;
+                    self.moved[child] = true;
+                }
             }
             Kind::Group => {
                 // A group inside it still finds it open.

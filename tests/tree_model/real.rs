@@ -188,6 +188,18 @@ impl Real {
                 }
                 Ok(())
             }),
+            Kind::Start => Box::pin(async move {
+                let around = this.parts[part].group.expect("it stands in a group");
+                let group = lock(&this.state).groups[around].clone().expect("the group is open");
+                let parts = this.parts[inside[0]].inside.clone();
+                let child = Arc::clone(&this);
+                let started = group.try_start(async move |ready| {
+                    child.run(parts[0]).await?;
+                    ready.started(());
+                    child.run(parts[1]).await
+                });
+                started.await.map_err(|_| Told)
+            }),
             Kind::Abandon => Box::pin(async move {
                 let mut inner = Some(this.run(inside[0]));
                 poll_fn(move |cx| {
@@ -203,7 +215,7 @@ impl Real {
                 })
                 .await
             }),
-            Kind::Root | Kind::Work | Kind::Cleanup | Kind::Child => self.run(inside[0]),
+            Kind::Root | Kind::Work | Kind::Cleanup | Kind::Child | Kind::Started => self.run(inside[0]),
         }
     }
 }
