@@ -51,6 +51,7 @@ macro_rules! for_each_case {
                 program cn_08_after_a_handled_inner_timeout_the_outer_scope_still_catches_its_own [TimerWakes, TimerNotEarly];
                 program cn_09_a_cancellation_reaches_groups_at_any_depth [TasksRun];
                 program cn_10_cancelling_the_private_scope_of_a_child_leaves_host_and_group_alone [TasksRun];
+                program rule_17_a_group_that_cancelled_itself_goes_to_the_scope_that_is_cancelled_meanwhile [TasksRun];
                 program rule_15_cancelling_a_deep_tree_of_scopes_needs_no_stack [];
             }
             deadlines {
@@ -99,6 +100,21 @@ macro_rules! for_each_case {
                 program stop_is_true_in_a_cancelled_scope_and_lets_nobody_pass [];
                 program stop_reaches_the_children_of_a_borrowing_scope [TimerWakes, TimerNotEarly];
                 program stop_is_heard_by_a_service_and_the_grace_ends_those_that_do_not_listen [TasksRun, TimerWakes, TimerNotEarly];
+            }
+            exits {
+                program exit_clean_ups_run_in_reverse_order_and_are_told_the_end [];
+                program exit_clean_ups_run_in_a_scope_that_is_cancelled_itself [TimerWakes, TimerNotEarly];
+                program exit_clean_ups_run_before_the_scope_around_is_left [];
+                program exit_clean_ups_that_are_nested_run_innermost_first [];
+                program exit_clean_ups_run_when_the_body_panics_and_the_panic_goes_on [];
+                program exit_a_clean_up_that_panics_is_heard_after_the_others_have_run [];
+                program exit_clean_ups_of_a_group_run_when_its_children_have_ended [TasksRun];
+                program exit_clean_ups_of_a_borrowing_scope_hold_what_is_around_it [TimerWakes, TimerNotEarly];
+                program exit_an_outer_cancel_while_cleaning_up_goes_to_the_outer_scope [];
+                bare exit_clean_ups_of_a_scope_that_is_dropped_run_at_the_root [TasksRun];
+                bare exit_a_clean_up_that_outlives_its_grace_is_cancelled_and_named [TimerWakes, TimerNotEarly];
+                bare exit_a_shield_that_is_held_beyond_its_grace_is_named_once [TimerWakes, TimerNotEarly];
+                program exit_a_grace_counts_in_a_cancelled_scope_too [TimerWakes, TimerNotEarly];
             }
             shields {
                 program sh_01_a_shielded_body_goes_on_while_the_outer_scope_is_cancelled [TimerWakes, TimerNotEarly];
@@ -253,6 +269,7 @@ macro_rules! for_each_case {
                 program wt_18_of_sixty_jobs_forty_run_and_twenty_wait_while_the_loop_serves_others [TasksRun, ForeignWake];
                 program rule_57_a_call_without_a_limit_waits_for_no_token [ForeignWake];
                 bare rule_48_a_job_that_the_pool_drops_or_refuses_is_an_error [];
+                bare rule_54_after_the_end_of_the_run_a_blocking_call_is_an_error [ForeignWake];
                 bare rt_obligation_jobs_in_its_own_pool_run_once_to_their_end_on_other_threads [ForeignWake];
             }
             iterators {
@@ -310,6 +327,11 @@ macro_rules! for_each_case {
                 program cl_16_a_cancelled_acquire_returns_nobody_elses_token [];
                 program cl_18_the_statistics_tell_how_it_stands [TimerWakes, TimerNotEarly];
                 bare cl_19_a_limiter_is_made_outside_of_any_runtime [];
+            }
+            introspection {
+                program rt_07_the_tree_tells_the_names_and_parents_of_tasks [TasksRun];
+                program rt_08_the_tree_is_consistent_at_every_level [TasksRun];
+                program the_tree_tells_how_it_is_with_a_task [TasksRun];
             }
             locks {
                 program sy_01_nobody_is_inside_twice [TasksRun];

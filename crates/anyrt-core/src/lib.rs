@@ -33,6 +33,7 @@ mod clock;
 mod combine;
 mod context;
 mod crowd;
+mod fork;
 mod group;
 mod handle;
 mod locals;
@@ -47,6 +48,7 @@ pub mod signal;
 mod sync;
 mod task;
 mod time;
+mod view;
 mod waits;
 mod wake;
 
@@ -66,6 +68,7 @@ pub use checkpoint::{checkpoint, checkpoint_if_cancelled, yield_shielded};
 pub use combine::{
     AsCompleted, Either, as_completed, for_each_concurrent, join, join_all, map_concurrent, race, try_join,
 };
+pub use fork::Forked;
 pub use group::{
     AResult, AnyChild, AnyOutput, BoxError, ChildError, GroupError, LimitedGroup, LocalGroup, LocalHandle,
     LocalScope, NotAResultElseUseTry, NotReady, Ok, Ready, SendChild, Spawner, TaskGroup, scope, send_scope,
@@ -76,12 +79,13 @@ pub use locals::{LocalKey, NotSet, TaskContext, WithLocal};
 pub use run::{Run, RunError, embed, try_embed};
 pub use runtime::{Blocking, NotOwned, Runtime, Timer};
 pub use scope::{
-    CancelScope, Cancelled, Cause, EffectiveDeadline, FailAfter, FinallyOwned, MoveOnAfter, Outcome,
-    ScopeHandle, Shield, ShieldOwned, Stopping, TimedOut, current_deadline, fail_after, fail_at, finally,
-    finally_owned, finally_with, is_cancelled, is_stopping, move_on_after, move_on_at, shield, shield_owned,
-    stopping,
+    CancelScope, Cancelled, Cause, EffectiveDeadline, Exit, FailAfter, FinallyOwned, MoveOnAfter, Outcome,
+    ScopeHandle, ScopeKind, Shield, ShieldOwned, ShieldWithin, Stopping, TimedOut, current_deadline,
+    fail_after, fail_at, finally, finally_owned, finally_owned_within, finally_with, finally_within,
+    is_cancelled, is_stopping, move_on_after, move_on_at, shield, shield_owned, shield_within, stopping,
 };
 pub use task::{
     JoinHandle, NotFinished, Task, TaskEnded, TaskHandle, TaskId, TaskInfo, TaskStatus, current_task,
 };
 pub use time::{Interval, Sleep, interval, now, sleep, sleep_until};
+pub use view::{LimiterView, TaskState, TaskTree, TaskView, TreeEntry, tasks};

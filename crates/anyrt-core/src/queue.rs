@@ -153,6 +153,15 @@ impl<T> Queue<T> {
         live
     }
 
+    /// The scopes of those who wait, as of their last poll; those first that are served first. Threads have none.
+    pub(crate) fn scopes(&self) -> Vec<NodeRef> {
+        let scope = |ticket: &Arc<Ticket<T>>| match &*ticket.place.lock() {
+            Place::Waiting { scope, .. } => scope.clone(),
+            _ => None,
+        };
+        self.continuing.iter().chain(&self.starting).filter_map(scope).collect()
+    }
+
     /// Takes a waiter out. What it had been handed already is its ticket's to tell.
     pub(crate) fn remove(&mut self, ticket: &Arc<Ticket<T>>) {
         self.continuing.retain(|other| !Arc::ptr_eq(other, ticket));

@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use crate::context;
 use crate::handle::Handle;
 use crate::queue::{Queue, Supply, Take, Ticket};
+use crate::scope::tree::NodeRef;
 use crate::sync::thread::{self, Thread};
 use crate::sync::{Arc, Mutex};
 use crate::task::TaskId;
@@ -285,6 +286,11 @@ impl CapacityLimiter {
         isize::try_from(state.total)
             .unwrap_or(isize::MAX)
             .saturating_sub(isize::try_from(state.borrowed).unwrap_or(isize::MAX))
+    }
+
+    /// The scopes of those who wait, those first that are served first.
+    pub(crate) fn waiting_scopes(&self) -> Vec<NodeRef> {
+        self.0.lock().waiting.scopes()
     }
 
     /// Takes a token for a thread that had lent it: before those who start, whatever is cancelled.
