@@ -3,7 +3,10 @@
 
 #[path = "../http_client.rs"]
 mod client;
+mod layers;
 mod log;
 
+mod wb;
 mod wd;
+mod wo;
 mod wy;
