@@ -114,7 +114,13 @@ macro_rules! for_each_case {
                 bare exit_clean_ups_of_a_scope_that_is_dropped_run_at_the_root [TasksRun];
                 bare exit_a_clean_up_that_outlives_its_grace_is_cancelled_and_named [TimerWakes, TimerNotEarly];
                 bare exit_a_shield_that_is_held_beyond_its_grace_is_named_once [TimerWakes, TimerNotEarly];
-                program exit_a_grace_counts_in_a_cancelled_scope_too [TimerWakes, TimerNotEarly];
+                program exit_a_grace_counts_in_a_cancelled_scope_too [];
+            }
+            run_end {
+                bare end_of_a_run_goes_without_what_holds_for_ever_and_names_it [TasksRun, TimerWakes, TimerNotEarly];
+                bare end_of_a_run_in_time_is_no_error [TasksRun];
+                bare end_of_a_run_tells_what_failed_beside_what_is_left [TasksRun, TimerWakes];
+                bare end_of_a_run_gives_its_tasks_a_grace [TasksRun, TimerWakes, TimerNotEarly];
             }
             shields {
                 program sh_01_a_shielded_body_goes_on_while_the_outer_scope_is_cancelled [TimerWakes, TimerNotEarly];
