@@ -4,7 +4,9 @@
 #[path = "../http_client.rs"]
 mod client;
 
+mod descriptors;
 mod frames;
 mod http2;
 mod limits;
+mod listeners;
 mod protocol;

@@ -15,6 +15,8 @@ use crate::connection::Connection;
 use crate::disconnect::Leaving;
 use crate::operation::Answer;
 use crate::problem::detail;
+use crate::served::End;
+use crate::shared::Shared;
 
 /// Where a request goes on that its caller dropped.
 #[derive(Debug, Clone)]
@@ -25,6 +27,45 @@ pub(crate) enum Home {
     Root,
 }
 
+impl Home {
+    fn server(&self) -> Option<&Shared> {
+        match self {
+            Home::Server(connection) => Some(&connection.server),
+            Home::Root => None,
+        }
+    }
+
+    fn handler_ends(&self, end: End) {
+        if let Some(server) = self.server() {
+            server.counters.handler_ends(end, server.is_stopping());
+        }
+    }
+
+    /// Whether the server cancels what still runs.
+    fn is_cancelling(&self) -> bool {
+        self.server().is_some_and(Shared::is_cancelling)
+    }
+}
+
+/// A handler that counts as alive, wherever it is.
+struct Alive(Option<Arc<Connection>>);
+
+impl Alive {
+    fn of(home: &Home) -> Self {
+        let Home::Server(connection) = home else { return Alive(None) };
+        connection.counters().handler_begins();
+        Alive(Some(Arc::clone(connection)))
+    }
+}
+
+impl Drop for Alive {
+    fn drop(&mut self) {
+        if let Some(connection) = &self.0 {
+            connection.counters().handler_is_gone();
+        }
+    }
+}
+
 /// The future of one request. Nothing is added to the fast path but a flag.
 pub(crate) struct Attended {
     /// Taken when it has ended.
@@ -33,11 +74,13 @@ pub(crate) struct Attended {
     begun: bool,
     home: Home,
     leaving: Leaving,
+    alive: Option<Alive>,
 }
 
 impl Attended {
     pub(crate) fn new(answer: Answer, home: Home, leaving: Leaving) -> Self {
-        Attended { answer: Some(answer), begun: false, home, leaving }
+        let alive = Alive::of(&home);
+        Attended { answer: Some(answer), begun: false, home, leaving, alive: Some(alive) }
     }
 
     /// Polls the request; a panic of the handler becomes a 500.
@@ -65,18 +108,26 @@ impl Attended {
     /// Drops the future; a panic in a destructor must not reach the connection.
     fn end(&mut self) {
         let answer = self.answer.take();
+        self.home.handler_ends(End::Finished);
         if let Err(panic) = catch_unwind(AssertUnwindSafe(|| drop(answer))) {
             report(&*panic);
         }
+        self.alive = None;
     }
 }
 
 impl Drop for Attended {
     fn drop(&mut self) {
+        if self.answer.is_none() {
+            return;
+        }
         if !self.begun {
             return self.end();
         }
         let Some(answer) = self.answer.take() else { return };
+        let end = if self.home.is_cancelling() { End::Cancelled } else { End::Left };
+        self.home.handler_ends(end);
+        let alive = self.alive.take();
         let goes_on = self.leaving.goes_on();
         let cut = async move {
             let scope = CancelScope::new();
@@ -88,6 +139,7 @@ impl Drop for Attended {
             if let Err(panic) = AssertUnwindSafe(ending).catch_unwind().await {
                 report(&*panic);
             }
+            drop(alive);
         };
         match &self.home {
             Home::Server(connection) => drop(connection.group().spawn(cut)),

@@ -14,13 +14,13 @@ use anyrt::sync::Event;
 use hyper::server::conn::{http1, http2};
 
 use crate::attended::Home;
-use crate::counters::Counters;
 use crate::deadlines::{Watched, Which};
 use crate::disconnect::Leaving;
 use crate::exchange::PerRequest;
 use crate::http2::InGroup;
 use crate::limits::Limits;
-use crate::server::Shared;
+use crate::served::Counters;
+use crate::shared::Shared;
 use crate::stream::{Protocol, Wire};
 use crate::transport::Transport;
 
@@ -135,7 +135,7 @@ impl Connection {
 
     /// A request's head is whole.
     pub(crate) fn request_begins(&self) {
-        self.counters().begun();
+        self.counters().requested();
         self.in_flight.fetch_add(1, Ordering::Relaxed);
         self.watch.clear(Which::Reading);
         self.go(Phase::Serving);

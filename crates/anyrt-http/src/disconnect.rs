@@ -25,6 +25,11 @@ pub(crate) struct Arrival {
 }
 
 impl Arrival {
+    /// A request of a server that has this for routes that say nothing else.
+    pub(crate) fn new(disconnect: Disconnect) -> Self {
+        Arrival { disconnect: Cell::new(disconnect), gone: OnceCell::new() }
+    }
+
     /// Called by the route, before its handler begins.
     #[allow(dead_code, reason = "for routes that say so")]
     pub(crate) fn on_disconnect(&self, disconnect: Disconnect) {

@@ -14,7 +14,6 @@ use futures_io::{AsyncRead, AsyncWrite};
 pub(crate) enum Transport {
     Tcp(TcpStream),
     #[cfg(unix)]
-    #[allow(dead_code, reason = "until it is listened on")]
     Unix(UnixStream),
 }
 
