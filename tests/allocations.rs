@@ -16,8 +16,8 @@ use std::task::Context;
 use std::time::Duration;
 
 use anyrt::{
-    Backend, Builder, CancelScope, TaskGroup, fail_after, move_on_after, move_on_at, run_blocking, shield,
-    task_group,
+    Backend, Builder, CancelScope, TaskGroup, fail_after, iterate_blocking, move_on_after, move_on_at,
+    run_blocking, shield, task_group,
 };
 
 const PASSES: usize = 8;
@@ -188,6 +188,17 @@ on_each_backend! {
         let count = least(backend, || repeated(|| run_blocking(|| black_box(1))));
         // A thread may start because the one that has just ended its job is not idle yet.
         assert!(count <= 2 * TIMES + TIMES / 8, "{count} allocations for {TIMES} calls");
+    }
+
+    fn a_blocking_iterator_allocates_once_for_many_items(backend) {
+        let pass = || async {
+            let mut items = iterate_blocking(0..TIMES);
+            let before = allocator::count();
+            while items.next().await.is_some() {}
+            allocator::count() - before
+        };
+        let count = least(backend, pass);
+        assert!(count < TIMES / 4, "{count} allocations for {TIMES} items");
     }
 }
 

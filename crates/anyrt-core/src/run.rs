@@ -7,20 +7,22 @@ use std::io;
 use std::num::NonZeroUsize;
 use std::panic::{AssertUnwindSafe, Location, catch_unwind, resume_unwind};
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use pin_project_lite::pin_project;
 
 use crate::blocking::{BlockingPool, CapacityLimiter, DEFAULT_LIMIT, IDLE, PATIENCE, Pool};
-use crate::context::{self, Setting, TaskRef, Tasked};
+use crate::context::{self, Setting, Tasked};
+use crate::fork::{self, Forked};
 use crate::group::{GroupError, GroupState, Policy};
 use crate::handle::Handle;
 use crate::locals::Locals;
 use crate::runtime::{NotOwned, Runtime};
 use crate::scope::Cause;
-use crate::scope::tree::{HasNode, Node};
+use crate::scope::tree::{self, HasNode, Node, NodeRef};
 use crate::sync::Arc;
+use crate::sync::atomic::{AtomicBool, Ordering};
 use crate::task::{TaskInfo, default_name};
 
 /// After how long a cancelled scope that is held becomes a warning, by default.
@@ -91,6 +93,9 @@ pub enum RunError {
          await the future instead, or use `anyrt::embed(..).await`, or start the run on a thread of its own"
     )]
     Nested,
+    /// This process was forked off another one in which a run had been started.
+    #[error(transparent)]
+    Forked(#[from] Forked),
     /// The runtime was adopted: its owner drives it.
     #[error(transparent)]
     NotOwned(#[from] NotOwned),
@@ -182,15 +187,19 @@ impl Run {
         self
     }
 
-    /// Whether a run can be started on this thread: not while a task is being polled.
+    /// Whether a run can be started on this thread: not while a task is being polled, and not in a process
+    /// that was forked after a run had been started.
     ///
     /// What [`try_run`](Run::try_run) asks first; for those who would start a runtime before it.
     ///
     /// # Errors
     ///
-    /// [`RunError::Nested`].
+    /// [`RunError::Nested`], [`RunError::Forked`].
     pub fn check_here() -> Result<(), RunError> {
-        if context::is_polling() { Err(RunError::Nested) } else { Ok(()) }
+        if context::is_polling() {
+            return Err(RunError::Nested);
+        }
+        Ok(fork::check_run()?)
     }
 
     /// Runs `main` to its end on this thread, and then everything that it has spawned.
@@ -334,6 +343,7 @@ pin_project! {
         #[pin]
         main: Option<F>,
         setting: Setting,
+        task: Arc<MainTask>,
         root: Arc<GroupState>,
         ended: Option<Result<F::Output, Box<dyn Any + Send>>>,
     }
@@ -343,6 +353,7 @@ pin_project! {
             let mut this = this.project();
             if this.main.is_some() {
                 context::within(this.setting, || this.main.set(None));
+                tree::end(&this.task.node);
             }
             this.root.cancel_for(Cause::Dropped);
         }
@@ -353,6 +364,18 @@ pin_project! {
 struct MainTask {
     info: TaskInfo,
     node: Node,
+    /// It is being polled now.
+    polled: AtomicBool,
+}
+
+impl MainTask {
+    /// After a poll that was pending: it stands in the tree, and tells where it waits.
+    fn attend(self: &Arc<Self>, root: &Arc<GroupState>, waker: &Waker) {
+        if self.node.parent_address() == 0 {
+            tree::link_new(&(self.clone() as NodeRef), &root.as_node());
+        }
+        self.node.attend(waker);
+    }
 }
 
 impl HasNode for MainTask {
@@ -362,6 +385,10 @@ impl HasNode for MainTask {
 
     fn as_task(&self) -> Option<&TaskInfo> {
         Some(&self.info)
+    }
+
+    fn is_polled(&self) -> bool {
+        self.polled.load(Ordering::Relaxed)
     }
 }
 
@@ -375,15 +402,15 @@ impl<F: Future> Root<F> {
     fn new(handle: Handle, main: F) -> Root<F> {
         let root = handle.0.shared.root.clone();
         let info = TaskInfo::new(handle, Some("main".into()), default_name::<F>(), None);
-        let task: TaskRef = Arc::new(MainTask { info, node: Node::task_root() });
+        let task = Arc::new(MainTask { info, node: Node::task_root(), polled: AtomicBool::new(false) });
         let setting = Setting {
-            task: Some(task),
+            task: Some(task.clone()),
             locals: Locals::default(),
             handle: None,
             in_job: false,
             polling: true,
         };
-        Root { main: Some(main), setting, root, ended: None }
+        Root { main: Some(main), setting, task, root, ended: None }
     }
 }
 
@@ -393,7 +420,16 @@ impl<F: Future> Future for Root<F> {
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let mut this = self.project();
         if let Some(main) = this.main.as_mut().as_pin_mut() {
-            let polled = context::within(this.setting, || catch_unwind(AssertUnwindSafe(|| main.poll(cx))));
+            let (task, root) = (&*this.task, &*this.root);
+            task.polled.store(true, Ordering::Relaxed);
+            let polled = context::within(this.setting, || {
+                let polled = catch_unwind(AssertUnwindSafe(|| main.poll(cx)));
+                if matches!(polled, Ok(Poll::Pending)) {
+                    task.attend(root, cx.waker());
+                }
+                polled
+            });
+            task.polled.store(false, Ordering::Relaxed);
             *this.ended = match polled {
                 Ok(Poll::Pending) => return Poll::Pending,
                 Ok(Poll::Ready(output)) => Some(Ok(output)),
@@ -404,6 +440,7 @@ impl<F: Future> Future for Root<F> {
             if let Err(payload) = dropped {
                 this.root.panicked_unheard(payload);
             }
+            tree::end(&this.task.node);
             this.root.cancel_for(Cause::Shutdown);
         }
         let Some(toll) = this.root.close_or_wait(cx.waker()) else { return Poll::Pending };

@@ -7,10 +7,10 @@ use std::path::PathBuf;
 use std::pin::Pin;
 use std::sync::Arc;
 
-use anyrt::BoxError;
 use anyrt::net::TcpListener;
 #[cfg(unix)]
 use anyrt::net::UnixListener;
+use anyrt::{BoxError, Either, race};
 use axum_core::extract::Request;
 use bytes::Bytes;
 use futures_util::FutureExt;
@@ -20,10 +20,12 @@ use crate::app::App;
 use crate::disconnect::Disconnect;
 use crate::error::{Error, Result};
 use crate::host::{Host, Hosted};
+use crate::lifespan::Planned;
 use crate::limits::Limits;
 use crate::listening::Place;
 use crate::served::Served;
-use crate::serving;
+use crate::service::AppService;
+use crate::{serving, startup};
 
 /// A server to be: what it serves, where it listens (any number of places), until when.
 ///
@@ -44,7 +46,7 @@ use crate::serving;
 /// ```
 #[must_use = "a server does nothing until `serve` is awaited"]
 pub struct Server {
-    host: Result<Arc<dyn Host>>,
+    what: Result<What>,
     limits: Limits,
     on_disconnect: Disconnect,
     places: Vec<Place>,
@@ -52,16 +54,19 @@ pub struct Server {
     stop: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
 }
 
+/// What is served.
+enum What {
+    /// Between its start and its end.
+    App(AppService, Vec<Planned>),
+    Service(Arc<dyn Host>),
+}
+
 impl App {
     /// A server of this app, to be told where it listens.
     pub fn server(self) -> Server {
-        match self.into_service() {
-            Ok(service) => {
-                let limits = service.limits().clone();
-                Server::of(Ok(Arc::new(service)), limits)
-            }
-            Err(mistake) => Server::of(Err(mistake), Limits::default()),
-        }
+        let built = self.build();
+        let limits = built.as_ref().map(|(service, _)| service.limits().clone()).unwrap_or_default();
+        Server::of(built.map(|(service, lifespans)| What::App(service, lifespans)), limits)
     }
 }
 
@@ -75,11 +80,11 @@ impl Server {
         B: http_body::Body<Data = Bytes> + Send + 'static,
         B::Error: Into<BoxError>,
     {
-        Server::of(Ok(Arc::new(Hosted::new(service))), Limits::default())
+        Server::of(Ok(What::Service(Arc::new(Hosted::new(service)))), Limits::default())
     }
 
-    fn of(host: Result<Arc<dyn Host>>, limits: Limits) -> Server {
-        Server { host, limits, on_disconnect: Disconnect::default(), places: Vec::new(), stop: None }
+    fn of(what: Result<What>, limits: Limits) -> Server {
+        Server { what, limits, on_disconnect: Disconnect::default(), places: Vec::new(), stop: None }
     }
 
     /// Listens at a TCP address.
@@ -148,7 +153,7 @@ impl Server {
     ///
     /// As [`App::serve`].
     pub async fn serve(self) -> Result<Served> {
-        let host = self.host?;
+        let what = self.what?;
         let mut listening = Vec::new();
         for place in self.places {
             listening.push(place.listen().await?);
@@ -159,7 +164,21 @@ impl Server {
                 None => told_to_stop().await,
             }
         };
-        serving::run(listening, host, self.limits, self.on_disconnect, stop).await
+        let (limits, on_disconnect) = (self.limits, self.on_disconnect);
+        match what {
+            What::Service(host) => serving::run(listening, host, limits, on_disconnect, stop).await,
+            What::App(service, lifespans) => {
+                startup::around(Arc::clone(service.core()), lifespans, async move |failing| {
+                    // A lifespan that ends by itself stops the server, too.
+                    let stop = race(stop, failing.wait()).map(|first| match first {
+                        Either::Left(stopped) => stopped,
+                        Either::Right(()) => Ok(()),
+                    });
+                    serving::run(listening, Arc::new(service), limits, on_disconnect, stop).await
+                })
+                .await
+            }
+        }
     }
 }
 

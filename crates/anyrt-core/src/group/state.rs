@@ -7,7 +7,7 @@ use std::task::Waker;
 
 use super::error::ChildError;
 use super::service::Services;
-use crate::scope::tree::{self, HasNode, Node, NodeRef};
+use crate::scope::tree::{self, HasNode, Node, NodeRef, ScopeKind};
 use crate::scope::{Cancelled, Cause};
 use crate::sync::{Arc, Mutex};
 use crate::task::{TaskId, panic_message};
@@ -78,12 +78,22 @@ impl GroupState {
             waiting: None,
             guardian: None,
         };
-        Arc::new(GroupState { node: Node::new(opened), policy, host, core: Mutex::new(core) })
+        let kind = match policy {
+            Policy::OneForAll => ScopeKind::Group,
+            Policy::InPlace => ScopeKind::Borrowing,
+            Policy::EachForItself | Policy::Detached => ScopeKind::Root,
+        };
+        Arc::new(GroupState { node: Node::new(kind, opened), policy, host, core: Mutex::new(core) })
     }
 
     /// The task that hosts the group.
     pub(crate) fn host(&self) -> Option<TaskId> {
         self.host
+    }
+
+    /// How many children are alive, those included that no poll has brought into the tree.
+    pub(crate) fn alive(&self) -> usize {
+        self.core.lock().alive
     }
 
     pub(crate) fn is_closed(&self) -> bool {
@@ -234,6 +244,13 @@ impl GroupState {
         Some(core.toll())
     }
 
+    /// Takes back what it has told: its host does not pass it on.
+    pub(super) fn give_back(&self, toll: Toll) {
+        let mut core = self.core.lock();
+        core.errors.extend(toll.errors);
+        core.panics.extend(toll.panics);
+    }
+
     /// The host has dropped the group: its children, cancelled, find somebody to wait for them.
     pub(crate) fn orphan(self: &Arc<Self>, root: &Arc<GroupState>) {
         self.cancel_for(Cause::Dropped);
@@ -336,6 +353,10 @@ impl Core {
 impl HasNode for GroupState {
     fn node(&self) -> &Node {
         &self.node
+    }
+
+    fn counted_in(&self) -> usize {
+        self.core.lock().guardian.as_ref().map_or(0, |guardian| guardian.node.address())
     }
 
     fn timer_waker(self: Arc<Self>) -> Waker {

@@ -202,6 +202,14 @@ impl<F: Future + Send, T: Send> HasNode for TaskCell<F, T> {
     fn as_task(&self) -> Option<&TaskInfo> {
         Some(&self.info)
     }
+
+    fn is_polled(&self) -> bool {
+        self.future.is_locked()
+    }
+
+    fn counted_in(&self) -> usize {
+        self.group.node().address()
+    }
 }
 
 impl<F: Future + Send, T: Send> Tasked for TaskCell<F, T> {

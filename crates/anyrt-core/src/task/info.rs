@@ -20,6 +20,13 @@ impl TaskId {
     }
 }
 
+impl TaskId {
+    #[cfg(feature = "serde")]
+    pub(crate) fn number(self) -> u64 {
+        self.0.get()
+    }
+}
+
 impl fmt::Display for TaskId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.fmt(f)

@@ -1,0 +1,9 @@
+//! The application side, case by case, over real sockets on every backend. The ids in the names (`wd_01_..`) are those of the
+//! conformance lists.
+
+#[path = "../http_client.rs"]
+mod client;
+mod log;
+
+mod wd;
+mod wy;
