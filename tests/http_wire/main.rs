@@ -10,3 +10,4 @@ mod http2;
 mod limits;
 mod listeners;
 mod protocol;
+mod tls;

@@ -118,6 +118,7 @@ mod path;
 mod problem;
 mod query;
 
+mod accepted;
 mod admission;
 mod alive;
 mod arriving;
@@ -137,6 +138,8 @@ mod serving;
 mod shared;
 mod stream;
 mod timer;
+#[cfg(feature = "tls")]
+mod tls;
 mod transport;
 mod vetting;
 
@@ -149,6 +152,8 @@ pub use dependency::{Dep, Dependency, Fresh};
 pub use disconnect::Disconnect;
 pub use error::{Error, Result};
 pub use form::Form;
+#[cfg(feature = "tls")]
+pub use futures_rustls::rustls;
 pub use http_error::HttpError;
 pub use json::Json;
 pub use layers::Next;
@@ -166,6 +171,8 @@ pub use served::Served;
 pub use server::{Server, serve, serve_until};
 pub use service::{AppFuture, AppService};
 pub use test_client::{Test, TestClient, TestRequest, TestResponse};
+#[cfg(feature = "tls")]
+pub use tls::Tls;
 
 /// How functions are told apart and given their arguments. These traits are implemented for all that
 /// they fit; nobody needs to implement or call them.

@@ -13,10 +13,13 @@ use anyrt::net::TcpListener;
 use anyrt::net::UnixListener;
 use futures_util::FutureExt;
 
+use crate::accepted::Accepted;
 use crate::attended::report;
 use crate::connection::{self, Connection};
 use crate::error::{Error, Result};
 use crate::shared::Shared;
+#[cfg(feature = "tls")]
+use crate::tls::Tls;
 use crate::transport::Transport;
 
 /// A place to listen at, as it was given.
@@ -34,18 +37,23 @@ impl Place {
     /// Listens there.
     pub(crate) async fn listen(self) -> Result<Listening> {
         let failed = |address: String| move |source| Error::Listen { address, source };
-        Ok(match self {
+        let listener = match self {
             Place::Address(address) => {
-                Listening::Tcp(TcpListener::bind(address.as_str()).await.map_err(failed(address))?)
+                Listener::Tcp(TcpListener::bind(address.as_str()).await.map_err(failed(address))?)
             }
-            Place::Tcp(listener) => Listening::Tcp(listener),
+            Place::Tcp(listener) => Listener::Tcp(listener),
             #[cfg(unix)]
             Place::Path(path) => {
                 let listener = bind(&path).map_err(failed(path.display().to_string()))?;
-                Listening::Unix(listener, Some(Remove(path)))
+                Listener::Unix(listener, Some(Remove(path)))
             }
             #[cfg(unix)]
-            Place::Unix(listener) => Listening::Unix(listener, None),
+            Place::Unix(listener) => Listener::Unix(listener, None),
+        };
+        Ok(Listening {
+            listener,
+            #[cfg(feature = "tls")]
+            tls: None,
         })
     }
 }
@@ -80,18 +88,25 @@ impl Drop for Remove {
     }
 }
 
-/// A listener.
+/// A listener, and whether it speaks TLS.
 #[derive(Debug)]
-pub(crate) enum Listening {
+pub(crate) struct Listening {
+    listener: Listener,
+    #[cfg(feature = "tls")]
+    tls: Option<Tls>,
+}
+
+#[derive(Debug)]
+enum Listener {
     Tcp(TcpListener),
     #[cfg(unix)]
     Unix(UnixListener, #[allow(dead_code, reason = "it acts when it is dropped")] Option<Remove>),
 }
 
-impl Listening {
+impl Listener {
     async fn accept(&self) -> io::Result<Transport> {
         Ok(match self {
-            Listening::Tcp(listener) => {
+            Listener::Tcp(listener) => {
                 let stream = listener.accept().await?;
                 // Answers are written whole: waiting to fill a packet only delays them.
                 if let Err(error) = stream.set_nodelay(true) {
@@ -100,23 +115,44 @@ impl Listening {
                 Transport::Tcp(stream)
             }
             #[cfg(unix)]
-            Listening::Unix(listener, _) => Transport::Unix(listener.accept().await?),
+            Listener::Unix(listener, _) => Transport::Unix(listener.accept().await?),
         })
     }
 
     /// What people connect to.
-    pub(crate) fn address(&self) -> String {
+    fn address(&self) -> String {
         match self {
-            Listening::Tcp(listener) => {
+            Listener::Tcp(listener) => {
                 listener.local_addr().map(|address| address.to_string()).unwrap_or_default()
             }
             #[cfg(unix)]
-            Listening::Unix(listener, _) => {
+            Listener::Unix(listener, _) => {
                 let address = listener.socket().local_addr().ok();
                 address
                     .and_then(|address| Some(address.as_pathname()?.display().to_string()))
                     .unwrap_or_default()
             }
+        }
+    }
+}
+
+impl Listening {
+    /// From now on it speaks TLS.
+    #[cfg(feature = "tls")]
+    pub(crate) fn with(self, tls: Option<Tls>) -> Self {
+        Listening { tls, ..self }
+    }
+
+    /// What people connect to.
+    pub(crate) fn address(&self) -> String {
+        self.listener.address()
+    }
+
+    fn accepted(&self, transport: Transport) -> Accepted {
+        Accepted {
+            transport,
+            #[cfg(feature = "tls")]
+            tls: self.tls.clone(),
         }
     }
 
@@ -127,13 +163,14 @@ impl Listening {
         loop {
             // First room for it, then the connection: who has to wait waits in the system's queue.
             let room = server.room.acquire().await;
-            match self.accept().await {
+            match self.listener.accept().await {
                 Ok(stream) => {
+                    let accepted = self.accepted(stream);
                     pause.end();
                     server.counters.accepted();
                     let connection = Connection::new(Arc::clone(&server));
                     let serving = async move {
-                        contained(connection::serve(stream, connection)).await;
+                        contained(connection::serve(accepted, connection)).await;
                         drop(room);
                     };
                     drop(server.group.named("http connection").spawn(serving));

@@ -22,9 +22,11 @@ use crate::error::{Error, Result};
 use crate::host::{Host, Hosted};
 use crate::lifespan::Planned;
 use crate::limits::Limits;
-use crate::listening::Place;
+use crate::listening::{Listening, Place};
 use crate::served::Served;
 use crate::service::AppService;
+#[cfg(feature = "tls")]
+use crate::tls::Tls;
 use crate::{serving, startup};
 
 /// A server to be: what it serves, where it listens (any number of places), until when.
@@ -49,9 +51,21 @@ pub struct Server {
     what: Result<What>,
     limits: Limits,
     on_disconnect: Disconnect,
-    places: Vec<Place>,
+    places: Vec<(Place, Secured)>,
     /// Ctrl-C or SIGTERM, unless told otherwise.
     stop: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
+}
+
+/// Whether a listener speaks TLS.
+#[derive(Debug, Default)]
+struct Secured(#[cfg(feature = "tls")] Option<Tls>);
+
+impl Secured {
+    fn over(self, listening: Listening) -> Listening {
+        #[cfg(feature = "tls")]
+        let listening = listening.with(self.0);
+        listening
+    }
 }
 
 /// What is served.
@@ -110,8 +124,23 @@ impl Server {
         self.at(Place::Unix(listener))
     }
 
+    /// The listener that was named last speaks TLS.
+    ///
+    /// # Panics
+    ///
+    /// If none was named.
+    #[cfg(feature = "tls")]
+    #[track_caller]
+    pub fn tls(mut self, tls: Tls) -> Self {
+        let Some((_, secured)) = self.places.last_mut() else {
+            panic!("`tls` belongs to a listener: call `bind` or one of the others before it")
+        };
+        secured.0 = Some(tls);
+        self
+    }
+
     fn at(mut self, place: Place) -> Self {
-        self.places.push(place);
+        self.places.push((place, Secured::default()));
         self
     }
 
@@ -155,8 +184,8 @@ impl Server {
     pub async fn serve(self) -> Result<Served> {
         let what = self.what?;
         let mut listening = Vec::new();
-        for place in self.places {
-            listening.push(place.listen().await?);
+        for (place, secured) in self.places {
+            listening.push(secured.over(place.listen().await?));
         }
         let stop = async move {
             match self.stop {

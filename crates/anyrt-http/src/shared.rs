@@ -26,6 +26,9 @@ pub(crate) struct Shared {
     pub(crate) counters: Counters,
     /// A permit for each connection.
     pub(crate) room: Semaphore,
+    /// A permit for each handshake.
+    #[cfg(feature = "tls")]
+    pub(crate) handshakes: Semaphore,
     stage: AtomicU8,
 }
 
@@ -50,6 +53,8 @@ impl Shared {
             deadlines: Deadlines::new(clock, &limits),
             counters: Counters::default(),
             room: Semaphore::new(limits.connections.max(1)),
+            #[cfg(feature = "tls")]
+            handshakes: Semaphore::new(limits.handshakes.max(1)),
             stage: AtomicU8::new(SERVING),
             limits,
         }
