@@ -209,5 +209,6 @@ fn what_is_no_certificate_is_an_error_that_says_so() {
     let other = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).expect("a certificate");
     assert!(error(&made.cert.pem(), "").contains("private key"));
     assert!(!error(&made.cert.pem(), &other.signing_key.serialize_pem()).is_empty());
-    assert!(Tls::from_pem_files("/nowhere", "/nowhere").unwrap_err().to_string().contains("/nowhere"));
+    let missing = Tls::from_pem_files("/nowhere", "/nowhere").expect_err("there is no such file");
+    assert!(missing.to_string().contains("/nowhere"));
 }
