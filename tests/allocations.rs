@@ -7,6 +7,9 @@
 
 #[path = "allocations/allocator.rs"]
 mod allocator;
+#[macro_use]
+#[path = "allocations/on_each_backend.rs"]
+mod on_each_backend;
 
 use std::future::{IntoFuture, pending, ready};
 use std::hint::black_box;
@@ -95,26 +98,6 @@ fn assert_each(backend: Backend, count: u64, each: u64) {
         (expected..=expected + slack).contains(&count),
         "{count} allocations for {TIMES} operations on {backend}, expected {expected} and at most {slack} more"
     );
-}
-
-/// One test for each backend that is compiled in.
-macro_rules! on_each_backend {
-    ($($(#[$attribute:meta])* fn $name:ident($backend:ident) $body:block)*) => {
-        $($(#[$attribute])* fn $name($backend: Backend) $body)*
-        on_each_backend!(@"tokio" tokio_current_thread TokioCurrentThread $($name)*);
-        on_each_backend!(@"tokio" tokio Tokio $($name)*);
-        on_each_backend!(@"smol" smol Smol $($name)*);
-        on_each_backend!(@"async-std" async_std AsyncStd $($name)*);
-    };
-    (@$feature:literal $module:ident $backend:ident $($name:ident)*) => {
-        #[cfg(feature = $feature)]
-        mod $module {
-            $(#[test]
-            fn $name() {
-                super::$name(anyrt::Backend::$backend);
-            })*
-        }
-    };
 }
 
 on_each_backend! {

@@ -117,6 +117,8 @@ mod json;
 mod path;
 mod problem;
 mod query;
+mod sse;
+mod streaming;
 
 mod admission;
 mod arriving;
@@ -138,7 +140,7 @@ mod vetting;
 
 pub use anyrt::BoxError;
 pub use app::App;
-pub use client::Client;
+pub use client::{Client, ClientDisconnect};
 pub use configure::{Configure, Configured, Scope};
 pub use context::RequestContext;
 pub use dependency::{Dep, Dependency, Fresh};
@@ -160,6 +162,8 @@ pub use request::{
 pub use router::Router;
 pub use server::{serve, serve_until};
 pub use service::{AppFuture, AppService};
+pub use sse::{KeepAlive, Sse, SseEvent};
+pub use streaming::Streaming;
 pub use test_client::{Test, TestClient, TestRequest, TestResponse};
 
 /// How functions are told apart and given their arguments. These traits are implemented for all that
@@ -173,4 +177,6 @@ pub mod detection {
     pub use crate::lifespan::LifespanEnd;
     pub use crate::provider::{Fallible, Plain, Provide, Provided, Undoable};
     pub use crate::request::{BackgroundOutput, BackgroundTask, Undo, Undone};
+    pub use crate::sse::IntoEvent;
+    pub use crate::streaming::{Always, Piece, Sometimes};
 }
