@@ -120,11 +120,12 @@ mod query;
 mod sse;
 mod streaming;
 
+mod accepted;
 mod admission;
+mod alive;
 mod arriving;
 mod attended;
 mod connection;
-mod counters;
 mod deadlines;
 mod disconnect;
 mod exchange;
@@ -132,9 +133,15 @@ mod frames;
 mod host;
 mod http1;
 mod http2;
+mod listening;
+mod served;
 mod server;
+mod serving;
+mod shared;
 mod stream;
 mod timer;
+#[cfg(feature = "tls")]
+mod tls;
 mod transport;
 mod vetting;
 
@@ -147,6 +154,8 @@ pub use dependency::{Dep, Dependency, Fresh};
 pub use disconnect::Disconnect;
 pub use error::{Error, Result};
 pub use form::Form;
+#[cfg(feature = "tls")]
+pub use futures_rustls::rustls;
 pub use http_error::HttpError;
 pub use json::Json;
 pub use layers::Next;
@@ -161,11 +170,14 @@ pub use request::{
     Teardown, TooLate,
 };
 pub use router::Router;
-pub use server::{serve, serve_until};
+pub use served::Served;
+pub use server::{Server, serve, serve_until};
 pub use service::{AppFuture, AppService};
 pub use sse::{KeepAlive, Sse, SseEvent};
 pub use streaming::Streaming;
 pub use test_client::{Test, TestClient, TestRequest, TestResponse};
+#[cfg(feature = "tls")]
+pub use tls::Tls;
 
 /// How functions are told apart and given their arguments. These traits are implemented for all that
 /// they fit; nobody needs to implement or call them.
