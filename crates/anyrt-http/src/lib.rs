@@ -103,6 +103,7 @@ mod handler;
 mod needs;
 mod operation;
 mod request;
+mod respond;
 mod routes;
 
 mod dependency;
@@ -136,6 +137,7 @@ mod served;
 mod server;
 mod serving;
 mod shared;
+mod spare;
 mod stream;
 mod timer;
 #[cfg(feature = "tls")]
