@@ -3,7 +3,13 @@
 
 #[path = "../http_client.rs"]
 mod client;
+mod layers;
 mod log;
 
+mod wb;
+mod wc;
 mod wd;
+mod wl;
+mod wo;
+mod ws;
 mod wy;

@@ -435,3 +435,18 @@ async fn wy_22_a_teardown_can_have_a_limit_of_its_own() {
     server.stop().await;
     assert_eq!(log.lines(), ["gave up"]);
 }
+
+#[anyrt::test]
+async fn a_layer_that_drops_its_call_cancels_the_request_which_is_undone() {
+    async fn never(_: Dep<A>, log: Dep<Log>) -> &'static str {
+        let _dropped = log.on_drop("handler dropped");
+        std::future::pending().await
+    }
+    let log = Log::default();
+    let app = App::new().get("/", never).provide(a).layer(crate::layers::Dropping);
+    let server = serve(&log, app).await;
+    assert_eq!(server.get("/").await.status, 408);
+    log.said("a cancelled").await;
+    server.stop().await;
+    assert_eq!(log.lines(), ["a made", "handler dropped", "a cancelled"]);
+}

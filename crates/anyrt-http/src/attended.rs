@@ -7,7 +7,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use anyrt::{CancelScope, Handle};
+use anyrt::{CancelScope, Handle, TaskContext};
 use axum_core::extract::Request;
 use axum_core::response::Response;
 use futures_util::FutureExt;
@@ -16,7 +16,7 @@ use crate::alive::Alive;
 use crate::connection::Connection;
 use crate::disconnect::Leaving;
 use crate::operation::Answer;
-use crate::request::{After, internal, message};
+use crate::request::{After, internal, keeping, message};
 use crate::served::End;
 use crate::test_client::TestHome;
 
@@ -95,10 +95,13 @@ impl Home {
     }
 }
 
-/// The future of one request. Nothing is added to the fast path but a flag.
+/// The future of one request. Little is added to the fast path: a flag, and task-locals of its own.
 pub(crate) struct Attended {
     /// Taken when it has ended.
     answer: Option<Answer>,
+    /// What this request sets, no other one on the same connection sees. None inside of another one: what is set below a
+    /// layer is seen by the layer.
+    locals: Option<TaskContext>,
     /// A request that was never polled has begun nothing that would have to end.
     begun: bool,
     home: Home,
@@ -108,8 +111,14 @@ pub(crate) struct Attended {
 
 impl Attended {
     pub(crate) fn new(answer: Answer, home: Home, leaving: Leaving) -> Self {
-        let alive = Alive::of(&home);
-        Attended { answer: Some(answer), begun: false, home, leaving, alive: Some(alive) }
+        let alive = Some(Alive::of(&home));
+        let locals = Some(TaskContext::capture());
+        Attended { answer: Some(answer), locals, begun: false, home, leaving, alive }
+    }
+
+    /// One that is polled by another one.
+    pub(crate) fn inner(answer: Answer, home: Home, leaving: Leaving) -> Self {
+        Attended { answer: Some(answer), locals: None, begun: false, home, leaving, alive: None }
     }
 
     /// Polls the request; a panic of the handler becomes a 500.
@@ -120,7 +129,12 @@ impl Attended {
     pub(crate) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Response> {
         let Some(answer) = &mut self.answer else { panic!("a request was polled after its end") };
         self.begun = true;
-        match catch_unwind(AssertUnwindSafe(|| answer.as_mut().poll(cx))) {
+        let mut poll = || catch_unwind(AssertUnwindSafe(|| answer.as_mut().poll(cx)));
+        let polled = match &mut self.locals {
+            Some(locals) => locals.run(poll),
+            None => poll(),
+        };
+        match polled {
             Ok(Poll::Pending) => Poll::Pending,
             Ok(Poll::Ready(response)) => {
                 self.end();
@@ -156,6 +170,7 @@ impl Drop for Attended {
             return self.end();
         }
         let Some(answer) = self.answer.take() else { return };
+        let answer = keeping(self.locals.take().unwrap_or_else(TaskContext::capture), answer);
         let alive = self.alive.take();
         if let Some(alive) = &alive {
             alive.ends(End::Left);

@@ -45,7 +45,9 @@ pub enum Scope {
 ///     .provide(connect.scope(Scope::App));
 /// # drop(app);
 /// ```
-pub trait Configure: Sized {
+///
+/// It is implemented for every function that can be one; `Args` are its arguments.
+pub trait Configure<Args>: Callable<Args> + Sized {
     /// Calls a plain function on the event loop, without a thread: for one that is known not to block.
     fn inline(self) -> Configured<Self> {
         Configured::new(self).with(|settings| settings.inline = true)
@@ -88,7 +90,7 @@ pub trait Configure: Sized {
     }
 }
 
-impl<F> Configure for F {}
+impl<F: Callable<Args>, Args> Configure<Args> for F {}
 
 /// A function with settings; see [`Configure`].
 #[derive(Clone)]

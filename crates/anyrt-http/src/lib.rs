@@ -118,6 +118,8 @@ mod json;
 mod path;
 mod problem;
 mod query;
+mod sse;
+mod streaming;
 
 mod accepted;
 mod admission;
@@ -147,7 +149,7 @@ mod vetting;
 
 pub use anyrt::BoxError;
 pub use app::App;
-pub use client::Client;
+pub use client::{Client, ClientDisconnect};
 pub use configure::{Configure, Configured, Scope};
 pub use context::RequestContext;
 pub use dependency::{Dep, Dependency, Fresh};
@@ -172,6 +174,8 @@ pub use router::Router;
 pub use served::Served;
 pub use server::{Server, serve, serve_until};
 pub use service::{AppFuture, AppService};
+pub use sse::{KeepAlive, Sse, SseEvent};
+pub use streaming::Streaming;
 pub use test_client::{Test, TestClient, TestRequest, TestResponse};
 #[cfg(feature = "tls")]
 pub use tls::Tls;
@@ -187,4 +191,6 @@ pub mod detection {
     pub use crate::lifespan::LifespanEnd;
     pub use crate::provider::{Fallible, Plain, Provide, Provided, Undoable};
     pub use crate::request::{BackgroundOutput, BackgroundTask, Undo, Undone};
+    pub use crate::sse::IntoEvent;
+    pub use crate::streaming::{Always, Piece, Sometimes};
 }

@@ -195,6 +195,16 @@ impl<T> SendEnd<T> {
         }
     }
 
+    /// Uses a right to send; of an end that was closed meanwhile it goes on to the next.
+    fn use_right(&self, state: &mut State<T>, item: T, wakes: &mut WakeList) -> Result<T, SendError<T>> {
+        state.reserved -= 1;
+        let permitted = self.admission(state).permits(item);
+        if permitted.is_err() {
+            state.admit(wakes);
+        }
+        permitted
+    }
+
     /// Gives back a right that was not used.
     fn give_back(&self) {
         self.channel.with(|state, wakes| {
@@ -253,8 +263,7 @@ impl<T> Supply for Admissions<T> {
 
     fn leave(&self, ticket: &Arc<Ticket<Admission>>) {
         self.0.channel.with(|state, wakes| {
-            state.senders.remove(ticket);
-            if ticket.retire() == Some(Admission::Admitted) {
+            if state.senders.remove(ticket) == Some(Admission::Admitted) {
                 state.reserved -= 1;
                 state.admit(wakes);
             }
@@ -288,8 +297,7 @@ impl<T> Future for Sending<T> {
             };
             let end = this.take.supply().end();
             let sent = end.channel.with(|state, wakes| {
-                state.reserved -= 1;
-                let item = end.admission(state).permits(item)?;
+                let item = end.use_right(state, item, wakes)?;
                 match state.hand(item, wakes) {
                     Ok(()) => Ok(None),
                     // It was admitted to meet a receiver, and that one is gone: it waits on, first in line.
@@ -357,8 +365,7 @@ impl<T> Permit<T> {
     pub fn send(mut self, item: T) -> Result<(), SendError<T>> {
         let Some(end) = self.end.take() else { return Ok(()) };
         end.channel.with(|state, wakes| {
-            state.reserved -= 1;
-            let item = end.admission(state).permits(item)?;
+            let item = end.use_right(state, item, wakes)?;
             state.put(item, wakes);
             Ok(())
         })
