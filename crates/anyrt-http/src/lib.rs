@@ -135,6 +135,8 @@ mod host;
 mod http1;
 mod http2;
 mod listening;
+#[cfg(unix)]
+mod per_core;
 mod served;
 mod server;
 mod serving;
@@ -144,6 +146,8 @@ mod stream;
 mod timer;
 #[cfg(feature = "tls")]
 mod tls;
+#[cfg(feature = "tokio-compat")]
+mod tokio_compat;
 mod transport;
 mod vetting;
 
@@ -179,6 +183,8 @@ pub use streaming::Streaming;
 pub use test_client::{Test, TestClient, TestRequest, TestResponse};
 #[cfg(feature = "tls")]
 pub use tls::Tls;
+#[cfg(feature = "tokio-compat")]
+pub use tokio_compat::{TokioBody, TokioCompat, TokioFuture, tokio_compat};
 
 /// How functions are told apart and given their arguments. These traits are implemented for all that
 /// they fit; nobody needs to implement or call them.
