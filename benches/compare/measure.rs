@@ -65,6 +65,21 @@ pub(crate) fn measure(pair: &Pair, stations: &mut Stations, options: &Options) -
     })
 }
 
+/// One side alone, so often.
+pub(crate) fn repeat_only(
+    pair: &Pair,
+    side: Side,
+    count: u64,
+    stations: &mut Stations,
+) -> Result<Sample, String> {
+    let station = stations.on(pair.backend, side).map_err(|error| error.to_string())?;
+    let work = match side {
+        Side::Ours => &pair.ours,
+        Side::Theirs => &pair.theirs,
+    };
+    station.take(work(count))
+}
+
 /// One side of a pair, warmed up.
 struct Bench<'a> {
     station: Rc<Station>,
