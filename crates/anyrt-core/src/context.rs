@@ -21,6 +21,9 @@ use crate::task::{TaskId, TaskInfo};
 pub(crate) trait Tasked: HasNode {
     fn info(&self) -> &TaskInfo;
 
+    /// The run that it belongs to.
+    fn handle(&self) -> &Handle;
+
     /// The group whose scope it belongs to, and where its node is linked when somebody needs that: at
     /// its first pending poll, or when something inside asks for its scope. A task that ends before
     /// has never been in the tree.
@@ -166,7 +169,7 @@ pub(crate) fn is_top(parent: usize) -> bool {
 pub(crate) fn now_for(called: &Location<'_>) -> Instant {
     let known = CURRENT.with_borrow(|current| {
         let handle = match &current.task {
-            Some(task) => Some(task.info().handle()),
+            Some(task) => Some(task.handle()),
             None => current.handle.as_ref(),
         };
         handle.map(Handle::now)
@@ -225,7 +228,7 @@ pub(crate) fn in_job() -> bool {
 /// The handle that the context knows: the task's, or the one set for foreign code.
 pub(crate) fn handle() -> Option<Handle> {
     CURRENT.with_borrow(|current| match &current.task {
-        Some(task) => Some(task.info().handle().clone()),
+        Some(task) => Some(task.handle().clone()),
         None => current.handle.clone(),
     })
 }

@@ -50,7 +50,7 @@ impl Shared {
             limiter: CapacityLimiter::new(limit),
             cpu: CapacityLimiter::new(cores),
             held_warning,
-            root: GroupState::new(policy, None, Location::caller()),
+            root: GroupState::new(policy, None, None, Location::caller()),
         }
     }
 
@@ -293,6 +293,7 @@ pin_project! {
 struct MainTask {
     info: TaskInfo,
     node: Node,
+    handle: Handle,
 }
 
 impl HasNode for MainTask {
@@ -305,13 +306,17 @@ impl Tasked for MainTask {
     fn info(&self) -> &TaskInfo {
         &self.info
     }
+
+    fn handle(&self) -> &Handle {
+        &self.handle
+    }
 }
 
 impl<F: Future> Root<F> {
     fn new(handle: Handle, main: F) -> Root<F> {
         let root = handle.0.shared.root.clone();
-        let info = TaskInfo::new(handle, Some("main".into()), default_name::<F>(), None);
-        let task: TaskRef = Arc::new(MainTask { info, node: Node::task_root() });
+        let info = TaskInfo::new(Some("main".into()), default_name::<F>, None);
+        let task: TaskRef = Arc::new(MainTask { info, node: Node::task_root(), handle });
         let setting = Setting {
             task: Some(task),
             locals: Locals::default(),

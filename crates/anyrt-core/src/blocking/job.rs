@@ -9,6 +9,7 @@ use std::thread;
 use super::limiter::{CapacityLimiter, Token, thread_waker};
 use crate::context::{self, Place, Setting};
 use crate::group::{GroupState, Policy};
+use crate::handle::Handle;
 use crate::scope::scoped::settle;
 use crate::scope::tree::{self, HasNode, Node, NodeRef};
 use crate::scope::{Cancelled, Cause};
@@ -72,7 +73,7 @@ pub(crate) trait InJob: HasNode {
     /// Takes a token again, before those who start; waits for it.
     fn take_back(&self);
     /// The group of the tasks that the closure has spawned; the job ends after them.
-    fn spawned(self: Arc<Self>) -> Arc<GroupState>;
+    fn spawned(self: Arc<Self>, handle: &Handle) -> Arc<GroupState>;
 }
 
 /// The one allocation of a call: closure in, result out.
@@ -292,12 +293,13 @@ where
         *self.token.lock() = Borrowed::Token(token);
     }
 
-    fn spawned(self: Arc<Self>) -> Arc<GroupState> {
+    fn spawned(self: Arc<Self>, handle: &Handle) -> Arc<GroupState> {
         let mut spawned = self.spawned.lock();
         if let Some(group) = &*spawned {
             return group.clone();
         }
-        let group = GroupState::new(Policy::OneForAll, context::task_id(), self.label.called);
+        let group =
+            GroupState::new(Policy::OneForAll, context::task_id(), Some(handle.clone()), self.label.called);
         let place: NodeRef = self.clone();
         tree::link_new(&group.as_node(), &place);
         *spawned = Some(group.clone());

@@ -7,6 +7,7 @@ use std::task::Waker;
 
 use super::error::ChildError;
 use super::service::Services;
+use crate::handle::Handle;
 use crate::scope::tree::{self, HasNode, Node, NodeRef};
 use crate::scope::{Cancelled, Cause};
 use crate::sync::atomic::{AtomicUsize, Ordering};
@@ -36,6 +37,9 @@ pub(crate) struct GroupState {
     node: Node,
     policy: Policy,
     host: Option<TaskId>,
+    /// The run that its tasks belong to. None for those that have none: roots, and groups whose children
+    /// are polled in place.
+    handle: Option<Handle>,
     /// How many are alive (children, the bodies of orphaned groups taken in, and nothing else), in units
     /// of [`ONE`], and the two flags below. Most children come and go with one addition each; whoever
     /// brings it to zero goes on under the lock, as does everybody who closes the group.
@@ -73,6 +77,7 @@ impl GroupState {
     pub(crate) fn new(
         policy: Policy,
         host: Option<TaskId>,
+        handle: Option<Handle>,
         opened: &'static Location<'static>,
     ) -> Arc<GroupState> {
         let core = Core {
@@ -84,7 +89,19 @@ impl GroupState {
             guardian: None,
         };
         let (alive, core) = (AtomicUsize::new(0), Mutex::new(core));
-        Arc::new(GroupState { node: Node::new(opened), policy, host, alive, core })
+        Arc::new(GroupState { node: Node::new(opened), policy, host, handle, alive, core })
+    }
+
+    /// The run that its tasks belong to.
+    ///
+    /// # Panics
+    ///
+    /// In a root group, whose handle owns it ([`Home::Root`](crate::task::Home)).
+    pub(crate) fn handle(&self) -> &Handle {
+        match &self.handle {
+            Some(handle) => handle,
+            None => unreachable!("a task was spawned into a group that belongs to no run"),
+        }
     }
 
     /// The task that hosts the group.

@@ -1,9 +1,10 @@
 //! The one allocation of a task: its future, its place in the tree, its result.
 //!
-//! The only unsafe code of the core: one line, in [`TaskCell::with_future`].
+//! The only unsafe code of the core: the future needs no lock, because it is its [`Owner`]'s alone ([`Alone`]).
 #![allow(unsafe_code)]
 
 use std::any::Any;
+use std::cell::UnsafeCell;
 use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
@@ -11,11 +12,13 @@ use std::task::{Context, Poll};
 
 use super::ended::{TaskEnded, Why, panic_message};
 use super::handle::Observed;
+use super::home::Home;
 use super::info::TaskInfo;
 use super::slot::Slot;
 use super::status::TaskStatus;
 use crate::context::{self, Tasked};
 use crate::group::{BoxError, ChildError, GroupState, Lost};
+use crate::handle::Handle;
 use crate::scope::Cancelled;
 use crate::scope::tree::{self, HasNode, Node, NodeRef, Verdict};
 use crate::sync::{Arc, Mutex};
@@ -24,19 +27,62 @@ use crate::wake::attempt;
 type Payload = Box<dyn Any + Send>;
 
 /// A task whose types are forgotten. Its methods run with the task current.
-pub(crate) trait AnyTask: Tasked {
-    fn poll(&self, cx: &mut Context<'_>) -> Poll<()>;
+pub(super) trait AnyTask: Tasked {
+    /// # Safety
+    ///
+    /// For [`Owner`] alone, of which a task has one.
+    unsafe fn poll(&self, cx: &mut Context<'_>) -> Poll<()>;
 
     /// The runtime has dropped it. Nothing happens when it had ended.
-    fn lost(&self);
+    ///
+    /// # Safety
+    ///
+    /// As [`poll`](AnyTask::poll).
+    unsafe fn lost(&self);
+}
+
+/// The one who may poll a task, or say that it is lost.
+pub(super) struct Owner(Arc<dyn AnyTask>);
+
+impl Owner {
+    pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        // SAFETY: this is the owner, borrowed exclusively.
+        unsafe { self.0.poll(cx) }
+    }
+
+    pub(super) fn lost(&mut self) {
+        // SAFETY: this is the owner, borrowed exclusively.
+        unsafe { self.0.lost() }
+    }
+
+    pub(super) fn task(&self) -> &dyn Tasked {
+        &*self.0
+    }
+}
+
+/// A future that is pinned where it is, and that only the owner of its task reaches: no lock.
+struct Alone<F>(UnsafeCell<Option<F>>);
+
+// SAFETY: nobody reaches the future through a shared reference but by `get`, one at a time.
+unsafe impl<F: Send> Sync for Alone<F> {}
+
+impl<F> Alone<F> {
+    /// # Safety
+    ///
+    /// Never inside itself, nor on two threads at a time, and only where what is around it never moves again.
+    unsafe fn get<R>(&self, run: impl FnOnce(Pin<&mut Option<F>>) -> R) -> R {
+        // SAFETY: the caller's promise: there is no other reference, and it stays where it is until
+        // it is dropped in place.
+        run(unsafe { Pin::new_unchecked(&mut *self.0.get()) })
+    }
 }
 
 pub(super) struct TaskCell<F: Future, T> {
     info: TaskInfo,
     node: Node,
-    group: Arc<GroupState>,
-    /// Pinned: see `with_future`. None when the task has ended.
-    future: Mutex<Option<F>>,
+    home: Home,
+    /// None when the task has ended.
+    future: Alone<F>,
     settle: fn(F::Output) -> Result<T, BoxError>,
     slot: Slot<T>,
 }
@@ -51,36 +97,30 @@ enum End<T> {
 }
 
 impl<F: Future, T> TaskCell<F, T> {
-    /// Without a future it is a task that was refused.
+    /// The task and its owner. Without a future it is a task that was refused.
     pub(super) fn new(
         info: TaskInfo,
-        group: Arc<GroupState>,
+        home: Home,
         future: Option<F>,
         settle: fn(F::Output) -> Result<T, BoxError>,
-    ) -> Arc<Self> {
-        let (future, slot) = (Mutex::new(future), Slot::new());
-        Arc::new(TaskCell { info, node: Node::task_root(), group, future, settle, slot })
+    ) -> (Arc<Self>, Owner)
+    where
+        F: Send + 'static,
+        T: Send + 'static,
+    {
+        let (future, slot) = (Alone(UnsafeCell::new(future)), Slot::new());
+        let task = Arc::new(TaskCell { info, node: Node::task_root(), home, future, settle, slot });
+        (task.clone(), Owner(task))
     }
 
     /// The group that it belongs to.
     pub(super) fn group(&self) -> &Arc<GroupState> {
-        &self.group
+        self.home.group()
     }
 
     /// Tells the handle that the group took no more children.
     pub(super) fn refuse(&self) {
         drop(self.slot.fill(Err(TaskEnded::new(self.info.label(), Why::NotStarted))));
-    }
-
-    /// The one way to the future. The lock is its owner's alone: a task is polled by one thread at
-    /// a time, and nothing else asks.
-    fn with_future<R>(&self, run: impl FnOnce(Pin<&mut Option<F>>) -> R) -> R {
-        let mut future = self.future.lock();
-        // SAFETY: the future is structurally pinned: a cell is made inside an `Arc` by `new` and
-        // never taken out of it (no `try_unwrap`, `get_mut` or `into_inner` anywhere), the field is
-        // private, and this is the only place that reaches it; so it stays where it is until it is
-        // dropped in place, by `set(None)` or with the cell.
-        run(unsafe { Pin::new_unchecked(&mut *future) })
     }
 
     /// Polls the future by the rule of cancellation; how it ended, when it did.
@@ -135,24 +175,30 @@ where
                 self.0.release();
             }
         }
-        let _release = Release(&self.group);
+        let _release = Release(self.group());
+        if let End::Cancelled(_) = end
+            && !self.slot.is_observed()
+        {
+            // Nobody asks for the story.
+            return self.leave();
+        }
         let result = match end {
             End::Value(value) => Ok(value),
             End::Failed(error) => {
                 let text = catch_unwind(AssertUnwindSafe(|| error.to_string()));
                 let text = text.unwrap_or_else(|_| "an error whose text panicked".to_owned());
-                attempt(|| self.group.fail(ChildError::of_task(self.info.label(), error)));
+                attempt(|| self.group().fail(ChildError::of_task(self.info.label(), error)));
                 Err(Why::Failed(text.into()))
             }
             End::Cancelled(cancelled) => Err(Why::Cancelled(cancelled)),
             End::Panicked(payload) => {
                 let message = panic_message(&*payload);
                 let mut kept = None;
-                attempt(|| kept = self.group.panicked(payload));
+                attempt(|| kept = self.group().panicked(payload));
                 Err(Why::Panicked(message, Mutex::new(kept)))
             }
             End::Lost => {
-                if !self.group.is_root() {
+                if !self.group().is_root() {
                     self.fail_lost();
                 }
                 Err(Why::NotStarted)
@@ -165,22 +211,29 @@ where
             Err(unwanted) => self.unwanted(unwanted),
         }));
         if let Err(payload) = told {
-            attempt(|| self.group.panicked_unheard(payload));
+            attempt(|| self.group().panicked_unheard(payload));
         }
-        attempt(|| tree::end(&self.node));
+        self.leave();
+    }
+
+    /// Out of the tree, if it was ever there: else nobody has its node.
+    fn leave(&self) {
+        if self.node.was_linked() {
+            attempt(|| tree::end(&self.node));
+        }
     }
 
     /// A result that nobody will ask for. What no group has must not be lost: at the root a panic,
     /// and that the runtime has dropped the task.
     fn unwanted(&self, result: Result<T, TaskEnded>) {
-        if !self.group.is_root() {
+        if !self.group().is_root() {
             return;
         }
         match result {
             Err(ended) if ended.is_not_started() => self.fail_lost(),
             Err(ended) => {
                 if let Some(payload) = ended.into_panic() {
-                    self.group.panicked_unheard(payload);
+                    self.group().panicked_unheard(payload);
                 }
             }
             Ok(_) => (),
@@ -190,7 +243,7 @@ where
     fn fail_lost(&self) {
         let label = self.info.label();
         let lost = Lost::new(label.to_string());
-        attempt(|| self.group.fail(ChildError::of_task(label, lost.into())));
+        attempt(|| self.group().fail(ChildError::of_task(label, lost.into())));
     }
 }
 
@@ -206,7 +259,11 @@ impl<F: Future + Send, T: Send> Tasked for TaskCell<F, T> {
     }
 
     fn home(&self) -> Option<&Arc<GroupState>> {
-        Some(&self.group)
+        Some(self.home.group())
+    }
+
+    fn handle(&self) -> &Handle {
+        self.home.handle()
     }
 }
 
@@ -215,8 +272,10 @@ where
     F: Future + Send + 'static,
     T: Send + 'static,
 {
-    fn poll(&self, cx: &mut Context<'_>) -> Poll<()> {
-        match self.with_future(|future| self.advance(future, cx)) {
+    unsafe fn poll(&self, cx: &mut Context<'_>) -> Poll<()> {
+        // SAFETY: the caller is the only owner, and a cell is made inside an `Arc` by `new` and never
+        // taken out of it (no `try_unwrap`, `get_mut` or `into_inner` anywhere).
+        match unsafe { self.future.get(|future| self.advance(future, cx)) } {
             Some(end) => {
                 self.report(end);
                 Poll::Ready(())
@@ -225,13 +284,15 @@ where
         }
     }
 
-    fn lost(&self) {
-        let end = self.with_future(|mut future| {
+    unsafe fn lost(&self) {
+        let drop_it = |mut future: Pin<&mut Option<F>>| {
             future.is_some().then(|| match catch_unwind(AssertUnwindSafe(|| future.set(None))) {
                 Ok(()) => End::Lost,
                 Err(payload) => End::Panicked(payload),
             })
-        });
+        };
+        // SAFETY: as in `poll`.
+        let end = unsafe { self.future.get(drop_it) };
         if let Some(end) = end {
             self.report(end);
         }

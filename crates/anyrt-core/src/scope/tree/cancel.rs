@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use super::hold::update_holds;
 use super::node::{
-    ENDED, INHERITED, NEVER, Node, NodeRef, OWN, SHIELD, State, UNWINDING, effective, inherited, shielded,
+    ENDED, INHERITED, LINKED, NEVER, Node, NodeRef, OWN, SHIELD, State, UNWINDING, effective, inherited,
+    shielded,
 };
 use crate::scope::Cancelled;
 use crate::sync::atomic::Ordering;
@@ -26,7 +27,7 @@ pub(crate) fn cancel(target: &NodeRef, cause: impl FnOnce() -> Cancelled) -> boo
         if before & (OWN | ENDED) != 0 {
             return false;
         }
-        node.bits.fetch_or(OWN, Ordering::AcqRel);
+        node.set_bits(&state, OWN, 0);
         state.rare().cause = Some(cause);
         wakes.append(&mut state.rare().watchers);
         wakes.take(&mut state.waker);
@@ -106,12 +107,9 @@ pub(crate) fn set_deadline(
 
 /// Puts the shield up or takes it down.
 pub(crate) fn set_shield(target: &NodeRef, shield: bool) {
-    change(target, |node, _| {
-        if shield {
-            node.bits.fetch_or(SHIELD, Ordering::AcqRel);
-        } else {
-            node.bits.fetch_and(!SHIELD, Ordering::AcqRel);
-        }
+    change(target, |node, state| {
+        let (set, clear) = if shield { (SHIELD, 0) } else { (0, SHIELD) };
+        node.set_bits(state, set, clear);
         None
     });
     update_holds(target.clone(), |_| ());
@@ -183,7 +181,7 @@ fn mark_one(node: &Node) -> Option<NodeRef> {
     if !to_be_marked(node.bits()) {
         return None;
     }
-    node.bits.fetch_or(UNWINDING, Ordering::AcqRel);
+    node.set_bits(&state, UNWINDING, 0);
     state.parent.clone()
 }
 
@@ -191,9 +189,7 @@ impl Node {
     /// What a new node makes of its parent: nobody has read it, nobody is to be told.
     pub(super) fn inherit_first(&self, state: &State, parent_cancelled: bool, parent_deadline: u64) {
         let bits = self.bits();
-        if parent_cancelled {
-            self.bits.store(bits | INHERITED, Ordering::Release);
-        }
+        self.set_bits(state, LINKED | if parent_cancelled { INHERITED } else { 0 }, 0);
         if !shielded(bits) && parent_deadline < state.own_deadline {
             self.deadline.store(parent_deadline, Ordering::Release);
         }
@@ -215,7 +211,7 @@ impl Node {
         let before = self.bits();
         let after = if parent_cancelled { before | INHERITED } else { before & !INHERITED };
         if before != after {
-            self.bits.fetch_xor(INHERITED, Ordering::AcqRel);
+            self.set_bits(state, after & INHERITED, INHERITED);
         }
         let in_sight =
             if shielded(after) { state.own_deadline } else { state.own_deadline.min(parent_deadline) };

@@ -2,7 +2,6 @@
 
 use super::node::{Node, NodeRef, RELEASED, State, TASK_ROOT};
 use crate::context;
-use crate::sync::atomic::Ordering;
 use crate::wake::WakeList;
 
 /// Adds to, or takes from, the holds inside `node`, and tells those above while it matters.
@@ -22,8 +21,8 @@ pub(crate) fn hold_parent(node: NodeRef, holds: impl FnOnce() -> bool) {
 
 /// From now on a node without a parent tells its holds to none, as the root of a task.
 pub(crate) fn hold_no_parent(node: &NodeRef) {
-    let _state = node.node().state.lock();
-    node.node().bits.fetch_or(TASK_ROOT, Ordering::AcqRel);
+    let state = node.node().state.lock();
+    node.node().set_bits(&state, TASK_ROOT, 0);
 }
 
 pub(super) fn update_holds(node: NodeRef, change: impl FnOnce(&mut State)) {
@@ -56,7 +55,7 @@ pub(super) fn update_locked(
     if held && state.holds <= 0 {
         // A poll that ends a hold itself has seen what that brought.
         if !context::is_around(node) {
-            node.bits.fetch_or(RELEASED, Ordering::AcqRel);
+            node.set_bits(state, RELEASED, 0);
         }
         if node.is_cancelled() {
             wakes.take(&mut state.waker);

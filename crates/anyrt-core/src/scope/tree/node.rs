@@ -10,7 +10,7 @@ use crate::blocking::InJob;
 use crate::context::Lazy;
 use crate::group::GroupState;
 use crate::scope::Cancelled;
-use crate::sync::atomic::{AtomicU8, AtomicU64, AtomicUsize, Ordering};
+use crate::sync::atomic::{AtomicU16, AtomicU64, AtomicUsize, Ordering};
 use crate::sync::{Arc, Mutex};
 use crate::wake::WakeList;
 
@@ -21,22 +21,24 @@ const MARK_EVERY: usize = 64;
 pub(crate) const NEVER: u64 = u64::MAX;
 
 /// It was cancelled itself: by `cancel()` or by its own deadline. Never taken back.
-pub(super) const OWN: u8 = 1;
+pub(super) const OWN: u16 = 1;
 /// The scope around it is cancelled. Kept also under a shield, so that a shield can be taken off.
-pub(super) const INHERITED: u8 = 1 << 1;
+pub(super) const INHERITED: u16 = 1 << 1;
 /// What is inherited does not count here.
-pub(super) const SHIELD: u8 = 1 << 2;
+pub(super) const SHIELD: u16 = 1 << 2;
 /// Something inside was already cut short by an inherited cancellation: a shield put up now comes
 /// too late, the cancellation goes on to the scope it belongs to.
-pub(super) const UNWINDING: u8 = 1 << 3;
+pub(super) const UNWINDING: u16 = 1 << 3;
 /// Its future is gone: nothing changes it any more.
-pub(super) const ENDED: u8 = 1 << 4;
+pub(super) const ENDED: u16 = 1 << 4;
 /// The root of a task: holds are not told any further up.
-pub(super) const TASK_ROOT: u8 = 1 << 5;
+pub(super) const TASK_ROOT: u16 = 1 << 5;
 /// Its timer has fired and was not looked at yet.
-pub(super) const TIMER: u8 = 1 << 6;
+pub(super) const TIMER: u16 = 1 << 6;
 /// The last hold inside was ended by somebody else since the current poll began, or before it.
-pub(super) const RELEASED: u8 = 1 << 7;
+pub(super) const RELEASED: u16 = 1 << 7;
+/// It has been in the tree.
+pub(super) const LINKED: u16 = 1 << 8;
 
 /// Whatever has a place in the tree: a scope, a task, a group.
 pub(crate) trait HasNode: Send + Sync {
@@ -70,7 +72,7 @@ pub(crate) type NodeRef = Arc<dyn HasNode>;
 ///
 /// `bits` and `deadline` are written under the lock of `state` and read without it.
 pub(crate) struct Node {
-    pub(super) bits: AtomicU8,
+    pub(super) bits: AtomicU16,
     /// The earliest deadline in sight: its own, and its parents' up to a shield.
     pub(super) deadline: AtomicU64,
     /// The address of the parent's node, to see cheaply whether a poll comes from elsewhere. 0: none.
@@ -118,15 +120,15 @@ pub(super) struct Rare {
     pub(super) watchers: Vec<Waker>,
 }
 
-pub(super) fn effective(bits: u8) -> bool {
+pub(super) fn effective(bits: u16) -> bool {
     bits & OWN != 0 || inherited(bits)
 }
 
-pub(super) fn inherited(bits: u8) -> bool {
+pub(super) fn inherited(bits: u16) -> bool {
     bits & INHERITED != 0 && !shielded(bits)
 }
 
-pub(super) fn shielded(bits: u8) -> bool {
+pub(super) fn shielded(bits: u16) -> bool {
     bits & SHIELD != 0 && bits & UNWINDING == 0
 }
 
@@ -157,13 +159,13 @@ impl Node {
     }
 
     fn with(
-        bits: u8,
+        bits: u16,
         own_deadline: u64,
         after: Option<Duration>,
         opened: Option<&'static Location<'static>>,
     ) -> Node {
         Node {
-            bits: AtomicU8::new(bits),
+            bits: AtomicU16::new(bits),
             deadline: AtomicU64::new(own_deadline),
             parent: AtomicUsize::new(0),
             opened,
@@ -183,8 +185,18 @@ impl Node {
         }
     }
 
-    pub(super) fn bits(&self) -> u8 {
+    pub(super) fn bits(&self) -> u16 {
         self.bits.load(Ordering::Acquire)
+    }
+
+    /// Sets and clears bits. Under the lock of the state, so nobody else writes.
+    pub(super) fn set_bits(&self, _locked: &State, set: u16, clear: u16) {
+        self.bits.store(self.bits() & !clear | set, Ordering::Release);
+    }
+
+    /// Whether it has ever been in the tree.
+    pub(crate) fn was_linked(&self) -> bool {
+        self.bits() & LINKED != 0
     }
 
     pub(crate) fn address(&self) -> usize {
@@ -333,7 +345,7 @@ impl Node {
         let mut wakes = WakeList::default();
         {
             let mut state = self.state.lock();
-            self.bits.fetch_or(TIMER, Ordering::AcqRel);
+            self.set_bits(&state, TIMER, 0);
             wakes.take(&mut state.waker);
         }
         wakes.wake();
@@ -341,15 +353,17 @@ impl Node {
 
     pub(crate) fn take_timer_fired(&self) -> bool {
         self.bits() & TIMER != 0 && {
-            let _state = self.state.lock();
-            self.bits.fetch_and(!TIMER, Ordering::AcqRel) & TIMER != 0
+            let state = self.state.lock();
+            let fired = self.bits() & TIMER != 0;
+            self.set_bits(&state, 0, TIMER);
+            fired
         }
     }
 }
 
 impl State {
     /// Whether it is a hold for its parent. The root of a task is none: its group holds instead.
-    pub(super) fn tells(&self, bits: u8) -> bool {
+    pub(super) fn tells(&self, bits: u16) -> bool {
         (self.holds > 0 || self.holds_parent || shielded(bits)) && bits & TASK_ROOT == 0
     }
 

@@ -5,7 +5,7 @@ use std::task::Waker;
 use super::cancel::pass_down;
 use super::children::Children;
 use super::hold::{hold, tell, update_locked};
-use super::node::{ENDED, NEVER, Node, NodeRef};
+use super::node::{ENDED, LINKED, NEVER, Node, NodeRef};
 use crate::sync::atomic::Ordering;
 use crate::wake::WakeList;
 
@@ -25,6 +25,7 @@ pub(crate) fn link(child: &NodeRef, parent: &NodeRef) {
         state.parent = Some(parent.clone());
         state.slot = slot;
         state.told = state.tells(child.node().bits());
+        child.node().set_bits(&state, LINKED, 0);
         child.node().parent.store(parent.node().address(), Ordering::Relaxed);
         let spread = child.node().refresh_locked(&mut state, cancelled, deadline, &mut wakes);
         (state.told, spread)
@@ -112,7 +113,7 @@ fn remove(parent: NodeRef, slot: usize, told: bool) {
 pub(crate) fn end(node: &Node) {
     let (parent, slot, told, own, left, rare) = {
         let mut state = node.state.lock();
-        node.bits.fetch_or(ENDED, Ordering::AcqRel);
+        node.set_bits(&state, ENDED, 0);
         node.parent.store(0, Ordering::Relaxed);
         let left = std::mem::replace(&mut state.children, Children::One(None));
         let rare = state.rare.as_mut().map(|rare| {

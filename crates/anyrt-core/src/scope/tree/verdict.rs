@@ -3,7 +3,6 @@
 use std::task::Waker;
 
 use super::node::{Node, RELEASED, effective, inherited};
-use crate::sync::atomic::Ordering;
 use crate::wake::WakeList;
 
 /// What a future that was pending has to do next.
@@ -21,7 +20,8 @@ impl Node {
     /// A poll begins: what was released before it, the future will see.
     pub(crate) fn begin_poll(&self) {
         if self.bits() & RELEASED != 0 {
-            self.bits.fetch_and(!RELEASED, Ordering::AcqRel);
+            let state = self.state.lock();
+            self.set_bits(&state, 0, RELEASED);
         }
     }
 
