@@ -53,6 +53,7 @@ mod from_thread;
 mod group_errors;
 mod groups;
 mod handles;
+mod in_threads;
 mod limiter;
 mod many;
 mod moved;

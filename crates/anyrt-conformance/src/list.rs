@@ -226,6 +226,9 @@ macro_rules! for_each_case {
                 program tt_21_a_panic_reaches_the_caller_and_the_thread_lives_on [ForeignWake];
                 program rule_58_there_are_never_more_threads_than_tokens [TasksRun, ForeignWake];
             }
+            in_threads {
+                program rule_57_a_call_without_a_limit_waits_for_no_token [ForeignWake];
+            }
             from_thread {
                 program ft_01_a_sync_call_runs_on_a_thread_of_the_runtime [TasksRun, SpawnReturnsFirst, ForeignWake];
                 program ft_02_an_async_call_gives_its_result_or_panic [TasksRun, ForeignWake];

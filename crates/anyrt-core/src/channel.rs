@@ -5,7 +5,8 @@
 
 use std::collections::VecDeque;
 use std::fmt;
-use std::future::poll_fn;
+use std::future::{Future, poll_fn};
+use std::panic::Location;
 
 use crate::blocking::WouldBlock;
 use crate::queue::{Queue, Supply, Take, Ticket};
@@ -192,19 +193,22 @@ impl<T> Sender<T> {
     /// # Cancel safety
     ///
     /// Dropped before it is ready, it has sent nothing; the item is dropped with it.
-    pub async fn send(&self, item: T) -> Result<(), SendError<T>> {
-        let mut take = Take::new(Sending(self.channel.clone()));
-        if !poll_fn(|cx| take.poll_take(cx)).await {
-            return Err(SendError(item));
-        }
-        with(&self.channel, |state, wakes| {
-            state.reserved -= 1;
-            if state.receiver_count == 0 {
+    #[track_caller]
+    pub fn send(&self, item: T) -> impl Future<Output = Result<(), SendError<T>>> {
+        let mut take = Take::new(Sending(self.channel.clone()), Location::caller());
+        async move {
+            if !poll_fn(|cx| take.poll_take(cx)).await {
                 return Err(SendError(item));
             }
-            state.deliver(item, false, wakes);
-            Ok(())
-        })
+            with(&self.channel, |state, wakes| {
+                state.reserved -= 1;
+                if state.receiver_count == 0 {
+                    return Err(SendError(item));
+                }
+                state.deliver(item, false, wakes);
+                Ok(())
+            })
+        }
     }
 
     /// Sends `item`, if there is room and nobody waits to send.
@@ -236,9 +240,10 @@ impl<T> Receiver<T> {
     /// # Cancel safety
     ///
     /// Dropped before it is ready, it has taken nothing: an item that it was handed goes to the next.
-    pub async fn recv(&self) -> Result<T, RecvError> {
-        let mut take = Take::new(Receiving(self.channel.clone()));
-        poll_fn(|cx| take.poll_take(cx)).await.ok_or(RecvError)
+    #[track_caller]
+    pub fn recv(&self) -> impl Future<Output = Result<T, RecvError>> {
+        let mut take = Take::new(Receiving(self.channel.clone()), Location::caller());
+        async move { poll_fn(|cx| take.poll_take(cx)).await.ok_or(RecvError) }
     }
 
     /// Receives an item, if one is there.

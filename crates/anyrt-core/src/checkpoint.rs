@@ -1,27 +1,21 @@
 //! Checkpoints: places where a cancelled task stops.
 
 use std::future::{Future, poll_fn};
-use std::task::Poll;
+use std::panic::Location;
+use std::task::{Context, Poll};
 
-use crate::context::{self, Gate};
+use crate::waits::leaf;
 
 /// A full checkpoint: stops here if the scope is cancelled, and lets other tasks run once.
 ///
 /// # Cancel safety
 ///
 /// Nothing is lost.
+#[track_caller]
 pub fn checkpoint() -> impl Future<Output = ()> + Send + Unpin {
+    let called = Location::caller();
     let mut yielded = false;
-    poll_fn(move |cx| {
-        if context::gate(true, cx.waker()) == Gate::Shut {
-            return Poll::Pending;
-        }
-        if std::mem::replace(&mut yielded, true) {
-            return Poll::Ready(());
-        }
-        cx.waker().wake_by_ref();
-        Poll::Pending
-    })
+    poll_fn(move |cx| leaf(true, called, cx, |cx| yield_once(&mut yielded, cx)))
 }
 
 /// Stops here if the scope is cancelled; else goes on without letting others run.
@@ -29,11 +23,10 @@ pub fn checkpoint() -> impl Future<Output = ()> + Send + Unpin {
 /// # Cancel safety
 ///
 /// Nothing is lost.
+#[track_caller]
 pub fn checkpoint_if_cancelled() -> impl Future<Output = ()> + Send + Unpin {
-    poll_fn(|cx| match context::gate(true, cx.waker()) {
-        Gate::Shut => Poll::Pending,
-        Gate::Open => Poll::Ready(()),
-    })
+    let called = Location::caller();
+    poll_fn(move |cx| leaf(true, called, cx, |_| Poll::Ready(())))
 }
 
 /// Lets other tasks run once, and is never cancelled (AnyIO: `cancel_shielded_checkpoint`).
@@ -41,13 +34,17 @@ pub fn checkpoint_if_cancelled() -> impl Future<Output = ()> + Send + Unpin {
 /// # Cancel safety
 ///
 /// Nothing is lost.
+#[track_caller]
 pub fn yield_shielded() -> impl Future<Output = ()> + Send + Unpin {
     let mut yielded = false;
-    crate::scope::shield(poll_fn(move |cx| {
-        if std::mem::replace(&mut yielded, true) {
-            return Poll::Ready(());
-        }
-        cx.waker().wake_by_ref();
-        Poll::Pending
-    }))
+    crate::scope::shield(poll_fn(move |cx| yield_once(&mut yielded, cx)))
+}
+
+/// Pending the first time, and woken at once.
+fn yield_once(yielded: &mut bool, cx: &Context<'_>) -> Poll<()> {
+    if std::mem::replace(yielded, true) {
+        return Poll::Ready(());
+    }
+    cx.waker().wake_by_ref();
+    Poll::Pending
 }

@@ -16,6 +16,7 @@ use crate::locals::Locals;
 use crate::scope::tree::{self, HasNode, NEVER, Node, NodeRef};
 use crate::sync::Arc;
 use crate::task::{TaskId, TaskInfo};
+use crate::waits::{self, Called};
 
 /// A task, as those see it who run inside it.
 pub(crate) trait Tasked: HasNode {
@@ -103,7 +104,11 @@ pub(crate) enum Gate {
 ///
 /// `takes`: it would take or change something (a lock, a token, an item, a connection). A leaf that
 /// only waits goes on while something holds its scope, because that something may wait for it.
-pub(crate) fn gate(takes: bool, waker: &Waker) -> Gate {
+///
+/// `called`: the place that the task view shows while the leaf is pending. One that can be ready stands in
+/// [`waits::leaf`], or takes the note back itself.
+pub(crate) fn gate(takes: bool, called: Called, waker: &Waker) -> Gate {
+    waits::note(called);
     let (mut cancelled, deadline) = CURRENT.with_borrow(Current::view);
     if !cancelled && deadline == NEVER {
         return Gate::Open;
@@ -392,6 +397,7 @@ pub(crate) fn within<R>(setting: &mut Setting, run: impl FnOnce() -> R) -> R {
     struct Leave<'a> {
         setting: &'a mut Setting,
         base: usize,
+        waits: Option<Called>,
     }
     impl Drop for Leave<'_> {
         fn drop(&mut self) {
@@ -399,13 +405,14 @@ pub(crate) fn within<R>(setting: &mut Setting, run: impl FnOnce() -> R) -> R {
                 current.swap(self.setting);
                 current.base = self.base;
             });
+            waits::end(self.waits);
         }
     }
     let base = CURRENT.with_borrow_mut(|current| {
         current.swap(setting);
         std::mem::replace(&mut current.base, current.scopes.len())
     });
-    let _leave = Leave { setting, base };
+    let _leave = Leave { setting, base, waits: waits::begin() };
     run()
 }
 

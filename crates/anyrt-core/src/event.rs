@@ -2,13 +2,14 @@
 
 use std::fmt;
 use std::future::Future;
+use std::panic::Location;
 use std::pin::Pin;
 use std::task::{Context, Poll, Waker};
 
 use slab::Slab;
 
-use crate::context::{self, Gate};
 use crate::sync::{Arc, Mutex};
+use crate::waits::{Called, leaf};
 use crate::wake::WakeList;
 
 /// Something that happens once, and wakes all who wait for it. Cheap to clone.
@@ -60,8 +61,9 @@ impl Event {
     /// # Cancel safety
     ///
     /// Nothing is lost.
+    #[track_caller]
     pub fn wait(&self) -> Wait {
-        Wait { event: self.clone(), key: None }
+        Wait { event: self.clone(), key: None, called: Location::caller() }
     }
 }
 
@@ -78,6 +80,7 @@ impl fmt::Debug for Event {
 pub struct Wait {
     event: Event,
     key: Option<usize>,
+    called: Called,
 }
 
 impl Future for Wait {
@@ -88,25 +91,24 @@ impl Future for Wait {
         if self.key.is_some() && self.event.is_set() {
             return Poll::Ready(());
         }
-        if context::gate(false, cx.waker()) == Gate::Shut {
-            return Poll::Pending;
-        }
-        let new = Some(cx.waker().clone());
-        let event = self.event.clone();
-        let mut state = event.0.lock();
-        if state.set {
-            return Poll::Ready(());
-        }
-        let old = match self.key.and_then(|key| state.waiting.get_mut(key)) {
-            Some(place) => std::mem::replace(place, new),
-            None => {
-                self.key = Some(state.waiting.insert(new));
-                None
+        leaf(false, self.called, cx, |cx| {
+            let new = Some(cx.waker().clone());
+            let event = self.event.clone();
+            let mut state = event.0.lock();
+            if state.set {
+                return Poll::Ready(());
             }
-        };
-        drop(state);
-        drop(old);
-        Poll::Pending
+            let old = match self.key.and_then(|key| state.waiting.get_mut(key)) {
+                Some(place) => std::mem::replace(place, new),
+                None => {
+                    self.key = Some(state.waiting.insert(new));
+                    None
+                }
+            };
+            drop(state);
+            drop(old);
+            Poll::Pending
+        })
     }
 }
 

@@ -46,6 +46,7 @@ pub mod signal;
 mod sync;
 mod task;
 mod time;
+mod waits;
 mod wake;
 
 pub use blocking::{

@@ -1,6 +1,7 @@
 //! [`Lock`]: a mutual exclusion that is handed over in strict order.
 
 use std::fmt;
+use std::future::Future;
 use std::ops::{Deref, DerefMut};
 
 use crate::blocking::{CapacityLimiter, Token, WouldBlock};
@@ -29,9 +30,13 @@ impl<T> Lock<T> {
     /// # Cancel safety
     ///
     /// Dropped while it waits, it leaves the queue; a lock that it was handed goes on to the next.
-    pub async fn lock(&self) -> LockGuard<T> {
-        let turn = self.0.turn.acquire().await;
-        self.guard(turn)
+    #[track_caller]
+    pub fn lock(&self) -> impl Future<Output = LockGuard<T>> {
+        let turn = self.0.turn.acquire();
+        async move {
+            let turn = turn.await;
+            self.guard(turn)
+        }
     }
 
     /// Takes the lock, if it is free and nobody waits.

@@ -10,6 +10,7 @@ use std::task::{Context, Poll, Waker};
 use crate::context::{self, Gate};
 use crate::scope::tree::NodeRef;
 use crate::sync::{Arc, Mutex};
+use crate::waits::{self, Called};
 
 /// The place of one waiter, shared between it and the queue.
 pub(crate) struct Ticket<T>(Mutex<Place<T>>);
@@ -156,11 +157,13 @@ pub(crate) struct Take<S: Supply> {
     /// Goes before those who start.
     first: bool,
     ticket: Option<Arc<Ticket<S::Item>>>,
+    called: Called,
 }
 
 impl<S: Supply> Take<S> {
-    pub(crate) fn new(supply: S) -> Take<S> {
-        Take { supply, first: false, ticket: None }
+    /// `called`: the place that the task view shows while it waits.
+    pub(crate) fn new(supply: S, called: Called) -> Take<S> {
+        Take { supply, first: false, ticket: None, called }
     }
 
     /// Whether it stands in the queue.
@@ -173,6 +176,15 @@ impl<S: Supply> Take<S> {
     }
 
     pub(crate) fn poll_take(&mut self, cx: &mut Context<'_>) -> Poll<S::Item> {
+        let before = waits::noted();
+        let polled = self.poll_unnoted(cx);
+        if polled.is_ready() {
+            waits::end(before);
+        }
+        polled
+    }
+
+    fn poll_unnoted(&mut self, cx: &mut Context<'_>) -> Poll<S::Item> {
         loop {
             if let Some(ticket) = &self.ticket {
                 // Handed over before the cancellation: it is ours.
@@ -185,7 +197,7 @@ impl<S: Supply> Take<S> {
                     Poll::Pending => (),
                 }
             }
-            if context::gate(true, cx.waker()) == Gate::Shut {
+            if context::gate(true, self.called, cx.waker()) == Gate::Shut {
                 self.leave();
                 return Poll::Pending;
             }

@@ -34,6 +34,8 @@ pub(crate) struct Shared {
     pub(crate) limiter: CapacityLimiter,
     /// Of `run_cpu`: of the size of the machine.
     pub(crate) cpu: CapacityLimiter,
+    /// Of blocking calls that wait for nobody's token.
+    pub(crate) unlimited: CapacityLimiter,
     /// How long a cancelled scope may be held before a warning names what holds it.
     pub(crate) held_warning: Duration,
     /// Where tasks belong that no group owns.
@@ -49,6 +51,7 @@ impl Shared {
             pool: Pool::new(name, IDLE, PATIENCE),
             limiter: CapacityLimiter::new(limit),
             cpu: CapacityLimiter::new(cores),
+            unlimited: CapacityLimiter::unlimited(),
             held_warning,
             root: GroupState::new(policy, None, None, Location::caller()),
         }

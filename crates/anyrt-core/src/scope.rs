@@ -27,6 +27,7 @@ use crate::clock;
 use crate::context::{self, ScopeNode};
 use crate::handle::Handle;
 use crate::sync::Arc;
+use crate::waits::leaf;
 
 /// A region of code that can be cancelled as a whole: by hand, by a deadline, by a scope around it.
 ///
@@ -188,7 +189,9 @@ impl ScopeHandle {
     /// # Cancel safety
     ///
     /// Nothing is lost.
+    #[track_caller]
     pub fn cancelled(&self) -> impl Future<Output = ()> + Send + use<> {
+        let called = Location::caller();
         let node = self.node.clone();
         std::future::poll_fn(move |cx| {
             node.node().watch(cx.waker());
@@ -196,8 +199,7 @@ impl ScopeHandle {
                 return Poll::Ready(());
             }
             // A leaf that only waits: whether the gate is open or shut, there is nothing to do.
-            let _ = context::gate(false, cx.waker());
-            Poll::Pending
+            leaf(false, called, cx, |_| Poll::Pending)
         })
     }
 

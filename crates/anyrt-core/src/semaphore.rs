@@ -20,6 +20,7 @@ impl Semaphore {
     /// # Cancel safety
     ///
     /// As [`CapacityLimiter::acquire`].
+    #[track_caller]
     pub fn acquire(&self) -> Acquire {
         self.0.acquire()
     }

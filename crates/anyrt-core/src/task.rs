@@ -66,6 +66,7 @@ where
 
 /// As [`spawn`], with a say in where the task's node is linked: `place` does it, before it can run. A
 /// node that it leaves alone is linked below the group's when that is needed.
+#[track_caller]
 pub(crate) fn launch<F, T>(
     info: TaskInfo,
     home: Home,

@@ -8,10 +8,11 @@ use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use crate::clock;
-use crate::context::{self, Gate};
+use crate::context;
 use crate::handle::Handle;
 use crate::runtime::Timer;
 use crate::scope::tree::NEVER;
+use crate::waits::leaf;
 
 /// Waits for `duration`, counted from the first poll. Zero is a [`checkpoint`](crate::checkpoint).
 ///
@@ -93,10 +94,7 @@ impl Future for Sleep {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         let takes = matches!(self.when, When::Yielding | When::After(Duration::ZERO));
-        if context::gate(takes, cx.waker()) == Gate::Shut {
-            return Poll::Pending;
-        }
-        match &mut self.when {
+        leaf(takes, self.called, cx, |cx| match &mut self.when {
             When::Running(timer) => timer.as_mut().poll_elapsed(cx),
             When::Never => Poll::Pending,
             When::Yielding => Poll::Ready(()),
@@ -111,7 +109,7 @@ impl Future for Sleep {
                     _ => Poll::Pending,
                 }
             }
-        }
+        })
     }
 }
 
@@ -153,14 +151,18 @@ impl Interval {
     /// # Cancel safety
     ///
     /// Dropped, no tick is lost.
-    pub async fn tick(&mut self) -> Instant {
-        let due = *self.next.get_or_insert_with(|| context::now_for(self.called));
-        sleep_until(due).await;
-        let now = context::now_for(self.called);
-        let late = now.saturating_duration_since(due).as_nanos() / self.period.as_nanos();
-        let periods = u32::try_from(late).unwrap_or(u32::MAX - 1) + 1;
-        self.next = self.period.checked_mul(periods).and_then(|ahead| due.checked_add(ahead));
-        due
+    #[track_caller]
+    pub fn tick(&mut self) -> impl Future<Output = Instant> {
+        let called = Location::caller();
+        async move {
+            let due = *self.next.get_or_insert_with(|| context::now_for(self.called));
+            Sleep { when: When::At(due), called, handle: None }.await;
+            let now = context::now_for(self.called);
+            let late = now.saturating_duration_since(due).as_nanos() / self.period.as_nanos();
+            let periods = u32::try_from(late).unwrap_or(u32::MAX - 1) + 1;
+            self.next = self.period.checked_mul(periods).and_then(|ahead| due.checked_add(ahead));
+            due
+        }
     }
 }
 

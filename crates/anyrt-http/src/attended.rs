@@ -12,6 +12,7 @@ use futures_util::FutureExt;
 use http::StatusCode;
 
 use crate::connection::Connection;
+use crate::disconnect::Leaving;
 use crate::operation::Answer;
 use crate::problem::detail;
 
@@ -31,11 +32,12 @@ pub(crate) struct Attended {
     /// A request that was never polled has begun nothing that would have to end.
     begun: bool,
     home: Home,
+    leaving: Leaving,
 }
 
 impl Attended {
-    pub(crate) fn new(answer: Answer, home: Home) -> Self {
-        Attended { answer: Some(answer), begun: false, home }
+    pub(crate) fn new(answer: Answer, home: Home, leaving: Leaving) -> Self {
+        Attended { answer: Some(answer), begun: false, home, leaving }
     }
 
     /// Polls the request; a panic of the handler becomes a 500.
@@ -75,10 +77,13 @@ impl Drop for Attended {
             return self.end();
         }
         let Some(answer) = self.answer.take() else { return };
-        // Cancelled before it starts, so that it is dropped at its next await; only what holds goes on.
+        let goes_on = self.leaving.goes_on();
         let cut = async move {
             let scope = CancelScope::new();
-            scope.handle().cancel("the client left");
+            if !goes_on {
+                // Before it starts, so that it is dropped at its next await; only what holds goes on.
+                scope.handle().cancel("the client left");
+            }
             let ending = scope.run(async move |_| drop(answer.await));
             if let Err(panic) = AssertUnwindSafe(ending).catch_unwind().await {
                 report(&*panic);

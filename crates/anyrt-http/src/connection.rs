@@ -20,6 +20,7 @@ use hyper::body::Incoming;
 use hyper::server::conn::http1;
 
 use crate::attended::{Attended, Home};
+use crate::disconnect::Arrival;
 use crate::host::Host;
 use crate::service::boxed;
 use crate::stream::Wire;
@@ -91,9 +92,11 @@ impl hyper::service::Service<Request<Incoming>> for PerRequest {
     type Future = Answering;
 
     fn call(&self, request: Request<Incoming>) -> Answering {
-        let answer = self.host.call(request.map(boxed));
+        let arrival = Arrival::default();
+        let answer = self.host.call(request.map(boxed), &arrival);
         let connection = Arc::clone(&self.connection);
-        Answering { attended: Attended::new(answer, Home::Server(Arc::clone(&connection))), connection }
+        let home = Home::Server(Arc::clone(&connection));
+        Answering { attended: Attended::new(answer, home, arrival.said()), connection }
     }
 }
 

@@ -12,12 +12,14 @@ use http::StatusCode;
 use http::uri::{PathAndQuery, Uri};
 use tower_service::Service;
 
+use crate::disconnect::Arrival;
 use crate::operation::Answer;
 use crate::problem::detail;
 
 /// What answers requests: an app, or a service of another framework.
 pub(crate) trait Host: Send + Sync {
-    fn call(&self, request: Request) -> Answer;
+    /// Begins to answer. `arrival` takes what the route says about a client that leaves.
+    fn call(&self, request: Request, arrival: &Arrival) -> Answer;
 }
 
 /// A tower service as a [`Host`]: cloned for each request, as tower wants it.
@@ -37,7 +39,7 @@ where
     B: http_body::Body<Data = Bytes> + Send + 'static,
     B::Error: Into<BoxError>,
 {
-    fn call(&self, request: Request) -> Answer {
+    fn call(&self, request: Request, _: &Arrival) -> Answer {
         let mut service = self.0.lock().unwrap_or_else(PoisonError::into_inner).clone();
         Box::pin(async move {
             let answer = async {
@@ -70,11 +72,11 @@ impl<H> Nested<H> {
 }
 
 impl<H: Host> Host for Nested<H> {
-    fn call(&self, mut request: Request) -> Answer {
+    fn call(&self, mut request: Request, arrival: &Arrival) -> Answer {
         match without_prefix(request.uri(), &self.prefix) {
             Some(uri) => {
                 *request.uri_mut() = uri;
-                self.host.call(request)
+                self.host.call(request, arrival)
             }
             None => {
                 let refusal = detail(StatusCode::NOT_FOUND, "Not Found");

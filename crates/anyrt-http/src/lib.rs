@@ -95,6 +95,7 @@ mod query;
 
 mod attended;
 mod connection;
+mod disconnect;
 mod host;
 mod server;
 mod stream;
@@ -103,6 +104,7 @@ mod timer;
 pub use app::App;
 pub use context::RequestContext;
 pub use dependency::{Dep, Dependency};
+pub use disconnect::Disconnect;
 pub use error::{Error, Result};
 pub use form::Form;
 pub use json::Json;

@@ -18,6 +18,7 @@ use http_body::Body as _;
 
 use crate::attended::{Attended, Home};
 use crate::context::RequestContext;
+use crate::disconnect::Arrival;
 use crate::host::Host;
 use crate::limits::Limits;
 use crate::operation::Answer;
@@ -57,14 +58,14 @@ impl AppService {
 }
 
 impl Host for AppService {
-    fn call(&self, request: Request) -> Answer {
+    fn call(&self, request: Request, arrival: &Arrival) -> Answer {
         let core = &self.0;
         let Some((route, parameters)) = core.routes.find(request.uri().path()) else {
             return refusal(detail(StatusCode::NOT_FOUND, "Not Found"));
         };
         let operations = match core.routes.target(route) {
             Target::Operations(operations) => operations,
-            Target::Hosted(host) => return host.call(request),
+            Target::Hosted(host) => return host.call(request, arrival),
         };
         let Some(operation) = operations.find(request.method()) else {
             let mut response = detail(StatusCode::METHOD_NOT_ALLOWED, "Method Not Allowed");
@@ -104,7 +105,9 @@ where
     }
 
     fn call(&mut self, request: http::Request<B>) -> AppFuture {
-        AppFuture(Attended::new(Host::call(self, request.map(boxed)), Home::Root))
+        let arrival = Arrival::default();
+        let answer = Host::call(self, request.map(boxed), &arrival);
+        AppFuture(Attended::new(answer, Home::Root, arrival.said()))
     }
 }
 

@@ -15,6 +15,7 @@ use crate::scope::tree::{self, HasNode, Node, NodeRef};
 use crate::scope::{Cancelled, Cause};
 use crate::sync::{Arc, Mutex};
 use crate::task::panic_message;
+use crate::waits::Called;
 
 type Payload = Box<dyn Any + Send>;
 
@@ -191,6 +192,11 @@ where
         {
             *ended = Err(payload);
         }
+    }
+
+    /// Where the call was made.
+    pub(super) fn called(&self) -> Called {
+        self.label.called
     }
 
     /// The end of a call that nobody waits for.

@@ -3,16 +3,18 @@
 use std::collections::HashMap;
 use std::fmt::{self, Display};
 use std::future::Future;
+use std::panic::Location;
 use std::pin::Pin;
-use std::task::{Context, Poll, Wake, Waker};
+use std::task::{Context, Poll, Wake, Waker, ready};
 use std::thread::{self, Thread};
 use std::time::{Duration, Instant};
 
-use crate::context::{self, Gate};
+use crate::context;
 use crate::handle::Handle;
 use crate::queue::{Queue, Supply, Take, Ticket};
 use crate::sync::{Arc, Mutex};
 use crate::task::TaskId;
+use crate::waits::{Called, leaf};
 use crate::wake::WakeList;
 
 /// Who waited longer than this is told of in the log, unless the limiter was told otherwise.
@@ -141,14 +143,19 @@ impl CapacityLimiter {
     /// # Cancel safety
     ///
     /// Dropped while it waits, it leaves the queue; a token that it was handed goes on to the next.
+    #[track_caller]
     pub fn acquire(&self) -> Acquire {
-        Acquire { take: Take::new(Tokens(self.clone())), since: None, for_guard: true }
+        self.acquire_at(Location::caller(), true)
     }
 
     /// As [`acquire`](CapacityLimiter::acquire), for a blocking call: the borrower is the call, and
     /// no guard of a task.
-    pub(super) fn acquire_for_call(&self) -> Acquire {
-        Acquire { for_guard: false, ..self.acquire() }
+    pub(super) fn acquire_for_call(&self, called: Called) -> Acquire {
+        self.acquire_at(called, false)
+    }
+
+    fn acquire_at(&self, called: Called, for_guard: bool) -> Acquire {
+        Acquire { take: Take::new(Tokens(self.clone()), called), since: None, for_guard }
     }
 
     /// Borrows a token on behalf of `key`: a user, a connection, whatever must not have two at once.
@@ -164,8 +171,15 @@ impl CapacityLimiter {
     /// # Cancel safety
     ///
     /// As [`acquire`](CapacityLimiter::acquire); the key is free again.
+    #[track_caller]
     pub fn acquire_on_behalf_of(&self, key: impl Display) -> AcquireOnBehalf {
-        AcquireOnBehalf { acquire: self.acquire_for_call(), key: key.to_string().into(), entered: None }
+        let called = Location::caller();
+        AcquireOnBehalf {
+            acquire: self.acquire_for_call(called),
+            key: key.to_string().into(),
+            entered: None,
+            called,
+        }
     }
 
     /// Borrows a token, if one is free and nobody waits.
@@ -563,6 +577,7 @@ pub struct AcquireOnBehalf {
     key: Arc<str>,
     /// The serial number under which the key waits.
     entered: Option<u64>,
+    called: Called,
 }
 
 impl AcquireOnBehalf {
@@ -582,9 +597,7 @@ impl Future for AcquireOnBehalf {
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.get_mut();
         if this.entered.is_none() {
-            if context::gate(true, cx.waker()) == Gate::Shut {
-                return Poll::Pending;
-            }
+            ready!(leaf(true, this.called, cx, |_| Poll::Ready(())));
             let entered = this.acquire.limiter().0.lock().enter(&this.key);
             this.entered = Some(entered?);
         }

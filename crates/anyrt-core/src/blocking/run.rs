@@ -14,6 +14,7 @@ use crate::handle::Handle;
 use crate::scope::scoped::settle;
 use crate::scope::tree::{self, NodeRef};
 use crate::sync::Arc;
+use crate::waits;
 
 /// Runs `job` in a thread, and waits for it without blocking the thread of the caller.
 ///
@@ -102,6 +103,7 @@ pub struct RunBlocking<F> {
 enum Limit {
     OfRun,
     OfMachine,
+    Nobodys,
     Own(CapacityLimiter),
 }
 
@@ -131,6 +133,25 @@ impl<F> RunBlocking<F> {
     /// Takes the token from this limiter in place of the run's.
     pub fn limiter(mut self, limiter: &CapacityLimiter) -> RunBlocking<F> {
         self.limiter = Limit::Own(limiter.clone());
+        self
+    }
+
+    /// Waits for no token of anybody: for what must run soon although all tokens are taken, such as the
+    /// release of what the holders of those tokens wait for.
+    ///
+    /// Nothing then bounds the number of threads but the number of such calls. It is a checkpoint all
+    /// the same: in a cancelled scope it does not start, so shield it if it must.
+    /// (Starlette tears down on a limiter of its own, of one token, for the same reason.)
+    ///
+    /// ```
+    /// # async fn demo() {
+    /// use anyrt_core::{run_blocking, shield};
+    ///
+    /// shield(run_blocking(|| println!("closed")).unlimited().into_future()).await;
+    /// # }
+    /// ```
+    pub fn unlimited(mut self) -> RunBlocking<F> {
+        self.limiter = Limit::Nobodys;
         self
     }
 
@@ -240,9 +261,10 @@ where
                     let limiter = match call.limiter {
                         Limit::OfRun => handle.limiter().clone(),
                         Limit::OfMachine => handle.cpu_limiter().clone(),
+                        Limit::Nobodys => handle.0.shared.unlimited.clone(),
                         Limit::Own(limiter) => limiter,
                     };
-                    let acquire = limiter.acquire_for_call();
+                    let acquire = limiter.acquire_for_call(call.called);
                     let label = Label { name: call.name, called: call.called };
                     this.state = State::Acquiring { acquire, limiter, job: Some(call.job), handle, label };
                 }
@@ -268,7 +290,10 @@ where
                 }
                 State::Running { cell, place } => {
                     settle(place);
-                    let Poll::Ready(result) = cell.poll(cx) else { return Poll::Pending };
+                    let Poll::Ready(result) = cell.poll(cx) else {
+                        waits::note(cell.called());
+                        return Poll::Pending;
+                    };
                     tree::end(place.node());
                     this.state = State::Ended;
                     return Poll::Ready(Ok(result.unwrap_or_else(|payload| resume_unwind(payload))));

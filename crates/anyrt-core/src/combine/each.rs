@@ -2,10 +2,11 @@
 
 use std::future::{Future, poll_fn};
 use std::num::NonZeroUsize;
+use std::panic::Location;
 use std::task::Poll;
 
 use super::unordered::Unordered;
-use crate::context::{self, Gate};
+use crate::waits::{Called, leaf};
 
 /// Calls `each` for every item, at most `limit` at once, in this task; `None` is no limit.
 ///
@@ -17,12 +18,18 @@ use crate::context::{self, Gate};
 ///
 /// Cancelled, no further item is taken, and each call is dropped by itself, when nothing in it
 /// holds. Dropped by foreign code, all are dropped with it.
-pub async fn for_each_concurrent<I, F>(items: I, limit: impl Into<Option<NonZeroUsize>>, each: F)
+#[track_caller]
+pub fn for_each_concurrent<I, F>(
+    items: I,
+    limit: impl Into<Option<NonZeroUsize>>,
+    each: F,
+) -> impl Future<Output = ()>
 where
     I: IntoIterator,
     F: AsyncFn(I::Item),
 {
-    run("for_each_concurrent", items, limit.into(), each, |_, ()| ()).await;
+    let what = What { name: "for_each_concurrent", called: Location::caller() };
+    run(what, items, limit.into(), each, |_, ()| ())
 }
 
 /// Calls `each` for every item, at most `limit` at once, in this task; the values in the order of the
@@ -41,20 +48,29 @@ where
 /// # Panics, cancel safety
 ///
 /// As [`for_each_concurrent`].
-pub async fn map_concurrent<I, F, T>(items: I, limit: impl Into<Option<NonZeroUsize>>, each: F) -> Vec<T>
+#[track_caller]
+pub fn map_concurrent<I, F, T>(
+    items: I,
+    limit: impl Into<Option<NonZeroUsize>>,
+    each: F,
+) -> impl Future<Output = Vec<T>>
 where
     I: IntoIterator,
     F: AsyncFn(I::Item) -> T,
 {
-    let mut values = Vec::new();
-    run("map_concurrent", items, limit.into(), each, |index, value| {
-        if values.len() <= index {
-            values.resize_with(index + 1, || None);
-        }
-        values[index] = Some(value);
-    })
-    .await;
-    values.into_iter().flatten().collect()
+    let what = What { name: "map_concurrent", called: Location::caller() };
+    let limit = limit.into();
+    async move {
+        let mut values = Vec::new();
+        run(what, items, limit, each, |index, value| {
+            if values.len() <= index {
+                values.resize_with(index + 1, || None);
+            }
+            values[index] = Some(value);
+        })
+        .await;
+        values.into_iter().flatten().collect()
+    }
 }
 
 /// Runs all `futures` at once, in this task, and waits for all; their values in their order.
@@ -145,9 +161,15 @@ impl<F: Future> std::fmt::Debug for AsCompleted<F> {
     }
 }
 
+/// Who calls, for messages and the task view.
+struct What {
+    name: &'static str,
+    called: Called,
+}
+
 /// Runs `each` for every item, and hands the values to `take` as they come.
 async fn run<I, F, T>(
-    what: &str,
+    what: What,
     items: I,
     limit: Option<NonZeroUsize>,
     each: F,
@@ -162,7 +184,10 @@ async fn run<I, F, T>(
     let mut running = Unordered::new();
     poll_fn(|cx| {
         loop {
-            while !exhausted && running.len() < limit && context::gate(true, cx.waker()) == Gate::Open {
+            while !exhausted
+                && running.len() < limit
+                && leaf(true, what.called, cx, |_| Poll::Ready(())).is_ready()
+            {
                 match items.next() {
                     Some((index, item)) => running.push(index, each(item)),
                     None => exhausted = true,
@@ -171,7 +196,7 @@ async fn run<I, F, T>(
             if running.len() == 0 && !exhausted {
                 return Poll::Pending;
             }
-            match running.poll_next(what, cx) {
+            match running.poll_next(what.name, cx) {
                 Poll::Ready(Some((index, value))) => take(index, value),
                 Poll::Ready(None) => return Poll::Ready(()),
                 Poll::Pending => return Poll::Pending,

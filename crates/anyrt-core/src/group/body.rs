@@ -12,6 +12,7 @@ use super::error::{BoxError, GroupError};
 use super::state::GroupState;
 use crate::scope::scoped::{Ending, Outer, Scoped};
 use crate::sync::Arc;
+use crate::waits;
 
 pin_project! {
     /// Group and body share one node: what holds inside it is the body's, and that the children
@@ -78,6 +79,7 @@ impl<B: Future, T> Future for GroupFuture<B, T> {
         let polled = this.host.poll_end(this.state, cx);
         if polled.is_pending() {
             let seat = this.body.as_mut().seat();
+            waits::note_opt(seat.link().node().opened());
             seat.attend(cx.waker());
             seat.watch_hold(cx.waker());
         }

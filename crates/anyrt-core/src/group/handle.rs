@@ -346,6 +346,7 @@ impl Spawner<'_> {
         self.serve(future, |output| output.map_err(Into::into))
     }
 
+    #[track_caller]
     fn serve<F, T>(self, future: F, settle: fn(F::Output) -> Result<T, BoxError>) -> TaskHandle<T>
     where
         F: Future + Send + 'static,

@@ -9,6 +9,7 @@ use pin_project_lite::pin_project;
 
 use super::error::BoxError;
 use super::handle::{NotAResultElseUseTry, TaskGroup};
+use crate::blocking::Acquire;
 use crate::context;
 use crate::semaphore::{Permit, Semaphore};
 use crate::task::{self, TaskHandle, TaskInfo, default_name};
@@ -51,12 +52,13 @@ impl LimitedGroup {
     /// # Cancel safety
     ///
     /// Dropped or cancelled while it waits, it spawns nothing.
-    pub async fn spawn<F, Which>(&self, future: F) -> TaskHandle<F::Output>
+    #[track_caller]
+    pub fn spawn<F, Which>(&self, future: F) -> impl Future<Output = TaskHandle<F::Output>>
     where
         F: Future + Send + 'static,
         F::Output: NotAResultElseUseTry<Which> + Send + 'static,
     {
-        self.spawn_into(future, Ok).await
+        self.spawn_into(self.places.acquire(), future, Ok)
     }
 
     /// Waits for a place, first come first served, then spawns; otherwise as [`TaskGroup::try_spawn`].
@@ -64,13 +66,14 @@ impl LimitedGroup {
     /// # Cancel safety
     ///
     /// As [`spawn`](LimitedGroup::spawn).
-    pub async fn try_spawn<F, T, E>(&self, future: F) -> TaskHandle<T>
+    #[track_caller]
+    pub fn try_spawn<F, T, E>(&self, future: F) -> impl Future<Output = TaskHandle<T>>
     where
         F: Future<Output = Result<T, E>> + Send + 'static,
         T: Send + 'static,
         E: Into<BoxError>,
     {
-        self.spawn_into(future, |output| output.map_err(Into::into)).await
+        self.spawn_into(self.places.acquire(), future, |output| output.map_err(Into::into))
     }
 
     /// The group.
@@ -78,12 +81,17 @@ impl LimitedGroup {
         &self.group
     }
 
-    async fn spawn_into<F, T>(&self, future: F, settle: fn(F::Output) -> Result<T, BoxError>) -> TaskHandle<T>
+    async fn spawn_into<F, T>(
+        &self,
+        place: Acquire,
+        future: F,
+        settle: fn(F::Output) -> Result<T, BoxError>,
+    ) -> TaskHandle<T>
     where
         F: Future + Send + 'static,
         T: Send + 'static,
     {
-        let place = self.places.acquire().await;
+        let place = place.await;
         let info = TaskInfo::new(None, default_name::<F>, self.group.state.host());
         let placed = Placed { inner: future, place };
         task::launch(info, self.group.home(), placed, settle, context::locals(), |_, _| ())

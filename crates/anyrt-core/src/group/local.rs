@@ -176,8 +176,9 @@ impl<C: ?Sized> LocalScope<'_, C> {
     ) -> LocalHandle<T> {
         let name = default_name::<F>;
         let slot = Arc::new(Slot::new());
-        let node: NodeRef = Arc::new(ScopeNode(Node::new(Location::caller())));
-        let handle = LocalHandle { slot: slot.clone(), node: node.clone(), name, polled: false };
+        let spawned = Location::caller();
+        let node: NodeRef = Arc::new(ScopeNode(Node::new(spawned)));
+        let handle = LocalHandle { slot: slot.clone(), node: node.clone(), name, spawned, awaited: None };
         if !self.nursery.group.admit() {
             drop(slot.fill(Err(TaskEnded::new(Label::of_child(name), Why::NotStarted))));
             return handle;

@@ -5,7 +5,7 @@ use std::fmt;
 use std::future::Future;
 use std::panic::{AssertUnwindSafe, Location, catch_unwind, resume_unwind};
 use std::pin::Pin;
-use std::task::{Context, Poll, Waker, ready};
+use std::task::{Context, Poll, Waker};
 
 use pin_project_lite::pin_project;
 
@@ -18,6 +18,7 @@ use crate::scope::tree::{self, Node, NodeRef};
 use crate::scope::{Cancelled, Cause, poll_cut_short};
 use crate::sync::{Arc, Mutex};
 use crate::task::{self, Label, Options, TaskEnded, TaskHandle, TaskInfo, default_name};
+use crate::waits;
 
 type Payload = Box<dyn Any + Send>;
 
@@ -265,8 +266,9 @@ impl<V, T> Future for Starter<V, T> {
         let value = if moved { state.value.take() } else { None };
         drop(state);
         drop(old);
-        if !moved {
-            ready!(task.poll_ended(cx));
+        if !moved && task.poll_ended(cx).is_pending() {
+            waits::note_opt(node.node().opened());
+            return Poll::Pending;
         }
         let cut = node.node().is_cut_from_outside();
         self.end();

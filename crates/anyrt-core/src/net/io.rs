@@ -2,31 +2,19 @@
 
 use std::future::{Future, poll_fn};
 use std::pin::pin;
-use std::task::{Context, Poll};
 
-use crate::context::{self, Gate};
+use crate::waits::{self, Called};
 
 /// A future of the runtime as a leaf: polled only where the gate is open.
 ///
 /// What it waits for is not handed over by anybody, so there is nothing to return after a cancel.
-pub(super) async fn leaf<F: Future>(takes: bool, future: F) -> F::Output {
+pub(super) async fn leaf<F: Future>(takes: bool, called: Called, future: F) -> F::Output {
     let mut future = pin!(future);
-    poll_fn(|cx| gated(takes, cx, |cx| future.as_mut().poll(cx))).await
+    poll_fn(|cx| waits::leaf(takes, called, cx, |cx| future.as_mut().poll(cx))).await
 }
 
-/// A poll of the runtime as a leaf.
-pub(super) fn gated<R>(
-    takes: bool,
-    cx: &mut Context<'_>,
-    poll: impl FnOnce(&mut Context<'_>) -> Poll<R>,
-) -> Poll<R> {
-    match context::gate(takes, cx.waker()) {
-        Gate::Open => poll(cx),
-        Gate::Shut => Poll::Pending,
-    }
-}
-
-/// Implements the `futures` traits for a type with a field `io`, gated.
+/// Implements the `futures` traits for a type with a field `io`, as leaves. Who reads and writes calls them
+/// through a trait of somebody else, so the place that is shown is that where the stream was `opened`.
 macro_rules! gated_stream {
     ($type:ty) => {
         impl futures_io::AsyncRead for $type {
@@ -35,7 +23,7 @@ macro_rules! gated_stream {
                 cx: &mut Context<'_>,
                 buffer: &mut [u8],
             ) -> Poll<io::Result<usize>> {
-                gated(false, cx, |cx| Pin::new(&mut self.io).poll_read(cx, buffer))
+                $crate::waits::leaf(false, self.opened, cx, |cx| Pin::new(&mut self.io).poll_read(cx, buffer))
             }
 
             fn poll_read_vectored(
@@ -43,7 +31,9 @@ macro_rules! gated_stream {
                 cx: &mut Context<'_>,
                 buffers: &mut [io::IoSliceMut<'_>],
             ) -> Poll<io::Result<usize>> {
-                gated(false, cx, |cx| Pin::new(&mut self.io).poll_read_vectored(cx, buffers))
+                $crate::waits::leaf(false, self.opened, cx, |cx| {
+                    Pin::new(&mut self.io).poll_read_vectored(cx, buffers)
+                })
             }
         }
 
@@ -53,7 +43,7 @@ macro_rules! gated_stream {
                 cx: &mut Context<'_>,
                 bytes: &[u8],
             ) -> Poll<io::Result<usize>> {
-                gated(false, cx, |cx| Pin::new(&mut self.io).poll_write(cx, bytes))
+                $crate::waits::leaf(false, self.opened, cx, |cx| Pin::new(&mut self.io).poll_write(cx, bytes))
             }
 
             fn poll_write_vectored(
@@ -61,15 +51,17 @@ macro_rules! gated_stream {
                 cx: &mut Context<'_>,
                 buffers: &[io::IoSlice<'_>],
             ) -> Poll<io::Result<usize>> {
-                gated(false, cx, |cx| Pin::new(&mut self.io).poll_write_vectored(cx, buffers))
+                $crate::waits::leaf(false, self.opened, cx, |cx| {
+                    Pin::new(&mut self.io).poll_write_vectored(cx, buffers)
+                })
             }
 
             fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-                gated(false, cx, |cx| Pin::new(&mut self.io).poll_flush(cx))
+                $crate::waits::leaf(false, self.opened, cx, |cx| Pin::new(&mut self.io).poll_flush(cx))
             }
 
             fn poll_close(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-                gated(false, cx, |cx| Pin::new(&mut self.io).poll_close(cx))
+                $crate::waits::leaf(false, self.opened, cx, |cx| Pin::new(&mut self.io).poll_close(cx))
             }
         }
     };

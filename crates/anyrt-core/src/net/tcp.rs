@@ -7,10 +7,11 @@ use std::panic::Location;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-use super::io::{gated, gated_stream, leaf};
+use super::io::{gated_stream, leaf};
 use super::resolve::first;
 use super::{Address, Listener, ListenerSocket, Stream, StreamSocket, ToAddresses};
 use crate::handle::Handle;
+use crate::waits::Called;
 
 /// How many connections may wait to be accepted, as far as the system agrees.
 const BACKLOG: i32 = 1024;
@@ -19,6 +20,8 @@ const BACKLOG: i32 = 1024;
 #[derive(Debug)]
 pub struct TcpStream {
     io: Box<dyn Stream>,
+    /// Where it was connected, accepted or adopted.
+    opened: Called,
 }
 
 gated_stream!(TcpStream);
@@ -45,8 +48,8 @@ impl TcpStream {
             first(address.to_addresses().await?, |address| {
                 let (runtime, address) = (handle.runtime().clone(), Address::Tcp(address));
                 async move {
-                    let io = leaf(true, runtime.connect(&address)).await?;
-                    Ok(TcpStream { io })
+                    let io = leaf(true, called, runtime.connect(&address)).await?;
+                    Ok(TcpStream { io, opened: called })
                 }
             })
             .await
@@ -64,7 +67,8 @@ impl TcpStream {
     /// Outside of any runtime.
     #[track_caller]
     pub fn from_std(socket: std::net::TcpStream) -> io::Result<TcpStream> {
-        Ok(TcpStream { io: Handle::current().runtime().stream(StreamSocket::Tcp(socket))? })
+        let io = Handle::current().runtime().stream(StreamSocket::Tcp(socket))?;
+        Ok(TcpStream { io, opened: Location::caller() })
     }
 
     /// The address of this end.
@@ -153,8 +157,10 @@ impl TcpListener {
     /// # Cancel safety
     ///
     /// Dropped, no connection is lost.
-    pub async fn accept(&self) -> io::Result<TcpStream> {
-        Ok(TcpStream { io: leaf(true, self.io.accept()).await? })
+    #[track_caller]
+    pub fn accept(&self) -> impl Future<Output = io::Result<TcpStream>> {
+        let called = Location::caller();
+        async move { Ok(TcpStream { io: leaf(true, called, self.io.accept()).await?, opened: called }) }
     }
 
     /// The address that it listens on; with the port that was found, if zero was asked for.

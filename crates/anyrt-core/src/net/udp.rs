@@ -62,8 +62,10 @@ impl UdpSocket {
     /// # Cancel safety
     ///
     /// Dropped before it is ready, nothing was sent.
-    pub async fn send_to(&self, bytes: &[u8], to: SocketAddr) -> io::Result<usize> {
-        leaf(true, self.io.send_to(bytes, to)).await
+    #[track_caller]
+    pub fn send_to(&self, bytes: &[u8], to: SocketAddr) -> impl Future<Output = io::Result<usize>> {
+        let called = Location::caller();
+        async move { leaf(true, called, self.io.send_to(bytes, to)).await }
     }
 
     /// Receives one datagram, cut to the buffer's length; the number of bytes and the sender.
@@ -75,8 +77,10 @@ impl UdpSocket {
     /// # Cancel safety
     ///
     /// Dropped, no datagram is lost.
-    pub async fn receive_from(&self, buffer: &mut [u8]) -> io::Result<(usize, SocketAddr)> {
-        leaf(true, self.io.receive_from(buffer)).await
+    #[track_caller]
+    pub fn receive_from(&self, buffer: &mut [u8]) -> impl Future<Output = io::Result<(usize, SocketAddr)>> {
+        let called = Location::caller();
+        async move { leaf(true, called, self.io.receive_from(buffer)).await }
     }
 
     /// The address that it is bound to.

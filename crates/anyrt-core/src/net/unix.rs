@@ -7,14 +7,17 @@ use std::path::Path;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-use super::io::{gated, gated_stream, leaf};
+use super::io::{gated_stream, leaf};
 use super::{Address, Listener, ListenerSocket, Stream, StreamSocket};
 use crate::handle::Handle;
+use crate::waits::Called;
 
 /// A Unix stream. Reads and writes are checkpoints that only wait.
 #[derive(Debug)]
 pub struct UnixStream {
     io: Box<dyn Stream>,
+    /// Where it was connected, accepted or adopted.
+    opened: Called,
 }
 
 gated_stream!(UnixStream);
@@ -40,8 +43,8 @@ impl UnixStream {
         async move {
             let handle = Handle::current_for(called);
             let address = Address::Unix(path.clone());
-            let connected = leaf(true, handle.runtime().connect(&address)).await;
-            Ok(UnixStream { io: connected.map_err(|error| at(&path, error))? })
+            let connected = leaf(true, called, handle.runtime().connect(&address)).await;
+            Ok(UnixStream { io: connected.map_err(|error| at(&path, error))?, opened: called })
         }
     }
 
@@ -56,7 +59,8 @@ impl UnixStream {
     /// Outside of any runtime.
     #[track_caller]
     pub fn from_std(socket: std::os::unix::net::UnixStream) -> io::Result<UnixStream> {
-        Ok(UnixStream { io: Handle::current().runtime().stream(StreamSocket::Unix(socket))? })
+        let io = Handle::current().runtime().stream(StreamSocket::Unix(socket))?;
+        Ok(UnixStream { io, opened: Location::caller() })
     }
 
     /// The socket underneath, for options.
@@ -111,8 +115,10 @@ impl UnixListener {
     /// # Cancel safety
     ///
     /// Dropped, no connection is lost.
-    pub async fn accept(&self) -> io::Result<UnixStream> {
-        Ok(UnixStream { io: leaf(true, self.io.accept()).await? })
+    #[track_caller]
+    pub fn accept(&self) -> impl Future<Output = io::Result<UnixStream>> {
+        let called = Location::caller();
+        async move { Ok(UnixStream { io: leaf(true, called, self.io.accept()).await?, opened: called }) }
     }
 
     /// The socket underneath, for options.

@@ -14,6 +14,7 @@ use crate::clock;
 use crate::context::{self, Lazy, Place};
 use crate::handle::Handle;
 use crate::runtime::Timer;
+use crate::waits;
 
 /// How the inner future came to its end.
 #[derive(Debug)]
@@ -96,15 +97,19 @@ impl<F: Future> Scoped<F> {
     ) -> Poll<Ending<F::Output>> {
         let mut this = self.project();
         this.seat.settle();
+        let before = waits::begin();
         if let Some(inner) = this.inner.as_mut().as_pin_mut() {
             if let Poll::Ready(value) = context::inside(&mut this.seat.place, || inner.poll(cx)) {
+                waits::end(before);
                 this.inner.set(None);
                 return Poll::Ready(Ending::Value(value));
             }
         } else {
             assert!(!this.seat.ended, "a future was polled again after it was ready");
         }
-        match this.seat.verdict(cx.waker(), outer, this.inner.is_none()) {
+        let verdict = this.seat.verdict(cx.waker(), outer, this.inner.is_none());
+        waits::end_pending(before);
+        match verdict {
             Verdict::Stay => Poll::Pending,
             Verdict::Drop => {
                 context::inside(&mut this.seat.place, || this.inner.set(None));

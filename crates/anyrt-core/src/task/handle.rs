@@ -9,10 +9,10 @@ use std::task::{Context, Poll};
 use super::ended::TaskEnded;
 use super::info::{Label, TaskId, TaskInfo};
 use super::status::{NotFinished, TaskStatus};
-use crate::context::{self, Gate};
 use crate::scope::tree::{self, NodeRef};
 use crate::scope::{Cancelled, Cause};
 use crate::sync::Arc;
+use crate::waits::{Called, awaited_at, leaf};
 
 /// What a handle sees of its task.
 pub(crate) trait Observed<T>: Send + Sync {
@@ -36,15 +36,19 @@ pub(crate) trait Observed<T>: Send + Sync {
 /// Dropping it while it is awaited loses the value, not the task. Await `&mut handle` to keep it.
 pub struct TaskHandle<T> {
     task: Arc<dyn Observed<T>>,
-    polled: bool,
+    /// Where it was spawned.
+    spawned: Called,
+    /// Where it waits, once it was polled.
+    awaited: Option<Called>,
 }
 
 /// The field's name for [`TaskHandle`].
 pub type JoinHandle<T> = TaskHandle<T>;
 
 impl<T> TaskHandle<T> {
+    #[track_caller]
     pub(crate) fn new(task: Arc<dyn Observed<T>>) -> TaskHandle<T> {
-        TaskHandle { task, polled: false }
+        TaskHandle { task, spawned: Location::caller(), awaited: None }
     }
 
     /// Cancels this task alone. The first reason is kept; after its end nothing changes.
@@ -113,7 +117,9 @@ impl<T> TaskHandle<T> {
     /// # Cancel safety
     ///
     /// Nothing is lost.
+    #[track_caller]
     pub fn wait(&mut self) -> impl Future<Output = TaskStatus> {
+        let called = Location::caller();
         let mut polled = false;
         poll_fn(move |cx| {
             if std::mem::replace(&mut polled, true)
@@ -121,10 +127,7 @@ impl<T> TaskHandle<T> {
             {
                 return Poll::Ready(status);
             }
-            match context::gate(false, cx.waker()) {
-                Gate::Open => self.task.poll_ended(cx),
-                Gate::Shut => Poll::Pending,
-            }
+            leaf(false, called, cx, |cx| self.task.poll_ended(cx))
         })
     }
 
@@ -140,18 +143,18 @@ impl<T> TaskHandle<T> {
 impl<T> Future for TaskHandle<T> {
     type Output = Result<T, TaskEnded>;
 
+    #[track_caller]
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let polled = Location::caller();
         // What was handed over before a cancellation is returned, but a first call checks first.
-        if self.polled
+        if self.awaited.is_some()
             && let Some(result) = self.task.take_result()
         {
             return Poll::Ready(result);
         }
-        self.polled = true;
-        match context::gate(false, cx.waker()) {
-            Gate::Open => self.task.poll_result(cx),
-            Gate::Shut => Poll::Pending,
-        }
+        let spawned = self.spawned;
+        let called = *self.awaited.get_or_insert_with(|| awaited_at(polled, spawned));
+        leaf(false, called, cx, |cx| self.task.poll_result(cx))
     }
 }
 

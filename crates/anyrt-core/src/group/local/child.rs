@@ -8,7 +8,6 @@ use std::task::{Context, Poll};
 
 use pin_project_lite::pin_project;
 
-use crate::context::{self, Gate};
 use crate::group::error::{BoxError, ChildError};
 use crate::group::state::GroupState;
 use crate::scope::scoped::{Ending, Outer, Scoped};
@@ -16,6 +15,7 @@ use crate::scope::tree::{self, NodeRef};
 use crate::scope::{Cancelled, Cause};
 use crate::sync::{Arc, Mutex};
 use crate::task::{Label, NotFinished, Slot, TaskEnded, TaskStatus, Why, panic_message};
+use crate::waits::{Called, awaited_at, leaf};
 
 /// Observes a child of a borrowing scope. Dropping it changes nothing.
 ///
@@ -26,7 +26,9 @@ pub struct LocalHandle<T> {
     pub(super) slot: Arc<Slot<T>>,
     pub(super) node: NodeRef,
     pub(super) name: fn() -> &'static str,
-    pub(super) polled: bool,
+    pub(super) spawned: Called,
+    /// Where it waits, once it was polled.
+    pub(super) awaited: Option<Called>,
 }
 
 impl<T> LocalHandle<T> {
@@ -66,7 +68,9 @@ impl<T> LocalHandle<T> {
     /// # Cancel safety
     ///
     /// Nothing is lost.
+    #[track_caller]
     pub fn wait(&mut self) -> impl Future<Output = TaskStatus> {
+        let called = Location::caller();
         let mut polled = false;
         poll_fn(move |cx| {
             if std::mem::replace(&mut polled, true)
@@ -74,10 +78,7 @@ impl<T> LocalHandle<T> {
             {
                 return Poll::Ready(status);
             }
-            match context::gate(false, cx.waker()) {
-                Gate::Open => self.slot.poll_ended(cx),
-                Gate::Shut => Poll::Pending,
-            }
+            leaf(false, called, cx, |cx| self.slot.poll_ended(cx))
         })
     }
 }
@@ -85,17 +86,17 @@ impl<T> LocalHandle<T> {
 impl<T> Future for LocalHandle<T> {
     type Output = Result<T, TaskEnded>;
 
+    #[track_caller]
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        if self.polled
+        let polled = Location::caller();
+        if self.awaited.is_some()
             && let Some(result) = self.slot.take()
         {
             return Poll::Ready(result);
         }
-        self.polled = true;
-        match context::gate(false, cx.waker()) {
-            Gate::Open => self.slot.poll(cx),
-            Gate::Shut => Poll::Pending,
-        }
+        let spawned = self.spawned;
+        let called = *self.awaited.get_or_insert_with(|| awaited_at(polled, spawned));
+        leaf(false, called, cx, |cx| self.slot.poll(cx))
     }
 }
 

@@ -17,6 +17,7 @@ use crate::group::error::{BoxError, GroupError};
 use crate::scope::Cause;
 use crate::scope::scoped::{Ending, Outer, Scoped, Seat};
 use crate::sync::Arc;
+use crate::waits;
 
 pin_project! {
     /// The future of a borrowing scope.
@@ -86,6 +87,7 @@ where
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let mut this = self.project();
         this.seat.settle();
+        let before = waits::begin();
         let (body, mut children, host) = (&mut this.body, this.children, this.host);
         let (nursery, settle) = (&*this.nursery, *this.settle);
         context::inside(&mut this.seat.place, || {
@@ -113,12 +115,15 @@ where
                 }
             }
         });
-        if host.body_ended()
-            && let Poll::Ready(result) = host.poll_end(&nursery.group, cx)
-        {
-            return Poll::Ready(result);
+        if host.body_ended() {
+            if let Poll::Ready(result) = host.poll_end(&nursery.group, cx) {
+                waits::end(before);
+                return Poll::Ready(result);
+            }
+            waits::note_opt(nursery.group.as_node().node().opened());
         }
         this.seat.attend(cx.waker());
+        waits::end_pending(before);
         Poll::Pending
     }
 }

@@ -12,6 +12,7 @@ use crate::group::GroupState;
 use crate::scope::Cancelled;
 use crate::sync::atomic::{AtomicU16, AtomicU64, AtomicUsize, Ordering};
 use crate::sync::{Arc, Mutex};
+use crate::waits::{self, Called};
 use crate::wake::WakeList;
 
 /// So many levels apart the cause that is inherited is noted.
@@ -99,6 +100,8 @@ pub(super) struct State {
     /// The time that was asked for, if the deadline was given as one.
     pub(super) after: Option<Duration>,
     pub(super) waker: Option<Waker>,
+    /// Where what runs inside waits, as of its last pending poll.
+    pub(super) waits: Option<Called>,
     pub(super) rare: Option<Box<Rare>>,
 }
 
@@ -180,6 +183,7 @@ impl Node {
                 own_deadline,
                 after,
                 waker: None,
+                waits: None,
                 rare: None,
             }),
         }
@@ -298,10 +302,11 @@ impl Node {
         self.state.lock().rare().reason = Some(reason.into());
     }
 
-    /// Remembers whom to wake when something changes here; its own deadline.
+    /// Remembers whom to wake when something changes here, and where it waits; its own deadline.
     pub(crate) fn attend(&self, waker: &Waker) -> u64 {
         {
-            let state = self.state.lock();
+            let mut state = self.state.lock();
+            state.waits = waits::noted();
             if state.waker.as_ref().is_some_and(|known| known.will_wake(waker)) {
                 return state.own_deadline;
             }
