@@ -6,7 +6,7 @@
 
 use std::cell::RefCell;
 use std::panic::Location;
-use std::task::{Wake, Waker};
+use std::task::{Context, Poll, Wake, Waker};
 use std::time::Instant;
 
 use crate::clock;
@@ -15,7 +15,7 @@ use crate::handle::Handle;
 use crate::locals::Locals;
 use crate::scope::tree::{self, HasNode, NEVER, Node, NodeRef};
 use crate::sync::Arc;
-use crate::task::{TaskId, TaskInfo};
+use crate::task::{TaskId, TaskInfo, Turn};
 use crate::waits::{self, Called};
 
 /// A task, as those see it who run inside it.
@@ -24,6 +24,14 @@ pub(crate) trait Tasked: HasNode {
 
     /// The run that it belongs to.
     fn handle(&self) -> &Handle;
+
+    /// Its owner polls it. The main task of a run has none: the run polls it itself.
+    fn poll(&self, _turn: Turn, _cx: &mut Context<'_>) -> Poll<()> {
+        Poll::Pending
+    }
+
+    /// The runtime has dropped it. Nothing happens when it had ended.
+    fn lost(&self, _turn: Turn) {}
 
     /// The group whose scope it belongs to, and where its node is linked when somebody needs that: at
     /// its first pending poll, or when something inside asks for its scope. A task that ends before
@@ -414,6 +422,26 @@ pub(crate) fn within<R>(setting: &mut Setting, run: impl FnOnce() -> R) -> R {
     });
     let _leave = Leave { setting, base, waits: waits::begin() };
     run()
+}
+
+/// As [`within`], for the owner of a task: task and task-locals move in, and out again.
+#[inline]
+pub(crate) fn within_task<R>(task: &mut Option<TaskRef>, locals: &mut Locals, run: impl FnOnce() -> R) -> R {
+    struct Back<'a> {
+        task: &'a mut Option<TaskRef>,
+        locals: &'a mut Locals,
+        setting: Setting,
+    }
+    impl Drop for Back<'_> {
+        #[inline]
+        fn drop(&mut self) {
+            *self.task = self.setting.task.take();
+            *self.locals = self.setting.locals.take();
+        }
+    }
+    let setting =
+        Setting { task: task.take(), locals: locals.take(), handle: None, in_job: false, polling: true };
+    within(&mut Back { task, locals, setting }.setting, run)
 }
 
 impl Current {

@@ -13,6 +13,7 @@ mod info;
 mod slot;
 mod status;
 
+pub(crate) use cell::Turn;
 pub use ended::TaskEnded;
 pub(crate) use ended::{Why, panic_message};
 pub use handle::{JoinHandle, TaskHandle};
@@ -23,7 +24,7 @@ pub(crate) use slot::Slot;
 pub use status::{NotFinished, TaskStatus};
 
 use self::cell::{Owner, TaskCell};
-use crate::context::{self, Setting, TaskRef, Tasked};
+use crate::context::{self, TaskRef, Tasked};
 use crate::group::{BoxError, GroupState};
 use crate::locals::Locals;
 use crate::sync::Arc;
@@ -31,11 +32,7 @@ use crate::sync::Arc;
 /// A task on its way to a runtime: a future that never panics and whose output nobody needs.
 ///
 /// Dropped before it was ready, it tells its group that the runtime has lost it.
-pub struct Task {
-    owner: Owner,
-    setting: Setting,
-    ended: bool,
-}
+pub struct Task(Owner);
 
 /// What a spawner may say about a child.
 #[derive(Default)]
@@ -80,16 +77,16 @@ where
     T: Send + 'static,
 {
     if !home.group().admit() {
-        let task = TaskCell::<F, T>::new(info, home, None, settle).0;
+        let task = TaskCell::<F, T>::new(info, home, None, settle, None).0;
         drop(future);
         task.refuse();
         return TaskHandle::new(task);
     }
-    let (task, owner) = TaskCell::new(info, home, Some(future), settle);
-    let current: TaskRef = task.clone();
-    place(&current, task.group());
-    let setting = Setting { task: Some(current), locals, handle: None, in_job: false, polling: true };
-    task.handle().runtime().spawn(Task { owner, setting, ended: false });
+    let (task, owner) = TaskCell::new(info, home, Some(future), settle, locals);
+    if let Some(current) = owner.task() {
+        place(current, task.group());
+    }
+    task.handle().runtime().spawn(Task(owner));
     TaskHandle::new(task)
 }
 
@@ -97,24 +94,13 @@ impl Future for Task {
     type Output = ();
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        let this = self.get_mut();
-        let polled = context::within(&mut this.setting, || this.owner.poll(cx));
-        this.ended = polled.is_ready();
-        polled
-    }
-}
-
-impl Drop for Task {
-    fn drop(&mut self) {
-        if !self.ended {
-            context::within(&mut self.setting, || self.owner.lost());
-        }
+        self.get_mut().0.poll(cx)
     }
 }
 
 impl fmt::Debug for Task {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Task").field(&self.owner.task().info().label()).finish()
+        f.debug_tuple("Task").field(&self.0.task().map(|task| task.info().label())).finish()
     }
 }
 

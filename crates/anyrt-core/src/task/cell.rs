@@ -16,9 +16,10 @@ use super::home::Home;
 use super::info::TaskInfo;
 use super::slot::Slot;
 use super::status::TaskStatus;
-use crate::context::{self, Tasked};
+use crate::context::{self, TaskRef, Tasked};
 use crate::group::{BoxError, ChildError, GroupState, Lost};
 use crate::handle::Handle;
+use crate::locals::Locals;
 use crate::scope::Cancelled;
 use crate::scope::tree::{self, HasNode, Node, NodeRef, Verdict};
 use crate::sync::{Arc, Mutex};
@@ -26,37 +27,47 @@ use crate::wake::attempt;
 
 type Payload = Box<dyn Any + Send>;
 
-/// A task whose types are forgotten. Its methods run with the task current.
-pub(super) trait AnyTask: Tasked {
-    /// # Safety
-    ///
-    /// For [`Owner`] alone, of which a task has one.
-    unsafe fn poll(&self, cx: &mut Context<'_>) -> Poll<()>;
-
-    /// The runtime has dropped it. Nothing happens when it had ended.
-    ///
-    /// # Safety
-    ///
-    /// As [`poll`](AnyTask::poll).
-    unsafe fn lost(&self);
+/// Who may poll a task, or say that it is lost. A task has one, and lets go of it when it has ended.
+///
+/// Runtimes store it in their own tasks, so it is small: tokio's are aligned to 128 bytes.
+pub(super) struct Owner {
+    task: Option<TaskRef>,
+    locals: Locals,
 }
 
-/// The one who may poll a task, or say that it is lost.
-pub(super) struct Owner(Arc<dyn AnyTask>);
+/// That the owner calls, and nobody else does meanwhile: only this module makes it.
+pub(crate) struct Turn(());
 
 impl Owner {
     pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        // SAFETY: this is the owner, borrowed exclusively.
-        unsafe { self.0.poll(cx) }
+        let polled = self.current(|task, turn| task.poll(turn, cx)).unwrap_or(Poll::Pending);
+        if polled.is_ready() {
+            self.task = None;
+        }
+        polled
     }
 
-    pub(super) fn lost(&mut self) {
-        // SAFETY: this is the owner, borrowed exclusively.
-        unsafe { self.0.lost() }
+    /// None when it has ended.
+    pub(super) fn task(&self) -> Option<&TaskRef> {
+        self.task.as_ref()
     }
 
-    pub(super) fn task(&self) -> &dyn Tasked {
-        &*self.0
+    /// Runs with the task current. None when it has ended.
+    #[inline]
+    fn current<R>(&mut self, run: impl FnOnce(&dyn Tasked, Turn) -> R) -> Option<R> {
+        let task: *const dyn Tasked = Arc::as_ptr(self.task.as_ref()?);
+        Some(context::within_task(&mut self.task, &mut self.locals, || {
+            // SAFETY: the reference has moved to what is current on this thread, and comes back from
+            // there when `within_task` returns or unwinds: nothing else takes it out for good. So the
+            // task lives. And this is its owner, borrowed exclusively.
+            run(unsafe { &*task }, Turn(()))
+        }))
+    }
+}
+
+impl Drop for Owner {
+    fn drop(&mut self) {
+        self.current(|task, turn| task.lost(turn));
     }
 }
 
@@ -69,10 +80,10 @@ unsafe impl<F: Send> Sync for Alone<F> {}
 impl<F> Alone<F> {
     /// # Safety
     ///
-    /// Never inside itself, nor on two threads at a time, and only where what is around it never moves again.
-    unsafe fn get<R>(&self, run: impl FnOnce(Pin<&mut Option<F>>) -> R) -> R {
-        // SAFETY: the caller's promise: there is no other reference, and it stays where it is until
-        // it is dropped in place.
+    /// Only where what is around it never moves again.
+    unsafe fn get<R>(&self, _turn: Turn, run: impl FnOnce(Pin<&mut Option<F>>) -> R) -> R {
+        // SAFETY: there is no other reference, because there is one turn at a time; and it stays where
+        // it is until it is dropped in place: the caller's promise.
         run(unsafe { Pin::new_unchecked(&mut *self.0.get()) })
     }
 }
@@ -103,6 +114,7 @@ impl<F: Future, T> TaskCell<F, T> {
         home: Home,
         future: Option<F>,
         settle: fn(F::Output) -> Result<T, BoxError>,
+        locals: Locals,
     ) -> (Arc<Self>, Owner)
     where
         F: Send + 'static,
@@ -110,7 +122,7 @@ impl<F: Future, T> TaskCell<F, T> {
     {
         let (future, slot) = (Alone(UnsafeCell::new(future)), Slot::new());
         let task = Arc::new(TaskCell { info, node: Node::task_root(), home, future, settle, slot });
-        (task.clone(), Owner(task))
+        (task.clone(), Owner { task: Some(task), locals })
     }
 
     /// The group that it belongs to.
@@ -253,7 +265,11 @@ impl<F: Future + Send, T: Send> HasNode for TaskCell<F, T> {
     }
 }
 
-impl<F: Future + Send, T: Send> Tasked for TaskCell<F, T> {
+impl<F, T> Tasked for TaskCell<F, T>
+where
+    F: Future + Send + 'static,
+    T: Send + 'static,
+{
     fn info(&self) -> &TaskInfo {
         &self.info
     }
@@ -265,17 +281,11 @@ impl<F: Future + Send, T: Send> Tasked for TaskCell<F, T> {
     fn handle(&self) -> &Handle {
         self.home.handle()
     }
-}
 
-impl<F, T> AnyTask for TaskCell<F, T>
-where
-    F: Future + Send + 'static,
-    T: Send + 'static,
-{
-    unsafe fn poll(&self, cx: &mut Context<'_>) -> Poll<()> {
-        // SAFETY: the caller is the only owner, and a cell is made inside an `Arc` by `new` and never
-        // taken out of it (no `try_unwrap`, `get_mut` or `into_inner` anywhere).
-        match unsafe { self.future.get(|future| self.advance(future, cx)) } {
+    fn poll(&self, turn: Turn, cx: &mut Context<'_>) -> Poll<()> {
+        // SAFETY: a cell is made inside an `Arc` by `new` and never taken out of it (no `try_unwrap`,
+        // `get_mut` or `into_inner` anywhere).
+        match unsafe { self.future.get(turn, |future| self.advance(future, cx)) } {
             Some(end) => {
                 self.report(end);
                 Poll::Ready(())
@@ -284,7 +294,7 @@ where
         }
     }
 
-    unsafe fn lost(&self) {
+    fn lost(&self, turn: Turn) {
         let drop_it = |mut future: Pin<&mut Option<F>>| {
             future.is_some().then(|| match catch_unwind(AssertUnwindSafe(|| future.set(None))) {
                 Ok(()) => End::Lost,
@@ -292,7 +302,7 @@ where
             })
         };
         // SAFETY: as in `poll`.
-        let end = unsafe { self.future.get(drop_it) };
+        let end = unsafe { self.future.get(turn, drop_it) };
         if let Some(end) = end {
             self.report(end);
         }

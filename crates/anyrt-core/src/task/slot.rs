@@ -60,7 +60,7 @@ impl<T> Slot<T> {
         }
         let mut state = self.state.lock();
         match &mut *state {
-            State::Running(waker) if self.step(RUNNING, ENDED) || self.step(AWAITED, ENDED) => {
+            State::Running(waker) if self.end() => {
                 let waker = waker.take();
                 *state = State::Ended(result);
                 Ok(waker)
@@ -70,6 +70,16 @@ impl<T> Slot<T> {
                 Err(result)
             }
         }
+    }
+
+    /// Under the lock; whether somebody may ask.
+    fn end(&self) -> bool {
+        // A handle that has asked has left a waker, and lets go of it under the lock too.
+        let awaited = self.stage() == AWAITED;
+        if awaited {
+            self.stage.store(ENDED, Ordering::Release);
+        }
+        awaited || self.step(RUNNING, ENDED)
     }
 
     /// The handle is gone. The result, if it was there and nobody had taken it.
