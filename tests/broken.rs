@@ -85,7 +85,20 @@ fn fails_exactly_the_cases_that_name(obligation: Obligation, fault: Fault) {
 /// Cases of blocking work: whether they notice that a wake-up from a thread of the pool is lost depends
 /// on whether the job has ended before its caller looks.
 fn depends_on_a_job(name: &str) -> bool {
-    ["tt_", "ft_", "rule_53", "rule_54", "rule_55", "rule_58"].iter().any(|family| name.starts_with(family))
+    let families = [
+        "tt_",
+        "ft_",
+        "wt_",
+        "rule_49",
+        "rule_50",
+        "rule_53",
+        "rule_54",
+        "rule_55",
+        "rule_57",
+        "rule_58",
+        "rt_obligation_jobs",
+    ];
+    families.iter().any(|family| name.starts_with(family))
 }
 
 /// Runs all cases on runtimes with that fault; those that did not pass, and how.

@@ -31,6 +31,13 @@ fn text_of(payload: &(dyn Any + Send)) -> String {
     text.or_else(|| payload.downcast_ref::<String>().cloned()).expect("a panic with a text")
 }
 
+/// What there is to enter and to leave where that is not the point.
+fn entered<T>() -> io::Result<((), Leave<T>)> {
+    Ok(((), |_| Ok(())))
+}
+
+type Leave<T> = fn(anyrt::Leaving<'_, T, io::Error>) -> io::Result<()>;
+
 /// Sets a flag when it is dropped.
 struct Flag(Arc<AtomicBool>);
 
@@ -77,6 +84,9 @@ mod no_runtime {
         tells_where! { block_on(anyrt::sleep_until(later())); }
         tells_where! { block_on(anyrt::interval(LONG).tick()); }
         tells_where! { block_on(async { anyrt::run_blocking(|| ()).await }); }
+        tells_where! { block_on(anyrt::asyncify(|()| ())(()).into_future()); }
+        tells_where! { block_on(async { anyrt::iterate_blocking([1]).next().await }); }
+        tells_where! { block_on(anyrt::blocking_context(entered, async |()| Ok(()))).unwrap(); }
         tells_where! { block_on(anyrt::task_group(async |_| ())).unwrap(); }
         tells_where! { block_on(anyrt::try_task_group(async |_| Ok(()))).unwrap(); }
         tells_where! { block_on(anyrt::move_on_after(LONG, async {})); }
@@ -381,6 +391,13 @@ mod in_tokio {
             "sleep_until" => anyrt::sleep_until(tokio::time::Instant::now().into_std() + MOMENT).await,
             "interval" => drop(anyrt::interval(MOMENT).tick().await),
             "run_blocking" => assert_eq!(anyrt::run_blocking(|| 42).await, 42),
+            "asyncify" => assert_eq!(anyrt::asyncify(|n: u32| n + 1)(41).await, 42),
+            "iterate_blocking" => assert_eq!(anyrt::iterate_blocking([42]).next().await, Some(42)),
+            "blocking_context" => {
+                let entered = anyrt::blocking_context(entered, async |()| Ok(42));
+                assert_eq!(entered.await.unwrap(), 42);
+            }
+            "Builder::embed" => Builder::new().embed(async { anyrt::sleep(MOMENT).await }).await,
             "move_on_after" => {
                 assert!(anyrt::move_on_after(MOMENT, std::future::pending::<()>()).await.is_none())
             }
@@ -403,7 +420,7 @@ mod in_tokio {
         }
     }
 
-    const USES: [&str; 16] = [
+    const USES: [&str; 20] = [
         "current_handle",
         "spawn",
         "now",
@@ -411,6 +428,10 @@ mod in_tokio {
         "sleep_until",
         "interval",
         "run_blocking",
+        "asyncify",
+        "iterate_blocking",
+        "blocking_context",
+        "Builder::embed",
         "move_on_after",
         "fail_after",
         "task_group",

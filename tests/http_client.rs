@@ -110,6 +110,13 @@ impl Client {
         Reply { status, head, body: String::from_utf8(body).expect("a text") }
     }
 
+    /// Whether the server closes the connection, whatever it says before.
+    pub(crate) async fn closed_after_all(&mut self) -> bool {
+        let mut buffer = [0; 1024];
+        while soon(self.0.read(&mut buffer)).await.is_ok_and(|count| count > 0) {}
+        true
+    }
+
     /// Whether the server closed the connection, without another byte.
     pub(crate) async fn closed(&mut self) -> bool {
         matches!(soon(self.0.read(&mut [0])).await, Ok(0) | Err(_))

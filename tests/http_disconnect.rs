@@ -66,7 +66,7 @@ async fn cancelled(watched: &Watched) {
 }
 
 #[anyrt::test]
-async fn a_client_that_closes_cancels_its_handler() {
+async fn h9_a_client_that_closes_cancels_its_handler() {
     let watched = Watched::default();
     let server = Server::start(app(&watched)).await;
     let mut client = server.connect().await;
@@ -79,7 +79,7 @@ async fn a_client_that_closes_cancels_its_handler() {
 }
 
 #[anyrt::test]
-async fn a_client_that_ends_its_sending_has_left() {
+async fn h11_a_client_that_ends_its_sending_has_left() {
     let watched = Watched::default();
     let server = Server::start(app(&watched)).await;
     let mut client = server.connect().await;

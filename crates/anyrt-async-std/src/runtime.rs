@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use anyrt_core::net::{self, Address, DatagramSocket, ListenerSocket, StreamSocket};
-use anyrt_core::{NotOwned, Runtime, Task};
+use anyrt_core::{Blocking, Job, NotOwned, Runtime, Task};
 use async_trait::async_trait;
 
 use crate::datagram::Datagram;
@@ -57,6 +57,10 @@ impl Runtime for AsyncStd {
         run();
     }
 
+    fn blocking(&self) -> Option<&dyn Blocking> {
+        Some(self)
+    }
+
     fn timer(&self, deadline: Instant) -> Pin<Box<dyn anyrt_core::Timer>> {
         Box::pin(Timer::new(deadline))
     }
@@ -75,5 +79,14 @@ impl Runtime for AsyncStd {
 
     fn datagram(&self, socket: DatagramSocket) -> io::Result<Box<dyn net::Datagram>> {
         Ok(Box::new(Datagram::adopt(socket)?))
+    }
+}
+
+/// The pool of the crate `blocking`, one for the process.
+impl Blocking for AsyncStd {
+    fn submit(&self, job: Job) -> Result<(), (Job, io::Error)> {
+        // Dropping async-std's handle detaches the job.
+        drop(async_std::task::spawn_blocking(|| job.run()));
+        Ok(())
     }
 }

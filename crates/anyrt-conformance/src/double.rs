@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use anyrt_core::net::{Address, Datagram, DatagramSocket, Listener, ListenerSocket, Stream, StreamSocket};
-use anyrt_core::{Blocking, NotOwned, Runtime, Task, Timer};
+use anyrt_core::{Blocking, Job, NotOwned, Runtime, Task, Timer};
 use async_trait::async_trait;
 
 /// A double of a runtime: a case sees with it what the core does when a runtime behaves unusually.
@@ -19,18 +19,43 @@ pub(crate) struct Double {
     refuses: AtomicBool,
     /// The original has ended: it cannot drive a root any more.
     ended: bool,
+    jobs: Jobs,
+}
+
+/// Where the blocking jobs of a double go.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Jobs {
+    /// Where the run has chosen.
+    Chosen,
+    /// To the original's own pool, if it has one.
+    Native,
+    /// Nowhere: they are dropped, as by a runtime that has ended.
+    Dropped,
+    /// Nowhere: a panic says so, as where no thread can be started.
+    Panics,
+}
+
+/// A runtime that does as `original` does, but runs all blocking jobs in its own pool, as far as it has
+/// one ([`Runtime::blocking`]), whatever a run has chosen: the cases of blocking work on this are
+/// what [`BlockingPool::Native`](anyrt_core::BlockingPool::Native) keeps of them.
+pub fn with_native_jobs(original: Arc<dyn Runtime>) -> Arc<dyn Runtime> {
+    Arc::new(Double::of(original).with_jobs(Jobs::Native))
 }
 
 impl Double {
     /// A double of `original`.
     pub(crate) fn of(original: Arc<dyn Runtime>) -> Double {
-        Double { original, refuses: AtomicBool::new(false), ended: false }
+        Double { original, refuses: AtomicBool::new(false), ended: false, jobs: Jobs::Chosen }
     }
 
     /// A double that outlives its original: it polls the root by itself and passes all else on.
     pub(crate) fn after_the_end_of(original: Arc<dyn Runtime>) -> Double {
         original.shutdown();
-        Double { original, refuses: AtomicBool::new(false), ended: true }
+        Double { original, refuses: AtomicBool::new(false), ended: true, jobs: Jobs::Chosen }
+    }
+
+    pub(crate) fn with_jobs(self, jobs: Jobs) -> Double {
+        Double { jobs, ..self }
     }
 
     /// From now on tasks are dropped.
@@ -66,7 +91,11 @@ impl Runtime for Double {
     }
 
     fn blocking(&self) -> Option<&dyn Blocking> {
-        self.original.blocking()
+        match self.jobs {
+            Jobs::Chosen => self.original.blocking(),
+            Jobs::Native => self.original.blocking().map(|_| self as _),
+            Jobs::Dropped | Jobs::Panics => Some(self),
+        }
     }
 
     fn now(&self) -> Instant {
@@ -97,5 +126,22 @@ impl Runtime for Double {
         if !self.ended {
             self.original.shutdown();
         }
+    }
+}
+
+impl Blocking for Double {
+    fn submit(&self, job: Job) -> Result<(), (Job, io::Error)> {
+        match (self.jobs, self.original.blocking()) {
+            (Jobs::Panics, _) => panic!("expected: no thread for it"),
+            (Jobs::Chosen | Jobs::Native, Some(native)) => native.submit(job),
+            _ => {
+                drop(job);
+                Ok(())
+            }
+        }
+    }
+
+    fn takes_all(&self) -> bool {
+        true
     }
 }

@@ -43,6 +43,20 @@ pub(crate) async fn tg_13_an_error_of_a_child_cancels_its_siblings() {
     assert_eq!(drops.get(), 3);
 }
 
+pub(crate) async fn rule_30_a_failure_cancels_the_group_at_that_moment() {
+    let result = task_group(async move |group| {
+        let fails = group.try_spawn(async { Err::<(), _>(Failure("boom")) });
+        // In a shield, so that it looks, however soon the cancellation comes.
+        shield(async move {
+            fails.await.expect_err("it fails");
+            assert!(group.scope().is_cancelled(), "whoever hears of a failure finds the group cancelled");
+        })
+        .await;
+    })
+    .await;
+    assert_eq!(failures(&result.expect_err("a child failed")), vec!["boom"]);
+}
+
 pub(crate) async fn tg_14_an_error_of_the_host_cancels_the_children() {
     let drops = Counter::new();
     let counted = drops.clone();

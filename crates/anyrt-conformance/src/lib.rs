@@ -28,7 +28,9 @@
 //! | TG, ST, TH | task groups, children that say when they are ready, handles |
 //! | RS, RC, RM | several futures in one task, groups cut short, futures that are moved and kept |
 //! | TT, FT, CL | blocking jobs, from threads back into the run, the capacity limiter |
+//! | WT | what a framework relies on that runs plain functions in threads |
 //! | RD, RP | what foreign code drops, what panics where nobody expects it |
+//! | `stop_…` | two-phase cancel: told to stop, cancelled when the grace is over |
 //! | `rule_…` | what the rules behind these families say and no case of theirs asks |
 //! | `rt_obligation_…` | the obligations of the trait |
 //!
@@ -46,6 +48,7 @@ mod watchdog;
 mod blocking;
 mod checkpoints;
 mod children;
+mod context_managers;
 mod cut_short;
 mod deadlines;
 mod dropped;
@@ -54,6 +57,7 @@ mod group_errors;
 mod groups;
 mod handles;
 mod in_threads;
+mod iterators;
 mod limiter;
 mod many;
 mod moved;
@@ -66,6 +70,7 @@ mod several;
 mod shields;
 mod sockets;
 mod timers;
+mod two_phases;
 
 mod by_hand;
 mod counting;
@@ -80,5 +85,6 @@ pub use anyrt_core::Runtime;
 #[doc(hidden)]
 pub use case::assert_passes;
 pub use case::{Case, Obligation, PATIENCE};
+pub use double::with_native_jobs;
 pub use ids::{Standing, ids, title};
 pub use watchdog::Outcome;

@@ -81,6 +81,25 @@ macro_rules! for_each_case {
                 program rule_26_a_clean_up_with_bounded_time_ends_by_its_own_deadline [TimerWakes, TimerNotEarly];
                 program rule_33_an_error_that_was_there_before_the_deadline_is_no_timeout [];
             }
+            two_phases {
+                program stop_is_told_first_and_the_cancellation_comes_when_the_grace_is_over [TimerWakes, TimerNotEarly];
+                program stop_ends_well_for_who_ends_within_the_grace [];
+                program stop_wakes_who_waits_for_it_and_nobody_else [TasksRun, SpawnReturnsFirst];
+                program stop_is_a_level_that_later_scopes_and_children_see [TasksRun];
+                program stop_is_seen_by_a_future_that_is_moved_into_the_scope [];
+                program stop_does_not_pass_a_shield_and_its_scope_does [];
+                program stop_comes_through_when_a_shield_is_taken_down [];
+                program stop_of_two_graces_the_one_that_ends_sooner_stands [TimerWakes, TimerNotEarly];
+                program stop_without_a_grace_is_a_cancellation [];
+                program stop_is_overridden_by_a_plain_cancel [];
+                program stop_and_a_deadline_do_not_move_each_other [TimerWakes, TimerNotEarly];
+                program stop_before_entry_without_a_clock_counts_from_the_first_poll [TimerWakes, TimerNotEarly];
+                program stop_is_told_by_a_thread_that_no_runtime_knows [ForeignWake, TimerWakes, TimerNotEarly];
+                program stop_of_a_scope_that_is_over_changes_nothing [];
+                program stop_is_true_in_a_cancelled_scope_and_lets_nobody_pass [];
+                program stop_reaches_the_children_of_a_borrowing_scope [TimerWakes, TimerNotEarly];
+                program stop_is_heard_by_a_service_and_the_grace_ends_those_that_do_not_listen [TasksRun, TimerWakes, TimerNotEarly];
+            }
             shields {
                 program sh_01_a_shielded_body_goes_on_while_the_outer_scope_is_cancelled [TimerWakes, TimerNotEarly];
                 program sh_02_the_first_checkpoint_after_the_shield_does_not_return [];
@@ -118,6 +137,7 @@ macro_rules! for_each_case {
                 program tg_12_an_error_of_a_child_cancels_the_sleeping_host [TasksRun];
                 program tg_13_an_error_of_a_child_cancels_its_siblings [TasksRun];
                 program tg_14_an_error_of_the_host_cancels_the_children [TasksRun];
+                program rule_30_a_failure_cancels_the_group_at_that_moment [TasksRun];
                 program tg_16_a_single_error_comes_back_as_itself [TasksRun];
                 program tg_17_several_errors_come_in_order_of_occurrence [TasksRun];
                 program tg_19_nested_groups_give_nested_errors [TasksRun];
@@ -204,6 +224,7 @@ macro_rules! for_each_case {
                 program rm_04_a_future_that_was_begun_goes_on_in_another_task [TasksRun];
                 program rm_05_a_shield_dropped_on_another_thread_releases_its_hold [];
                 program rm_06_a_shield_switched_on_in_a_body_that_returns_leaves_no_hold [];
+                program rule_18_a_future_that_outlives_a_cancelled_scope_is_not_cancelled_any_more [];
             }
             blocking {
                 program tt_01_a_job_runs_on_another_thread_and_gives_its_result [ForeignWake];
@@ -227,7 +248,29 @@ macro_rules! for_each_case {
                 program rule_58_there_are_never_more_threads_than_tokens [TasksRun, ForeignWake];
             }
             in_threads {
+                program wt_01_a_job_takes_a_token_of_the_default_limiter_and_gives_its_value_or_panic [ForeignWake];
+                program wt_02_a_job_is_not_left_alone_by_a_cancelled_caller [ForeignWake];
+                program wt_18_of_sixty_jobs_forty_run_and_twenty_wait_while_the_loop_serves_others [TasksRun, ForeignWake];
                 program rule_57_a_call_without_a_limit_waits_for_no_token [ForeignWake];
+                bare rule_48_a_job_that_the_pool_drops_or_refuses_is_an_error [];
+                bare rt_obligation_jobs_in_its_own_pool_run_once_to_their_end_on_other_threads [ForeignWake];
+            }
+            iterators {
+                program wt_04_items_are_pulled_in_batches_with_one_hop_and_one_token_each [ForeignWake];
+                program wt_05_the_end_of_the_iterator_ends_the_stream_and_drops_it_in_a_thread [ForeignWake];
+                program wt_06_anything_that_can_be_iterated_is_accepted [ForeignWake];
+                program wt_07_an_error_or_panic_of_the_iterator_comes_after_the_items_before_it [ForeignWake];
+                program rule_49_a_slow_iterator_keeps_no_item_back [ForeignWake];
+                program rule_49_a_cancelled_consumer_waits_for_the_item_at_hand_and_no_further [ForeignWake];
+                program rule_49_a_batch_ends_after_a_while_and_gives_its_token_to_others [ForeignWake];
+                program rule_50_a_stream_that_is_dropped_drops_its_iterator_in_a_thread [ForeignWake];
+            }
+            context_managers {
+                program wt_08_leaving_waits_for_no_token_of_those_that_entering_takes [ForeignWake];
+                program wt_09_what_was_not_entered_is_not_left [ForeignWake];
+                program wt_10_cancelled_while_it_waits_for_a_token_neither_entering_nor_leaving_runs [TasksRun, ForeignWake];
+                program wt_12_leaving_is_told_how_the_body_ended_and_may_change_the_result [ForeignWake];
+                program wt_13_an_error_of_leaving_replaces_that_of_the_body_and_keeps_it [ForeignWake];
             }
             from_thread {
                 program ft_01_a_sync_call_runs_on_a_thread_of_the_runtime [TasksRun, SpawnReturnsFirst, ForeignWake];

@@ -229,3 +229,20 @@ pub(crate) async fn rm_06_a_shield_switched_on_in_a_body_that_returns_leaves_no_
     }
     assert!(matches!(polled, Poll::Ready(Err(_))), "something still holds it");
 }
+
+pub(crate) async fn rule_18_a_future_that_outlives_a_cancelled_scope_is_not_cancelled_any_more() {
+    let inner = CancelScope::new();
+    let handle = inner.handle();
+    let mut kept = ByHand::new(inner.run(async |_| pending::<()>().await));
+    let outer = CancelScope::new()
+        .run(async |scope| {
+            assert!(kept.poll().is_pending());
+            scope.cancel("the outer one");
+            assert!(handle.is_cancelled(), "it stands in the cancelled scope");
+            checkpoint().await;
+        })
+        .await;
+    outer.expect_err("it was cancelled");
+    assert!(!handle.is_cancelled(), "the scope around it is gone, and its cancellation with it");
+    assert!(kept.poll().is_pending());
+}

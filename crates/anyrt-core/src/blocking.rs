@@ -1,6 +1,10 @@
 //! Blocking work: sync code beside async code. `blocking/README.md` explains the pool.
 
+mod adapt;
+mod choice;
+mod context_manager;
 pub mod from_thread;
+mod iterate;
 mod job;
 mod limiter;
 mod pool;
@@ -8,7 +12,11 @@ mod portal;
 mod run;
 mod waited;
 
+pub use adapt::{BoxedJob, asyncify, syncify};
+pub use choice::BlockingPool;
+pub use context_manager::{Leaving, blocking_context};
 pub use from_thread::CallError;
+pub use iterate::{IterateBlocking, iterate_blocking};
 pub(crate) use job::InJob;
 pub use job::Job;
 pub use limiter::{

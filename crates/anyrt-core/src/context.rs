@@ -15,6 +15,8 @@ use crate::handle::Handle;
 use crate::locals::Locals;
 use crate::scope::tree::{self, HasNode, NEVER, Node, NodeRef};
 use crate::sync::Arc;
+#[cfg(anyrt_loom)]
+use crate::sync::LocalCell as _;
 use crate::task::{TaskId, TaskInfo, Turn};
 use crate::waits::{self, Called};
 
@@ -86,7 +88,7 @@ impl Lazy {
     pub(crate) const NOWHERE: Lazy = Lazy { shield: false, deadline: NEVER, after: 0, opened: None };
 }
 
-thread_local! {
+crate::sync::thread_local! {
     static CURRENT: RefCell<Current> = const {
         RefCell::new(Current {
             task: None,
@@ -148,6 +150,11 @@ pub(crate) fn gate(takes: bool, called: Called, waker: &Waker) -> Gate {
 /// Whether the code that runs is in a cancelled scope, and the earliest deadline in its sight.
 pub(crate) fn view() -> (bool, u64) {
     CURRENT.with_borrow(Current::view)
+}
+
+/// Whether the code that runs was told to stop.
+pub(crate) fn is_stopping() -> bool {
+    CURRENT.with_borrow(Current::is_stopping)
 }
 
 /// The innermost scope around the code that runs; brought into the tree, if it was not there.
@@ -262,27 +269,34 @@ pub(crate) fn swap_locals(locals: &mut Locals) {
 impl Current {
     fn view(&self) -> (bool, u64) {
         let mut deadline = NEVER;
+        let around = self.in_sight(|lazy| deadline = deadline.min(lazy.deadline));
+        around.into_iter().flatten().fold((false, deadline), |(cancelled, deadline), node| {
+            (cancelled || node.is_cancelled(), deadline.min(node.deadline()))
+        })
+    }
+
+    fn is_stopping(&self) -> bool {
+        self.in_sight(|_| ()).into_iter().flatten().any(Node::is_stopping)
+    }
+
+    /// The nearest node around the code that runs, after the lazy places inside it; for a task that is
+    /// not linked, also that which it would inherit from. None behind a shield that is lazy.
+    #[inline]
+    fn in_sight(&self, mut pass: impl FnMut(&Lazy)) -> [Option<&Node>; 2] {
         for place in self.scopes[self.base..].iter().rev() {
             match place {
                 Place::Lazy(lazy) => {
-                    deadline = deadline.min(lazy.deadline);
+                    pass(lazy);
                     if lazy.shield {
-                        return (false, deadline);
+                        return [None, None];
                     }
                 }
-                Place::Linked(node) => return see(node.node(), deadline),
+                Place::Linked(node) => return [Some(node.node()), None],
             }
         }
-        let Some(task) = &self.task else { return (false, deadline) };
-        let (cancelled, deadline) = see(task.node(), deadline);
-        match task.home() {
-            // What it would inherit if it were linked.
-            Some(home) if task.node().parent_address() == 0 => {
-                let (above, deadline) = see(home.node(), deadline);
-                (cancelled || above, deadline)
-            }
-            _ => (cancelled, deadline),
-        }
+        let Some(task) = &self.task else { return [None, None] };
+        let home = if task.node().parent_address() == 0 { task.home() } else { None };
+        [Some(task.node()), home.map(|home| home.node())]
     }
 
     /// The root of the task, in its place in the tree from now on.
@@ -335,10 +349,6 @@ impl Place {
             Place::Lazy(_) => unreachable!("a place is linked before its node is asked for"),
         }
     }
-}
-
-fn see(node: &Node, deadline: u64) -> (bool, u64) {
-    (node.is_cancelled(), deadline.min(node.deadline()))
 }
 
 /// A scope node that stands for itself: no task, no group.

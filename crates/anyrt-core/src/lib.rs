@@ -11,7 +11,7 @@
 //! | [`CancelScope`], [`shield()`], [`finally()`], [`move_on_after()`] | cancellation: one rule |
 //! | [`task_group()`], [`scope()`] | children, parallel or borrowing |
 //! | [`join()`], [`race()`], [`join_all()`], [`map_concurrent()`] | several futures in one task |
-//! | [`run_blocking()`], [`run_cpu()`], [`from_thread`], [`blocking_portal()`], [`CapacityLimiter`] | sync code beside async code |
+//! | [`run_blocking()`], [`run_cpu()`], [`iterate_blocking()`], [`blocking_context()`], [`from_thread`], [`blocking_portal()`], [`CapacityLimiter`] | sync code beside async code |
 //! | [`Event`], [`Lock`], [`Semaphore`], [`channel`] | between tasks |
 //!
 //! # The rule
@@ -36,6 +36,8 @@ mod group;
 mod handle;
 mod locals;
 mod lock;
+#[cfg(all(test, anyrt_loom))]
+mod models;
 pub mod net;
 mod queue;
 mod run;
@@ -50,10 +52,11 @@ mod waits;
 mod wake;
 
 pub use blocking::{
-    Acquire, AcquireOnBehalf, AlreadyBorrowed, BlockingCall, BlockingHandle, BlockingPortal, CallError,
-    CapacityLimiter, Job, LimiterStatistics, NotBorrowed, PortalThread, RunBlocking, SharedPortal,
-    StartError, Token, TryAcquireError, TryBlockingCall, WouldBlock, blocking_portal, from_thread,
-    run_blocking, run_cpu, try_blocking_portal,
+    Acquire, AcquireOnBehalf, AlreadyBorrowed, BlockingCall, BlockingHandle, BlockingPool, BlockingPortal,
+    BoxedJob, CallError, CapacityLimiter, IterateBlocking, Job, Leaving, LimiterStatistics, NotBorrowed,
+    PortalThread, RunBlocking, SharedPortal, StartError, Token, TryAcquireError, TryBlockingCall, WouldBlock,
+    asyncify, blocking_context, blocking_portal, from_thread, iterate_blocking, run_blocking, run_cpu,
+    syncify, try_blocking_portal,
 };
 pub use checkpoint::{checkpoint, checkpoint_if_cancelled, yield_shielded};
 pub use combine::{
@@ -72,8 +75,9 @@ pub use run::{Run, RunError, embed, try_embed};
 pub use runtime::{Blocking, NotOwned, Runtime, Timer};
 pub use scope::{
     CancelScope, Cancelled, Cause, EffectiveDeadline, FailAfter, FinallyOwned, MoveOnAfter, Outcome,
-    ScopeHandle, Shield, ShieldOwned, TimedOut, current_deadline, fail_after, fail_at, finally,
-    finally_owned, finally_with, is_cancelled, move_on_after, move_on_at, shield, shield_owned,
+    ScopeHandle, Shield, ShieldOwned, Stopping, TimedOut, current_deadline, fail_after, fail_at, finally,
+    finally_owned, finally_with, is_cancelled, is_stopping, move_on_after, move_on_at, shield, shield_owned,
+    stopping,
 };
 pub use semaphore::{Permit, Semaphore};
 pub use task::{

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use pin_project_lite::pin_project;
 
-use crate::blocking::{CapacityLimiter, DEFAULT_LIMIT, IDLE, PATIENCE, Pool};
+use crate::blocking::{BlockingPool, CapacityLimiter, DEFAULT_LIMIT, IDLE, PATIENCE, Pool};
 use crate::context::{self, Setting, TaskRef, Tasked};
 use crate::group::{GroupError, GroupState, Policy};
 use crate::handle::Handle;
@@ -31,6 +31,7 @@ const HELD_WARNING: Duration = Duration::from_secs(5);
 pub(crate) struct Shared {
     pub(crate) name: Arc<str>,
     pub(crate) pool: Pool,
+    pub(crate) blocking_pool: BlockingPool,
     pub(crate) limiter: CapacityLimiter,
     /// Of `run_cpu`: of the size of the machine.
     pub(crate) cpu: CapacityLimiter,
@@ -49,6 +50,7 @@ impl Shared {
         Shared {
             name: name.into(),
             pool: Pool::new(name, IDLE, PATIENCE),
+            blocking_pool: BlockingPool::Core,
             limiter: CapacityLimiter::new(limit),
             cpu: CapacityLimiter::new(cores),
             unlimited: CapacityLimiter::unlimited(),
@@ -76,6 +78,7 @@ pub struct Run {
     held_warning: Duration,
     idle: Duration,
     patience: Duration,
+    blocking_pool: BlockingPool,
 }
 
 /// Why a run could not be started, or what was left at its end.
@@ -110,6 +113,12 @@ pub enum RunError {
         /// The feature that brings it.
         feature: String,
     },
+    /// The run has chosen the runtime's own pool for blocking jobs, and the runtime has none.
+    #[error("`{runtime}` has no pool of its own for blocking jobs: choose `BlockingPool::Core`")]
+    NoNativePool {
+        /// The runtime's name.
+        runtime: &'static str,
+    },
     /// The runtime could not be started.
     #[error("the runtime could not be started: {0}")]
     Start(#[source] io::Error),
@@ -128,6 +137,7 @@ impl Run {
             held_warning: HELD_WARNING,
             idle: IDLE,
             patience: PATIENCE,
+            blocking_pool: BlockingPool::Core,
         }
     }
 
@@ -154,6 +164,14 @@ impl Run {
     /// target `anyrt::blocking` and not joined.
     pub fn abandoned_patience(mut self, patience: Duration) -> Run {
         self.patience = patience;
+        self
+    }
+
+    /// Whose threads run blocking jobs: the core's by default. [`BlockingPool`] says what the runtime's own do
+    /// not promise; [`blocking_idle`](Run::blocking_idle) and
+    /// [`abandoned_patience`](Run::abandoned_patience) then say nothing.
+    pub fn blocking_pool(mut self, pool: BlockingPool) -> Run {
+        self.blocking_pool = pool;
         self
     }
 
@@ -202,9 +220,7 @@ impl Run {
     /// With the panic of `main`, or of a root task whose handle was dropped.
     pub fn try_run<F: Future>(self, main: F) -> Result<F::Output, RunError> {
         Run::check_here()?;
-        let mut shared = Shared::new(Policy::EachForItself, &self.name, self.limit, self.held_warning);
-        shared.pool = Pool::new(&self.name, self.idle, self.patience);
-        let handle = Handle::new(self.runtime.clone(), shared);
+        let handle = self.handle()?;
         let mut ended = None;
         let driven = {
             let mut root = std::pin::pin!(async {
@@ -216,6 +232,43 @@ impl Run {
         self.runtime.shutdown();
         driven.unwrap_or_else(|payload| resume_unwind(payload))?;
         ended.ok_or(NotOwned)?.conclude()
+    }
+
+    /// Runs `main` as [`try_embed`] does it, with what this value says in place of what the program
+    /// around says.
+    ///
+    /// ```
+    /// # async fn demo() -> Result<(), Box<dyn std::error::Error>> {
+    /// use anyrt_core::{Handle, Run, run_blocking};
+    ///
+    /// let around = Handle::current().runtime().clone();
+    /// let name = Run::new(around).name("island").try_embed(async {
+    ///     run_blocking(|| std::thread::current().name().map(str::to_owned)).await
+    /// });
+    /// assert!(name.await?.is_some_and(|name| name.starts_with("island")));
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors, panics, cancel safety
+    ///
+    /// As [`try_embed`]; [`RunError::NoNativePool`].
+    pub async fn try_embed<F: Future>(self, main: F) -> Result<F::Output, RunError> {
+        embed_in(self.handle()?, main).await
+    }
+
+    fn handle(&self) -> Result<Handle, RunError> {
+        if self.blocking_pool == BlockingPool::Native && self.runtime.blocking().is_none() {
+            return Err(RunError::NoNativePool { runtime: self.runtime.name() });
+        }
+        let mut shared = Shared::new(Policy::EachForItself, &self.name, self.limit, self.held_warning);
+        shared.pool = Pool::new(&self.name, self.idle, self.patience);
+        shared.blocking_pool = self.blocking_pool;
+        if let Ok(around) = Handle::try_current() {
+            // The machine is the same.
+            shared.cpu = around.cpu_limiter().clone();
+        }
+        Ok(Handle::new(self.runtime.clone(), shared))
     }
 }
 
@@ -246,12 +299,16 @@ pub fn try_embed<F: Future>(main: F) -> impl Future<Output = Result<F::Output, R
         let mut shared = Shared::new(Policy::EachForItself, &outside.name, limit, outside.held_warning);
         // The machine is the same.
         shared.cpu = outside.cpu.clone();
-        let handle = Handle::new(outer.runtime().clone(), shared);
-        let ended = Root::new(handle.clone(), main).await;
-        // Idle threads end by themselves: to join them here would block a thread of the runtime.
-        handle.0.shared.pool.retire();
-        ended.conclude()
+        shared.blocking_pool = outside.blocking_pool;
+        embed_in(Handle::new(outer.runtime().clone(), shared), main).await
     }
+}
+
+async fn embed_in<F: Future>(handle: Handle, main: F) -> Result<F::Output, RunError> {
+    let ended = Root::new(handle.clone(), main).await;
+    // Idle threads end by themselves: to join them here would block a thread of the runtime.
+    handle.0.shared.pool.retire();
+    ended.conclude()
 }
 
 /// As [`try_embed`], with a panic for the error.
@@ -302,6 +359,10 @@ struct MainTask {
 impl HasNode for MainTask {
     fn node(&self) -> &Node {
         &self.node
+    }
+
+    fn as_task(&self) -> Option<&dyn Tasked> {
+        Some(self)
     }
 }
 

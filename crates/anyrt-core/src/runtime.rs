@@ -51,7 +51,10 @@ pub trait Runtime: Send + Sync + fmt::Debug + 'static {
     /// belongs to that runtime (such as `tokio::runtime::Handle::current()`) works inside.
     fn enter(&self, run: &mut dyn FnMut());
 
-    /// Where blocking jobs go. `None`, the default, is the core's own thread pool.
+    /// The runtime's own pool for blocking jobs, if it has one; `None` by default.
+    ///
+    /// Jobs go there if the run has chosen it ([`BlockingPool::Native`](crate::BlockingPool::Native)), or if
+    /// the runtime [takes all](Blocking::takes_all) itself; else to the core's own threads.
     fn blocking(&self) -> Option<&dyn Blocking> {
         None
     }
@@ -98,13 +101,21 @@ pub trait Timer: Send {
     fn poll_elapsed(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()>;
 }
 
-/// A runtime's own way to run blocking jobs, for runtimes that must take them themselves.
+/// A runtime's own way to run blocking jobs.
 pub trait Blocking: Send + Sync {
     /// Takes over a job and runs it to its end, whether or not anybody waits for it.
     ///
-    /// Obligations: the job does not run inside this call; it runs exactly once, or, if the runtime
-    /// has no means to run it, is given back with the error. A job never panics.
+    /// Obligations: the job does not run inside this call; it runs once, with the runtime's own context
+    /// entered as by [`Runtime::enter`], on a thread that may block; or, if the runtime has no means to run
+    /// it, is given back with the error. A job never panics. A runtime that has ended drops the job:
+    /// the core notices.
     fn submit(&self, job: Job) -> Result<(), (Job, io::Error)>;
+
+    /// Whether all jobs must go this way, whatever the run has chosen: for a runtime that cannot work with
+    /// threads beside it, such as a simulator. `false` by default.
+    fn takes_all(&self) -> bool {
+        false
+    }
 }
 
 /// The answer of an adopted runtime to [`Runtime::block_on`]: its owner drives it.

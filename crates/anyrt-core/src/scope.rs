@@ -14,20 +14,24 @@ pub(crate) mod scoped;
 mod shield;
 mod timeout;
 pub(crate) mod tree;
+mod watch;
 
 pub use cause::{Cancelled, Cause};
+pub(crate) use finally::{Ended, work};
 pub use finally::{Outcome, finally, finally_with};
 pub use owned::{FinallyOwned, ShieldOwned, finally_owned, shield_owned};
 pub use shield::{Shield, shield};
 pub use timeout::{FailAfter, MoveOnAfter, TimedOut, fail_after, fail_at, move_on_after, move_on_at};
+pub use watch::{Stopping, is_stopping, stopping};
 
 use self::scoped::{Ending, Outer, Scoped};
 use self::tree::{NEVER, Node, NodeRef};
+use self::watch::News;
 use crate::clock;
 use crate::context::{self, ScopeNode};
 use crate::handle::Handle;
 use crate::sync::Arc;
-use crate::waits::leaf;
+use crate::task::Path;
 
 /// A region of code that can be cancelled as a whole: by hand, by a deadline, by a scope around it.
 ///
@@ -170,6 +174,58 @@ impl ScopeHandle {
         tree::cancel(&self.node, || Cancelled::new(Cause::Explicit, Some(reason.into()), location));
     }
 
+    /// Tells what runs inside to stop, and cancels it when `grace` is over: the two phases of a shutdown.
+    ///
+    /// From now on [`stopping`](crate::stopping()) is ready inside, at any depth and in scopes that are
+    /// opened later, but not behind a shield; code that looks stops to take on new work, finishes what it has begun, and
+    /// ends. What has not ended by then is cancelled, with [`Cause::GraceOver`]. Called again, the grace that ends
+    /// sooner stands; [`cancel`](ScopeHandle::cancel) ends it at once, and a deadline of the scope still counts. A scope
+    /// that was not entered yet has the grace from its first poll if this is called outside of any runtime. On a scope that is cancelled or has
+    /// ended it changes nothing.
+    ///
+    /// ```
+    /// # async fn demo() {
+    /// use anyrt_core::{Cause, CancelScope, is_stopping, sleep, stopping};
+    /// use std::time::Duration;
+    ///
+    /// let ended = CancelScope::new()
+    ///     .run(async |scope| {
+    ///         scope.cancel_after(Duration::from_millis(10), "shutting down");
+    ///         stopping().await;
+    ///         assert!(is_stopping() && !scope.is_cancelled());
+    ///         sleep(Duration::from_secs(3600)).await // is cut short when the grace is over
+    ///     })
+    ///     .await;
+    /// assert_eq!(ended.unwrap_err().cause(), Cause::GraceOver);
+    /// # }
+    /// ```
+    #[track_caller]
+    pub fn cancel_after(&self, grace: Duration, reason: &str) {
+        let story = Cancelled::when_over(Cause::GraceOver, grace, Some(reason.into()), Location::caller());
+        let now =
+            Path::handle_around(&self.node).or_else(|| Handle::try_current().ok()).map(|handle| handle.now());
+        tree::stop(&self.node, grace, now, story);
+        if let Some(now) = now.filter(|_| grace.is_zero()) {
+            tree::expire(&self.node, clock::to_u64(now));
+        }
+    }
+
+    /// Whether what runs in it was told to stop: by [`cancel_after`](ScopeHandle::cancel_after) here or on
+    /// a scope around it in sight, or by a cancellation.
+    pub fn is_stopping(&self) -> bool {
+        self.node.node().is_stopping() || self.cancel_called()
+    }
+
+    /// Ready when [`is_stopping`](ScopeHandle::is_stopping) is true, wherever it is awaited.
+    ///
+    /// # Cancel safety
+    ///
+    /// Nothing is lost.
+    #[track_caller]
+    pub fn stopping(&self) -> impl Future<Output = ()> + Send + use<> {
+        News::new(self.node.clone(), tree::Node::is_stopping, Location::caller())
+    }
+
     /// Whether this very scope was cancelled: by hand, or by its deadline.
     ///
     /// A deadline that passed while nothing looked is seen at the next checkpoint; of a scope that
@@ -191,16 +247,7 @@ impl ScopeHandle {
     /// Nothing is lost.
     #[track_caller]
     pub fn cancelled(&self) -> impl Future<Output = ()> + Send + use<> {
-        let called = Location::caller();
-        let node = self.node.clone();
-        std::future::poll_fn(move |cx| {
-            node.node().watch(cx.waker());
-            if node.node().is_cancelled() {
-                return Poll::Ready(());
-            }
-            // A leaf that only waits: whether the gate is open or shut, there is nothing to do.
-            leaf(false, called, cx, |_| Poll::Pending)
-        })
+        News::new(self.node.clone(), tree::Node::is_cancelled, Location::caller())
     }
 
     /// Its own deadline.

@@ -1,4 +1,29 @@
 //! Signals that ask a program to end.
+//!
+//! The end in two phases: a first signal asks all that is in the group to stop, within a grace; a second one
+//! does not wait for it.
+//!
+//! ```
+//! use std::time::Duration;
+//! use anyrt_core::{BoxError, signal, task_group};
+//!
+//! # async fn serve() {}
+//! # async fn demo() {
+//! task_group(async |tg| {
+//!     let group = tg.clone();
+//!     tg.try_spawn_service(async move {
+//!         signal::shutdown().await?;
+//!         group.cancel_after(Duration::from_secs(10), "asked to end");
+//!         signal::shutdown().await?;
+//!         group.cancel("asked twice");
+//!         Ok::<_, BoxError>(())
+//!     });
+//!     tg.spawn(serve());
+//! })
+//! .await
+//! .unwrap();
+//! # }
+//! ```
 
 use std::io;
 use std::sync::{OnceLock, PoisonError, RwLock};

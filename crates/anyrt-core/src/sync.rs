@@ -1,6 +1,6 @@
 //! The one switch between std's synchronisation and loom's models of it.
 //!
-//! All locks and atomics of the core come from here. `Arc` is std's in both worlds: the tree is
+//! All locks, atomics, threads and thread-locals of the core come from here. `Arc` is std's in both worlds: the tree is
 //! linked by owned `Arc`s of trait objects, and their counts are not what the models are about.
 
 pub(crate) use std::sync::Arc;
@@ -9,6 +9,11 @@ pub(crate) use std::sync::Arc;
 pub(crate) use loom::sync::atomic;
 #[cfg(not(anyrt_loom))]
 pub(crate) use std::sync::atomic;
+
+#[cfg(anyrt_loom)]
+pub(crate) use loom::thread;
+#[cfg(not(anyrt_loom))]
+pub(crate) use std::{thread, thread_local};
 
 #[cfg(anyrt_loom)]
 use loom::sync as source;
@@ -59,5 +64,33 @@ impl Condvar {
 
     pub(crate) fn notify_all(&self) {
         self.0.notify_all();
+    }
+}
+
+/// std's macro, whose `const` loom's does not know.
+#[cfg(anyrt_loom)]
+macro_rules! loom_thread_local {
+    ($(static $name:ident: $type:ty = const $init:block);+ $(;)?) => {
+        loom::thread_local! { $(static $name: $type = $init;)+ }
+    };
+}
+#[cfg(anyrt_loom)]
+pub(crate) use loom_thread_local as thread_local;
+
+/// What std's key of a thread-local `RefCell` can do, and loom's cannot.
+#[cfg(anyrt_loom)]
+pub(crate) trait LocalCell<T> {
+    fn with_borrow<R>(&'static self, read: impl FnOnce(&T) -> R) -> R;
+    fn with_borrow_mut<R>(&'static self, write: impl FnOnce(&mut T) -> R) -> R;
+}
+
+#[cfg(anyrt_loom)]
+impl<T: 'static> LocalCell<T> for thread::LocalKey<std::cell::RefCell<T>> {
+    fn with_borrow<R>(&'static self, read: impl FnOnce(&T) -> R) -> R {
+        self.with(|cell| read(&cell.borrow()))
+    }
+
+    fn with_borrow_mut<R>(&'static self, write: impl FnOnce(&mut T) -> R) -> R {
+        self.with(|cell| write(&mut cell.borrow_mut()))
     }
 }

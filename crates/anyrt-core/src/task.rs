@@ -10,6 +10,7 @@ mod ended;
 mod handle;
 mod home;
 mod info;
+mod path;
 mod slot;
 mod status;
 
@@ -20,6 +21,7 @@ pub use handle::{JoinHandle, TaskHandle};
 pub(crate) use home::Home;
 pub(crate) use info::{Label, default_name};
 pub use info::{TaskId, TaskInfo};
+pub(crate) use path::Path;
 pub(crate) use slot::Slot;
 pub use status::{NotFinished, TaskStatus};
 

@@ -90,7 +90,7 @@ impl Drop for Attended {
             }
         };
         match &self.home {
-            Home::Server(connection) => drop(connection.group.spawn(cut)),
+            Home::Server(connection) => drop(connection.group().spawn(cut)),
             Home::Root => match Handle::try_current() {
                 Ok(handle) => drop(handle.spawn(cut)),
                 Err(_) => {

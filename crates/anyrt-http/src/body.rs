@@ -10,6 +10,7 @@ use http::header::CONTENT_TYPE;
 use http_body::Body as _;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 
+use crate::arriving::TooSlow;
 use crate::problem::detail;
 
 /// Refuses a request whose content type is missing or another.
@@ -38,7 +39,10 @@ pub(crate) async fn read(request: Request, limit: usize) -> Result<Bytes, Respon
     }
     match Limited::new(body, limit).collect().await {
         Ok(whole) => Ok(whole.to_bytes()),
-        Err(error) if is_limit(&*error) => Err(too_large(limit)),
+        Err(error) if among_causes::<LengthLimitError>(&*error) => Err(too_large(limit)),
+        Err(error) if among_causes::<TooSlow>(&*error) => {
+            Err(detail(StatusCode::REQUEST_TIMEOUT, "the body came too slowly"))
+        }
         Err(error) => {
             tracing::debug!(%error, "a request's body broke off");
             Err(detail(StatusCode::BAD_REQUEST, "the body could not be read to its end"))
@@ -50,7 +54,7 @@ fn too_large(limit: usize) -> Response {
     detail(StatusCode::PAYLOAD_TOO_LARGE, &format!("the body is larger than {limit} bytes"))
 }
 
-/// Whether the limit is among the causes: a middleware may have put its own error around it.
-fn is_limit(error: &(dyn Error + 'static)) -> bool {
-    error.is::<LengthLimitError>() || error.source().is_some_and(is_limit)
+/// Whether such an error is among the causes: a middleware may have put its own error around it.
+fn among_causes<E: Error + 'static>(error: &(dyn Error + 'static)) -> bool {
+    error.is::<E>() || error.source().is_some_and(among_causes::<E>)
 }

@@ -1,153 +1,332 @@
 //! One connection: hyper over a stream of the runtime, one request after the other.
 
-use std::convert::Infallible;
 use std::fmt;
 use std::future::{Future, poll_fn};
+use std::io;
 use std::pin::{Pin, pin};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::task::{Context, Poll, ready};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::Poll;
 
+use anyrt::BoxError;
 use anyrt::TaskGroup;
-use anyrt::net::TcpStream;
 use anyrt::sync::Event;
-use axum_core::Error;
-use axum_core::body::Body;
-use bytes::Bytes;
-use http::{Request, Response};
-use http_body::{Frame, SizeHint};
-use hyper::body::Incoming;
-use hyper::server::conn::http1;
+use hyper::server::conn::{http1, http2};
 
-use crate::attended::{Attended, Home};
-use crate::disconnect::Arrival;
-use crate::host::Host;
-use crate::service::boxed;
-use crate::stream::Wire;
+use crate::attended::Home;
+use crate::counters::Counters;
+use crate::deadlines::{Watched, Which};
+use crate::disconnect::Leaving;
+use crate::exchange::PerRequest;
+use crate::http2::InGroup;
+use crate::limits::Limits;
+use crate::server::Shared;
+use crate::stream::{Protocol, Wire};
+use crate::transport::Transport;
 
-/// What a connection shares with the request it is serving.
+/// Why a connection was ended by the server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum Slow {
+    #[error("the client sent nothing, or no whole head, in time")]
+    Head,
+    #[error("the client took no byte of the response in time")]
+    Writing,
+}
+
+/// Where a connection is in its life. Written and read in the polls of one task.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+enum Phase {
+    /// Accepted, and nothing has come.
+    New,
+    /// A head has begun, or whatever comes before the first.
+    Head,
+    /// A request is being answered.
+    Serving,
+    /// Kept alive: waits for its next request.
+    Idle,
+}
+
+/// What a connection shares with the requests it is serving.
 pub(crate) struct Connection {
+    pub(crate) server: Arc<Shared>,
+    watch: Watched,
+    phase: AtomicU8,
+    http2: AtomicBool,
+    /// Requests that were begun, and whose response was not yet made whole.
+    in_flight: AtomicUsize,
+    /// Responses that were made whole, and not yet flushed.
+    unflushed: AtomicUsize,
     /// Whether the server is waiting for its own: for a handler, or for the next piece of a streaming
     /// body. Then nobody reads the socket, and [`Wire`] looks whether the client is still there.
     waiting: AtomicBool,
-    /// Where a request goes on whose client left.
-    pub(crate) group: TaskGroup,
+    /// Whether a client that has ended its sending is still to be answered.
+    half_closed_is_fine: AtomicBool,
+    /// Told when the client has left, for a handler that asked.
+    gone: Mutex<Option<Event>>,
 }
 
 impl Connection {
-    pub(crate) fn new(group: TaskGroup) -> Arc<Self> {
-        Arc::new(Connection { waiting: AtomicBool::new(false), group })
+    /// A connection that was just accepted: its first clock starts.
+    pub(crate) fn new(server: Arc<Shared>) -> Arc<Self> {
+        let watch = server.deadlines.watch();
+        watch.set(Which::Reading, server.limits.first_byte.min(server.limits.head));
+        Arc::new(Connection {
+            watch,
+            server,
+            phase: AtomicU8::new(Phase::New as u8),
+            http2: AtomicBool::new(false),
+            in_flight: AtomicUsize::new(0),
+            unflushed: AtomicUsize::new(0),
+            waiting: AtomicBool::new(false),
+            half_closed_is_fine: AtomicBool::new(false),
+            gone: Mutex::new(None),
+        })
+    }
+
+    pub(crate) fn group(&self) -> &TaskGroup {
+        &self.server.group
+    }
+
+    pub(crate) fn limits(&self) -> &Limits {
+        &self.server.limits
+    }
+
+    pub(crate) fn counters(&self) -> &Counters {
+        &self.server.counters
+    }
+
+    pub(crate) fn watch(&self) -> &Watched {
+        &self.watch
     }
 
     pub(crate) fn is_waiting(&self) -> bool {
-        // Read and written in the polls of one task.
         self.waiting.load(Ordering::Relaxed)
     }
 
-    fn note<T>(&self, poll: &Poll<T>) {
+    pub(crate) fn note<T>(&self, poll: &Poll<T>) {
         self.waiting.store(poll.is_pending(), Ordering::Relaxed);
+    }
+
+    fn is(&self, phase: Phase) -> bool {
+        self.phase.load(Ordering::Relaxed) == phase as u8
+    }
+
+    fn go(&self, phase: Phase) {
+        self.phase.store(phase as u8, Ordering::Relaxed);
+    }
+
+    /// Bytes have come.
+    pub(crate) fn bytes_came(&self) {
+        let limits = &self.server.limits;
+        if self.is_http2() {
+            return;
+        }
+        if self.is(Phase::New) {
+            // One clock from the accept on: what is left of it.
+            let left = limits.head.saturating_sub(limits.first_byte.min(limits.head));
+            self.watch.extend(Which::Reading, left);
+            self.go(Phase::Head);
+        } else if self.is(Phase::Idle) {
+            self.watch.set(Which::Reading, limits.head);
+            self.go(Phase::Head);
+        }
+    }
+
+    /// A request's head is whole.
+    pub(crate) fn request_begins(&self) {
+        self.counters().begun();
+        self.in_flight.fetch_add(1, Ordering::Relaxed);
+        self.watch.clear(Which::Reading);
+        self.go(Phase::Serving);
+    }
+
+    /// What its route says about a client that leaves. Only for HTTP/1, where it leaves with the connection.
+    pub(crate) fn set_leaving(&self, leaving: &Leaving) {
+        use crate::disconnect::Disconnect::Cancel;
+        self.half_closed_is_fine.store(leaving.disconnect != Cancel, Ordering::Relaxed);
+        if leaving.gone.is_some() {
+            *self.gone.lock().unwrap_or_else(PoisonError::into_inner) = leaving.gone.clone();
+        }
+    }
+
+    /// The client ended its sending; whether it may still be answered.
+    pub(crate) fn sending_ended(&self) -> bool {
+        let gone = self.gone.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(gone) = gone {
+            gone.set();
+        }
+        self.half_closed_is_fine.load(Ordering::Relaxed)
+    }
+
+    /// A response was made whole, or given up.
+    pub(crate) fn request_ends(&self, whole: bool) {
+        if whole {
+            self.unflushed.fetch_add(1, Ordering::Relaxed);
+        }
+        let last = self.in_flight.fetch_sub(1, Ordering::Relaxed) == 1;
+        // Streams end in tasks of their own, maybe after the last flush.
+        if last && self.is_http2() {
+            self.becomes_idle();
+        }
+    }
+
+    /// All that was written is with the system.
+    pub(crate) fn flushed(&self) {
+        if self.unflushed.load(Ordering::Relaxed) > 0 {
+            self.counters().answered(self.unflushed.swap(0, Ordering::Relaxed));
+        }
+        if self.is(Phase::Serving) && self.in_flight.load(Ordering::Relaxed) == 0 {
+            self.becomes_idle();
+        }
+    }
+
+    /// The first bytes were those of HTTP/2: from now on it is idle while no stream is open.
+    fn speaks_http2(&self) {
+        self.http2.store(true, Ordering::Relaxed);
+        self.becomes_idle();
+    }
+
+    pub(crate) fn is_http2(&self) -> bool {
+        self.http2.load(Ordering::Relaxed)
+    }
+
+    fn is_idle(&self) -> bool {
+        self.is(Phase::Idle)
+    }
+
+    fn becomes_idle(&self) {
+        let limits = &self.server.limits;
+        let limit = if self.server.is_stopping() { limits.first_byte } else { limits.idle };
+        self.watch.set(Which::Reading, limit);
+        self.go(Phase::Idle);
+    }
+
+    /// Whether the client has taken nothing, or sent nothing, for too long.
+    fn too_slow(&self) -> Option<Slow> {
+        if self.watch.has_passed(Which::Writing) {
+            return Some(Slow::Writing);
+        }
+        if !self.watch.has_passed(Which::Reading) {
+            return None;
+        }
+        if self.is_http2() && self.in_flight.load(Ordering::Relaxed) > 0 {
+            // One stream ended while another began.
+            self.watch.clear(Which::Reading);
+            return None;
+        }
+        Some(Slow::Head)
     }
 }
 
-/// Serves a connection to its end; when `stopping` is set, to the end of the request that was begun.
+/// Serves a connection to its end; when the server is told to stop, to the end of the request that was
+/// begun, be it with its first byte.
 ///
 /// # Errors
 ///
-/// What hyper says: a bad request, a client that left, a head that took too long.
+/// What hyper says: a bad request, a client that left; or [`Slow`].
 ///
 /// # Cancel safety
 ///
 /// Dropped, it closes the connection and cancels its request.
-pub(crate) async fn serve(
-    stream: TcpStream,
-    host: Arc<dyn Host>,
-    http: &http1::Builder,
-    group: TaskGroup,
-    stopping: &Event,
-) -> hyper::Result<()> {
-    let connection = Connection::new(group);
-    let wire = Wire::new(stream, Arc::clone(&connection));
-    let mut serving = pin!(http.serve_connection(wire, PerRequest { connection, host }));
-    let mut stop = pin!(stopping.wait());
-    let mut stopped = false;
-    poll_fn(|cx| {
-        if !stopped && stop.as_mut().poll(cx).is_ready() {
-            stopped = true;
-            serving.as_mut().graceful_shutdown();
+pub(crate) async fn serve(transport: Transport, connection: Arc<Connection>) -> Result<(), BoxError> {
+    let mut wire = Wire::new(transport, Arc::clone(&connection));
+    let Some(protocol) = sniffed(&mut wire, &connection).await? else { return Ok(()) };
+    let service = PerRequest::new(Arc::clone(&connection));
+    let server = &connection.server;
+    match protocol {
+        Protocol::Http1 => drive(pin!(server.http1.serve_connection(wire, service)), &connection).await,
+        Protocol::Http2 => {
+            connection.speaks_http2();
+            // Boxed, so that the many connections of HTTP/1 need no room for it.
+            let mut serving = Box::pin(server.http2.serve_connection(wire, service));
+            drive(serving.as_mut(), &connection).await
         }
-        serving.as_mut().poll(cx)
+    }
+}
+
+/// Which protocol the client speaks, by its first bytes; none when the server stops before there is one.
+async fn sniffed(wire: &mut Wire, connection: &Connection) -> Result<Option<Protocol>, BoxError> {
+    let mut known = None;
+    poll_fn(|cx| {
+        connection.watch.wake(Which::Reading, cx.waker(), &mut known);
+        if let Poll::Ready(protocol) = wire.poll_protocol(cx) {
+            return Poll::Ready(protocol.map(Some).map_err(BoxError::from));
+        }
+        if connection.is(Phase::New) && connection.server.is_stopping() {
+            return Poll::Ready(Ok(None));
+        }
+        match connection.too_slow() {
+            Some(slow) => Poll::Ready(Err(slow.into())),
+            None => Poll::Pending,
+        }
     })
     .await
 }
 
-/// hyper's view of what we serve.
-struct PerRequest {
-    connection: Arc<Connection>,
-    host: Arc<dyn Host>,
+/// What hyper's connections have in common.
+trait Graceful: Future<Output = hyper::Result<()>> {
+    /// No request after those that were begun.
+    fn end(self: Pin<&mut Self>);
 }
 
-impl hyper::service::Service<Request<Incoming>> for PerRequest {
-    type Response = Response<Outgoing>;
-    type Error = Infallible;
-    type Future = Answering;
-
-    fn call(&self, request: Request<Incoming>) -> Answering {
-        let arrival = Arrival::default();
-        let answer = self.host.call(request.map(boxed), &arrival);
-        let connection = Arc::clone(&self.connection);
-        let home = Home::Server(Arc::clone(&connection));
-        Answering { attended: Attended::new(answer, home, arrival.said()), connection }
+impl Graceful for http1::Connection<Wire, PerRequest> {
+    fn end(self: Pin<&mut Self>) {
+        self.graceful_shutdown();
     }
 }
 
-/// A request, and whether it is waited for.
-struct Answering {
-    attended: Attended,
-    connection: Arc<Connection>,
-}
-
-impl Future for Answering {
-    type Output = Result<Response<Outgoing>, Infallible>;
-
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let poll = self.attended.poll(cx);
-        self.connection.note(&poll);
-        let body = |body| Outgoing { body, connection: Arc::clone(&self.connection) };
-        Poll::Ready(Ok(ready!(poll).map(body)))
+impl Graceful for http2::Connection<Wire, PerRequest, InGroup> {
+    fn end(self: Pin<&mut Self>) {
+        self.graceful_shutdown();
     }
 }
 
-/// A response's body, and whether it is waited for.
-struct Outgoing {
-    body: Body,
-    connection: Arc<Connection>,
+async fn drive(mut serving: Pin<&mut impl Graceful>, connection: &Connection) -> Result<(), BoxError> {
+    let (mut ending, mut known) = (false, None);
+    poll_fn(|cx| {
+        connection.watch.wake(Which::Reading, cx.waker(), &mut known);
+        loop {
+            if let Poll::Ready(end) = serving.as_mut().poll(cx) {
+                return Poll::Ready(end.map_err(BoxError::from));
+            }
+            let slow = connection.too_slow();
+            let end = match slow {
+                Some(Slow::Writing) => return Poll::Ready(Err(Slow::Writing.into())),
+                Some(Slow::Head) if connection.is_idle() => {
+                    if ending || !connection.is_http2() {
+                        return Poll::Ready(Ok(()));
+                    }
+                    // Told that it is the end, it has a moment to hear it.
+                    true
+                }
+                Some(Slow::Head) => return Poll::Ready(Err(Slow::Head.into())),
+                // A request whose first byte was read is read to its end, and answered.
+                None => connection.server.is_stopping() && !connection.is(Phase::Head),
+            };
+            if ending || !end {
+                return Poll::Pending;
+            }
+            ending = true;
+            serving.as_mut().end();
+            if connection.is_idle() {
+                connection.watch.set(Which::Reading, connection.limits().first_byte);
+            }
+        }
+    })
+    .await
 }
 
-impl http_body::Body for Outgoing {
-    type Data = Bytes;
-    type Error = Error;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
-        let poll = Pin::new(&mut self.body).poll_frame(cx);
-        self.connection.note(&poll);
-        poll
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
+impl Home {
+    /// Where a request of this connection goes on when its client has left.
+    pub(crate) fn of(connection: &Arc<Connection>) -> Home {
+        Home::Server(Arc::clone(connection))
     }
 }
 
-impl Drop for Outgoing {
-    fn drop(&mut self) {
-        self.connection.note(&Poll::Ready(()));
+impl From<Slow> for io::Error {
+    fn from(slow: Slow) -> io::Error {
+        io::Error::new(io::ErrorKind::TimedOut, slow)
     }
 }
 

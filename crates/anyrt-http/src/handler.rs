@@ -8,6 +8,9 @@ use std::sync::Arc;
 
 use axum_core::response::{IntoResponse, Response};
 
+use crate::admission;
+use crate::limits::Limits;
+
 /// A function of up to sixteen arguments: `fn` items, closures, `async` closures, `fn` pointers.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not a function that a path operation can be",
@@ -78,7 +81,7 @@ pub trait Dispatch<R> {
     const BLOCKING: bool;
 
     /// Calls the function and makes a response of what it returns.
-    fn run<H, A>(handler: &Arc<H>, args: A) -> impl Future<Output = Response> + Send
+    fn run<H, A>(handler: &Arc<H>, args: A, limits: &Limits) -> impl Future<Output = Response> + Send
     where
         H: Callable<A, Output = R> + Send + Sync + 'static,
         A: Send + 'static;
@@ -91,7 +94,7 @@ where
 {
     const BLOCKING: bool = false;
 
-    async fn run<H, A>(handler: &Arc<H>, args: A) -> Response
+    async fn run<H, A>(handler: &Arc<H>, args: A, _: &Limits) -> Response
     where
         H: Callable<A, Output = R> + Send + Sync + 'static,
         A: Send + 'static,
@@ -107,13 +110,14 @@ where
 {
     const BLOCKING: bool = true;
 
-    async fn run<H, A>(handler: &Arc<H>, args: A) -> Response
+    async fn run<H, A>(handler: &Arc<H>, args: A, limits: &Limits) -> Response
     where
         H: Callable<A, Output = R> + Send + Sync + 'static,
         A: Send + 'static,
     {
         let handler = Arc::clone(handler);
         // The making of the response may be as slow as the function: a large value turned to JSON.
-        anyrt::run_blocking(move || handler.invoke(args).into_response()).await
+        let answer = admission::run(limits, move || handler.invoke(args).into_response()).await;
+        answer.unwrap_or_else(|refusal| refusal)
     }
 }

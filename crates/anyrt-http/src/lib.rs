@@ -59,6 +59,19 @@
 //! or JSON body that does not fit (all that is wrong at once, with the place), 500 for a panic, which the
 //! server survives.
 //!
+//! # What is refused, and what is not
+//!
+//! hyper parses; what cannot be parsed is 400, and the connection is closed. Beyond that: an HTTP/1.1
+//! request without `Host`, with two, or with an invalid one is 400; the authority of an absolute target
+//! takes the place of `Host`; a transfer coding other than `chunked` is 501, an expectation other than
+//! `100-continue` 417, and the connection is closed after each of these. A body that breaks off, or
+//! whose chunks are none, is 400 in the extractors, and the connection is closed.
+//!
+//! Accepted, as RFC 9112 allows: `Content-Length` beside `Transfer-Encoding` (the latter counts, and the
+//! connection is closed after the answer), several equal `Content-Length`s, and a lone LF as the end
+//! of a line. Behind a proxy that reads these otherwise, refuse them there. Paths arrive as they were
+//! sent: `/../` is not resolved.
+//!
 //! # Cancellation
 //!
 //! A client that leaves cancels its request: the handler is dropped at its next await. What holds in it
@@ -93,13 +106,23 @@ mod path;
 mod problem;
 mod query;
 
+mod admission;
+mod arriving;
 mod attended;
 mod connection;
+mod counters;
+mod deadlines;
 mod disconnect;
+mod exchange;
+mod frames;
 mod host;
+mod http1;
+mod http2;
 mod server;
 mod stream;
 mod timer;
+mod transport;
+mod vetting;
 
 pub use app::App;
 pub use context::RequestContext;

@@ -71,7 +71,7 @@ where
         let function = Arc::clone(&self.function);
         Box::pin(async move {
             match A::from_request(request, &context).await {
-                Ok(arguments) => K::run(&function, arguments).await,
+                Ok(arguments) => K::run(&function, arguments, context.limits()).await,
                 Err(refusal) => refusal,
             }
         })

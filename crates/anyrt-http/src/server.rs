@@ -4,23 +4,26 @@ use std::future::Future;
 use std::io;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use anyrt::net::{TcpListener, TcpStream};
-use anyrt::sync::Event;
-use anyrt::{BoxError, CancelScope, Handle, TaskGroup};
+use anyrt::sync::Semaphore;
+use anyrt::{BoxError, CancelScope, TaskGroup};
 use axum_core::extract::Request;
 use bytes::Bytes;
 use futures_util::FutureExt;
-use hyper::server::conn::http1;
 use tower_service::Service;
 
 use crate::attended::report;
-use crate::connection;
+use crate::connection::{self, Connection};
+use crate::counters::Counters;
+use crate::deadlines::Deadlines;
 use crate::error::{Error, Result};
 use crate::host::{Host, Hosted};
 use crate::limits::Limits;
-use crate::timer::Timer;
+use crate::transport::Transport;
+use crate::{http1, http2};
 
 /// Serves any tower service, such as an axum `Router`, until Ctrl-C or SIGTERM, on whatever runtime
 /// this runs. Limits, ends and failures are those of [`App::serve`](crate::App::serve).
@@ -88,10 +91,12 @@ pub(crate) async fn run(
     stop: impl Future<Output = Result<()>> + Send,
 ) -> Result<()> {
     let clock = anyrt::current_handle();
-    let server = Arc::new(Server { host, http: http(&limits, clock.clone()), stopping: Event::new() });
-    let shared = Arc::clone(&server);
     let served = CancelScope::new().reason("the deadline of the server's shutdown").run(async move |scope| {
         anyrt::task_group(async move |group| {
+            let server = Arc::new(Shared::new(host, limits, &group));
+            let shared = Arc::clone(&server);
+            let watching = Arc::clone(&server);
+            drop(group.named("deadlines").spawn_service(async move { watching.deadlines.run().await }));
             let accepting = CancelScope::new();
             let accept = accepting.handle();
             let accepting = accepting.run({
@@ -102,8 +107,8 @@ pub(crate) async fn run(
             drop(group.named("accept").spawn(accepting.map(drop)));
             let stopped = stop.await;
             accept.cancel("the server is stopping");
-            shared.stopping.set();
-            scope.set_deadline(Some(clock.now() + limits.shutdown));
+            shared.stop();
+            scope.set_deadline(Some(clock.now() + shared.limits.shutdown));
             stopped
         })
         .await
@@ -121,43 +126,69 @@ pub(crate) async fn run(
     }
 }
 
-/// hyper's settings.
-fn http(limits: &Limits, handle: Handle) -> http1::Builder {
-    let mut http = http1::Builder::new();
-    http.timer(Timer(handle))
-        .header_read_timeout(limits.head)
-        .max_headers(limits.headers)
-        // The stream notices by itself that a client left; hyper then saves a read per request.
-        .half_close(true);
-    http
+/// What all connections of a server share.
+pub(crate) struct Shared {
+    pub(crate) host: Arc<dyn Host>,
+    pub(crate) limits: Limits,
+    pub(crate) http1: hyper::server::conn::http1::Builder,
+    pub(crate) http2: http2::Builder,
+    pub(crate) group: TaskGroup,
+    pub(crate) deadlines: Arc<Deadlines>,
+    pub(crate) counters: Counters,
+    /// A permit for each connection.
+    room: Semaphore,
+    /// Connections are to end after the request they have begun.
+    stopping: AtomicBool,
 }
 
-/// What all connections share.
-struct Server {
-    host: Arc<dyn Host>,
-    http: http1::Builder,
-    /// Set when connections are to end after the request they have begun.
-    stopping: Event,
-}
+impl Shared {
+    fn new(host: Arc<dyn Host>, limits: Limits, group: &TaskGroup) -> Self {
+        let clock = anyrt::current_handle();
+        Shared {
+            host,
+            http1: http1::builder(&limits),
+            http2: http2::builder(&limits, group, clock.clone()),
+            group: group.clone(),
+            deadlines: Deadlines::new(clock, &limits),
+            counters: Counters::default(),
+            room: Semaphore::new(limits.connections.max(1)),
+            stopping: AtomicBool::new(false),
+            limits,
+        }
+    }
 
-impl Server {
+    fn stop(&self) {
+        self.stopping.store(true, Ordering::SeqCst);
+        self.deadlines.wake_all();
+    }
+
+    pub(crate) fn is_stopping(&self) -> bool {
+        self.stopping.load(Ordering::Relaxed)
+    }
+
     /// Accepts connections for ever. Nothing ends the loop but its cancellation: not a connection
     /// that was gone before it was accepted, and not a process that has no descriptors left.
     async fn accept(self: Arc<Self>, listener: TcpListener, group: &TaskGroup) {
         let mut pause = Pause::new();
         loop {
+            // First room for it, then the connection: who has to wait waits in the system's queue.
+            let room = self.room.acquire().await;
             match listener.accept().await {
                 Ok(stream) => {
                     pause = Pause::new();
                     let server = Arc::clone(&self);
-                    let own = group.clone();
-                    let serving = async move { server.connection(stream, own).await };
+                    self.counters.accepted();
+                    let serving = async move {
+                        server.connection(stream).await;
+                        drop(room);
+                    };
                     drop(group.named("http connection").spawn(serving));
                 }
                 Err(error) if of_one_connection(&error) => {
                     tracing::debug!(%error, "a connection was gone before it was accepted");
                 }
                 Err(error) => {
+                    self.counters.accept_failed();
                     tracing::error!(%error, "cannot accept connections, trying again");
                     anyrt::sleep(pause.next()).await;
                 }
@@ -166,12 +197,13 @@ impl Server {
     }
 
     /// Serves one connection; whatever goes wrong ends this connection alone.
-    async fn connection(&self, stream: TcpStream, group: TaskGroup) {
+    async fn connection(self: Arc<Self>, stream: TcpStream) {
         // Answers are written whole: waiting to fill a packet only delays them.
         if let Err(error) = stream.set_nodelay(true) {
             tracing::debug!(%error, "TCP_NODELAY could not be set");
         }
-        let serving = connection::serve(stream, Arc::clone(&self.host), &self.http, group, &self.stopping);
+        let connection = Connection::new(self);
+        let serving = connection::serve(Transport::Tcp(stream), connection);
         match AssertUnwindSafe(serving).catch_unwind().await {
             Ok(Ok(())) => {}
             Ok(Err(error)) => tracing::debug!(%error, "a connection ended with an error"),

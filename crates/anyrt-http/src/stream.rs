@@ -13,11 +13,13 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
-use anyrt::net::TcpStream;
 use futures_io::{AsyncRead, AsyncWrite};
 use hyper::rt::{Read, ReadBufCursor, Write};
 
 use crate::connection::Connection;
+use crate::deadlines::Which;
+use crate::frames::{Frames, PREFACE};
+use crate::transport::Transport;
 
 /// How much is read ahead at most. A client that sends more and then leaves is noticed when the
 /// handler is done.
@@ -58,17 +60,60 @@ impl Ahead {
     }
 }
 
+/// What a client speaks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Protocol {
+    Http1,
+    Http2,
+}
+
 /// A connection as hyper sees it.
 #[derive(Debug)]
 pub(crate) struct Wire {
-    stream: TcpStream,
+    stream: Transport,
     ahead: Ahead,
+    /// The client has ended its sending, and is still to be answered.
+    half_closed: bool,
+    /// The clock of a client that takes nothing is running.
+    stalled: bool,
+    /// For HTTP/2.
+    frames: Option<Box<Frames>>,
     connection: Arc<Connection>,
 }
 
 impl Wire {
-    pub(crate) fn new(stream: TcpStream, connection: Arc<Connection>) -> Self {
-        Wire { stream, ahead: Ahead::default(), connection }
+    pub(crate) fn new(stream: Transport, connection: Arc<Connection>) -> Self {
+        Wire { stream, ahead: Ahead::default(), half_closed: false, stalled: false, frames: None, connection }
+    }
+
+    /// Which protocol the client speaks. What was read to know it is given to hyper's first reads.
+    pub(crate) fn poll_protocol(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Protocol>> {
+        loop {
+            let seen = &self.ahead.0;
+            let most = seen.len().min(PREFACE.len());
+            if seen[..most] != PREFACE[..most] {
+                return Poll::Ready(Ok(Protocol::Http1));
+            }
+            if most == PREFACE.len() {
+                let mut frames = Box::new(Frames::new());
+                frames.take(seen, self.connection.watch().time());
+                self.frames = Some(frames);
+                return Poll::Ready(Ok(Protocol::Http2));
+            }
+            let room = self.ahead.room();
+            match ready!(self.land(cx, room, |wire, bytes| wire.ahead.keep(bytes)))? {
+                // hyper reads the end once more.
+                0 => return Poll::Ready(Ok(Protocol::Http1)),
+                _ => self.connection.bytes_came(),
+            }
+        }
+    }
+
+    /// Whether the client sends more frames without a request than it may.
+    fn floods(&mut self, bytes: &[u8]) -> bool {
+        let Some(frames) = &mut self.frames else { return false };
+        let limit = self.connection.limits().control_frames;
+        frames.take(bytes, self.connection.watch().time()) > limit
     }
 
     /// Reads once, at most `most` bytes, and hands them to `take`.
@@ -86,11 +131,25 @@ impl Wire {
         })
     }
 
+    /// Starts the clock of a client that takes nothing, and stops it when it does.
+    fn wait_for_client<T>(&mut self, poll: Poll<T>) -> Poll<T> {
+        let watch = self.connection.watch();
+        if poll.is_pending() {
+            watch.start(Which::Writing, self.connection.limits().write_stall);
+            self.stalled = true;
+        } else if self.stalled {
+            watch.clear(Which::Writing);
+            self.stalled = false;
+        }
+        poll
+    }
+
     /// Looks whether the client is still there; `Pending` is good news.
     fn poll_gone(&mut self, cx: &mut Context<'_>) -> Poll<io::Error> {
-        while self.ahead.room() > 0 {
+        while self.ahead.room() > 0 && !self.half_closed {
             let room = self.ahead.room();
             match ready!(self.land(cx, room, |wire, bytes| wire.ahead.keep(bytes))) {
+                Ok(0) if self.connection.sending_ended() => self.half_closed = true,
                 Ok(0) => {
                     return Poll::Ready(io::Error::new(ErrorKind::ConnectionReset, "the client left"));
                 }
@@ -111,8 +170,20 @@ impl Read for Wire {
     ) -> Poll<io::Result<()>> {
         let room = buffer.remaining();
         if self.ahead.is_empty() {
-            return self.land(cx, room, |_, bytes| buffer.put_slice(bytes)).map_ok(drop);
+            let mut flooded = false;
+            let count = ready!(self.land(cx, room, |wire, bytes| {
+                flooded = wire.floods(bytes);
+                buffer.put_slice(bytes);
+            }))?;
+            if flooded {
+                return Poll::Ready(Err(io::Error::other("too many frames that carry no request")));
+            }
+            if count > 0 {
+                self.connection.bytes_came();
+            }
+            return Poll::Ready(Ok(()));
         }
+        self.connection.bytes_came();
         self.ahead.give(room, |bytes| buffer.put_slice(bytes));
         Poll::Ready(Ok(()))
     }
@@ -120,7 +191,8 @@ impl Read for Wire {
 
 impl Write for Wire {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(cx, bytes)
+        let poll = Pin::new(&mut self.stream).poll_write(cx, bytes);
+        self.wait_for_client(poll)
     }
 
     fn poll_write_vectored(
@@ -128,7 +200,8 @@ impl Write for Wire {
         cx: &mut Context<'_>,
         slices: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write_vectored(cx, slices)
+        let poll = Pin::new(&mut self.stream).poll_write_vectored(cx, slices);
+        self.wait_for_client(poll)
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -136,8 +209,11 @@ impl Write for Wire {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        ready!(Pin::new(&mut self.stream).poll_flush(cx))?;
-        if self.connection.is_waiting()
+        let poll = Pin::new(&mut self.stream).poll_flush(cx);
+        ready!(self.wait_for_client(poll))?;
+        self.connection.flushed();
+        if self.frames.is_none()
+            && self.connection.is_waiting()
             && let Poll::Ready(error) = self.poll_gone(cx)
         {
             return Poll::Ready(Err(error));
@@ -146,7 +222,8 @@ impl Write for Wire {
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_close(cx)
+        let poll = Pin::new(&mut self.stream).poll_close(cx);
+        self.wait_for_client(poll)
     }
 }
 

@@ -9,7 +9,7 @@ use std::thread::available_parallelism;
 use std::time::Instant;
 
 use anyrt_core::net::{self, Address, DatagramSocket, ListenerSocket, StreamSocket};
-use anyrt_core::{NotOwned, Runtime, Task};
+use anyrt_core::{Blocking, Job, NotOwned, Runtime, Task};
 use async_trait::async_trait;
 
 use crate::datagram::Datagram;
@@ -85,6 +85,10 @@ impl Runtime for Smol {
         run();
     }
 
+    fn blocking(&self) -> Option<&dyn Blocking> {
+        Some(self)
+    }
+
     fn timer(&self, deadline: Instant) -> Pin<Box<dyn anyrt_core::Timer>> {
         Box::pin(Timer::new(deadline))
     }
@@ -109,5 +113,13 @@ impl Runtime for Smol {
         if let Some(executor) = &self.owned {
             executor.end();
         }
+    }
+}
+
+/// The pool of the crate `blocking`, one for the process.
+impl Blocking for Smol {
+    fn submit(&self, job: Job) -> Result<(), (Job, io::Error)> {
+        smol::unblock(|| job.run()).detach();
+        Ok(())
     }
 }

@@ -3,8 +3,9 @@
 use std::io;
 use std::num::NonZeroUsize;
 use std::pin::pin;
+use std::time::Duration;
 
-use anyrt_core::NotOwned;
+use anyrt_core::{BlockingPool, NotOwned, Run, run_blocking};
 
 #[test]
 fn the_global_executor_may_be_driven_also_after_a_shutdown() -> Result<(), NotOwned> {
@@ -25,5 +26,25 @@ fn two_shutdowns_are_one() -> io::Result<()> {
     runtime.shutdown();
     runtime.shutdown();
     assert_eq!(runtime.block_on(pin!(async { unreachable!("polled") })), Err(NotOwned));
+    Ok(())
+}
+
+/// `Runtime::enter` enters nothing here: what is smol's works on any thread.
+#[test]
+fn what_is_smols_works_in_blocking_jobs_of_either_pool() -> io::Result<()> {
+    for pool in [BlockingPool::Core, BlockingPool::Native] {
+        let runtime = anyrt_smol::executor(NonZeroUsize::new(1), "jobs")?;
+        let sum = Run::new(runtime).blocking_pool(pool).run(async {
+            run_blocking(|| {
+                let spawned = smol::spawn(async { 20 });
+                smol::block_on(async {
+                    smol::Timer::after(Duration::from_millis(1)).await;
+                    spawned.await
+                })
+            })
+            .await
+        });
+        assert_eq!(sum, 20);
+    }
     Ok(())
 }

@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
 use anyrt_core::net::{self, Address, DatagramSocket, ListenerSocket, StreamSocket};
-use anyrt_core::{NotOwned, Runtime, Task};
+use anyrt_core::{Blocking, Job, NotOwned, Runtime, Task};
 use async_trait::async_trait;
 use tokio::runtime::{Builder, Handle};
 
@@ -149,6 +149,10 @@ impl Runtime for Tokio {
         run();
     }
 
+    fn blocking(&self) -> Option<&dyn Blocking> {
+        Some(self)
+    }
+
     fn now(&self) -> Instant {
         tokio::time::Instant::now().into_std()
     }
@@ -178,5 +182,14 @@ impl Runtime for Tokio {
 
     fn shutdown(&self) {
         drop(self.owned.as_ref().and_then(Owned::end));
+    }
+}
+
+/// tokio's own pool.
+impl Blocking for Tokio {
+    fn submit(&self, job: Job) -> Result<(), (Job, io::Error)> {
+        // Dropping tokio's handle detaches the job.
+        drop(self.handle.spawn_blocking(|| job.run()));
+        Ok(())
     }
 }

@@ -9,8 +9,9 @@ use std::future::Future;
 use std::time::{Duration, Instant};
 
 use anyrt_core::{
-    BlockingPortal, BoxError, FailAfter, FinallyOwned, GroupError, Handle, Interval, MoveOnAfter, Run,
-    RunBlocking, RunError, ShieldOwned, Sleep, TaskGroup, TaskHandle,
+    BlockingPortal, BoxError, BoxedJob, FailAfter, FinallyOwned, GroupError, Handle, Interval,
+    IterateBlocking, Leaving, MoveOnAfter, Run, RunBlocking, RunError, ShieldOwned, Sleep, TaskGroup,
+    TaskHandle,
 };
 
 /// Lets [`Handle::current`] find the runtimes that this build knows and anyrt has not started: with
@@ -163,6 +164,89 @@ where
 {
     init();
     anyrt_core::run_cpu(job)
+}
+
+/// Makes of a function that blocks one whose call is awaited, and runs in the pool as [`run_blocking`] does it.
+///
+/// Each call takes the arguments, several as a tuple, and may be told more before it is awaited.
+///
+/// ```
+/// anyrt::run(async {
+///     let add = anyrt::asyncify(|(a, b): (u32, u32)| a + b);
+///     assert_eq!(add((20, 22)).await, 42);
+///     assert_eq!(add((1, 1)).name("sum").abandon_on_cancel().await, 2);
+/// });
+/// ```
+///
+/// # Panics, cancel safety
+///
+/// As [`run_blocking`].
+#[track_caller]
+pub fn asyncify<F, A, T>(function: F) -> impl Fn(A) -> RunBlocking<BoxedJob<T>> + Clone
+where
+    F: Fn(A) -> T + Send + Sync + 'static,
+    A: Send + 'static,
+    T: Send + 'static,
+{
+    init();
+    anyrt_core::asyncify(function)
+}
+
+/// Pulls the items of `items` in threads of the pool, a batch in one hop, and hands them out as a stream.
+///
+/// ```
+/// anyrt::run(async {
+///     let mut lines = anyrt::iterate_blocking("one\ntwo".lines());
+///     assert_eq!(lines.next().await, Some("one"));
+///     assert_eq!(lines.next().await, Some("two"));
+///     assert_eq!(lines.next().await, None);
+/// });
+/// ```
+///
+/// # Panics, cancel safety
+///
+/// As [`anyrt_core::iterate_blocking`], which tells more.
+#[track_caller]
+pub fn iterate_blocking<I>(items: I) -> IterateBlocking<I>
+where
+    I: IntoIterator + Send + 'static,
+    I::IntoIter: Send,
+    I::Item: Send,
+{
+    init();
+    anyrt_core::iterate_blocking(items)
+}
+
+/// Enters in a thread, runs `body`, and leaves in a thread, whatever became of the body.
+///
+/// ```
+/// use anyrt::Leaving;
+///
+/// anyrt::run(async {
+///     let enter = || Ok(("entered", |_: Leaving<'_, usize, std::io::Error>| Ok(())));
+///     let length = anyrt::blocking_context(enter, async |value: &str| Ok(value.len())).await;
+///     assert_eq!(length.unwrap(), 7);
+/// });
+/// ```
+///
+/// # Errors, panics, cancel safety
+///
+/// As [`anyrt_core::blocking_context`], which tells more.
+#[track_caller]
+pub fn blocking_context<Enter, Leave, Body, V, T, E>(
+    enter: Enter,
+    body: Body,
+) -> impl Future<Output = Result<T, E>>
+where
+    Enter: FnOnce() -> Result<(V, Leave), E> + Send + 'static,
+    Leave: FnOnce(Leaving<'_, T, E>) -> Result<(), E> + Send + 'static,
+    Body: AsyncFnOnce(V) -> Result<T, E>,
+    V: Send + 'static,
+    T: Send + 'static,
+    E: Send + 'static,
+{
+    init();
+    anyrt_core::blocking_context(enter, body)
 }
 
 /// Runs `body` with a portal, by which threads that the runtime does not know call async code; left

@@ -4,8 +4,9 @@ use std::env;
 use std::future::Future;
 use std::io;
 use std::num::NonZeroUsize;
+use std::panic::Location;
 
-use anyrt_core::{PortalThread, Run, RunError};
+use anyrt_core::{BlockingPool, PortalThread, Run, RunError};
 
 use crate::ambient;
 use crate::backend::Backend;
@@ -101,6 +102,7 @@ pub struct Builder {
     threads: Option<usize>,
     name: Option<String>,
     blocking_limit: Option<usize>,
+    blocking_pool: BlockingPool,
 }
 
 impl Builder {
@@ -137,6 +139,22 @@ impl Builder {
     /// Zero is an error of the run.
     pub fn blocking_limit(mut self, limit: usize) -> Builder {
         self.blocking_limit = Some(limit);
+        self
+    }
+
+    /// Whose threads run blocking jobs: by default the run's own. [`BlockingPool`] says what those of the
+    /// runtime (tokio's `spawn_blocking`, the crate `blocking` on smol and async-std) do not promise.
+    ///
+    /// ```
+    /// use anyrt::BlockingPool;
+    ///
+    /// let sum = anyrt::Builder::new().blocking_pool(BlockingPool::Native).run(async {
+    ///     anyrt::run_blocking(|| 1 + 1).await
+    /// });
+    /// assert_eq!(sum, 2);
+    /// ```
+    pub fn blocking_pool(mut self, pool: BlockingPool) -> Builder {
+        self.blocking_pool = pool;
         self
     }
 
@@ -182,6 +200,49 @@ impl Builder {
         PortalThread::start(self.start()?)
     }
 
+    /// Runs `main` as the root of a run inside a program whose runtime somebody else started; see
+    /// [`embed`](crate::embed).
+    ///
+    /// # Panics
+    ///
+    /// As [`embed`](crate::embed); with a [`RunError`] of [`try_embed`](Builder::try_embed).
+    ///
+    /// # Cancel safety
+    ///
+    /// As [`embed`](crate::embed).
+    #[track_caller]
+    pub fn embed<F: Future>(self, main: F) -> impl Future<Output = F::Output> {
+        let called = Location::caller();
+        let embedded = self.try_embed(main);
+        async move {
+            match embedded.await {
+                Ok(output) => output,
+                Err(error) => panic!("{error} (embedded at {called})"),
+            }
+        }
+    }
+
+    /// As [`embed`](Builder::embed), with an error for the panic.
+    ///
+    /// # Errors
+    ///
+    /// [`RunError`]; [`RunError::Start`] for a zero, and where a backend or a number of threads was named:
+    /// those are the program's around.
+    ///
+    /// # Panics, cancel safety
+    ///
+    /// As [`try_embed`](crate::try_embed).
+    #[track_caller]
+    pub fn try_embed<F: Future>(self, main: F) -> impl Future<Output = Result<F::Output, RunError>> {
+        let around = ambient::current_handle();
+        async move {
+            if self.backend.is_some() || self.threads.is_some() {
+                return Err(invalid("`backend` and `threads` are those of the runtime that is embedded in"));
+            }
+            self.told(Run::new(around.runtime().clone()))?.try_embed(main).await
+        }
+    }
+
     fn start(self) -> Result<Run, RunError> {
         ambient::init();
         // Before anything is started: in a task the start of a runtime would be in vain.
@@ -189,21 +250,34 @@ impl Builder {
         let environment = env::var_os("ANYRT_BACKEND").map(|name| name.to_string_lossy().into_owned());
         let backend = Backend::choose(self.backend, environment.as_deref())?;
         let threads = self.threads.map(|threads| positive("threads", threads)).transpose()?;
-        let limit = self.blocking_limit.map(|limit| positive("blocking_limit", limit)).transpose()?;
-        let name = self.name.as_deref().unwrap_or("anyrt");
-        let mut run = Run::new(backend.start(threads, name)?).name(name);
-        if let Some(limit) = limit {
-            run = run.blocking_limit(limit);
-        }
-        Ok(run)
+        // Before the threads of a runtime are started for nothing.
+        self.limit()?;
+        let runtime = backend.start(threads, self.name.as_deref().unwrap_or(NAME))?;
+        self.told(Run::new(runtime))
+    }
+
+    /// `run`, told what this value says.
+    fn told(self, run: Run) -> Result<Run, RunError> {
+        let limit = self.limit()?;
+        let run = run.name(self.name.as_deref().unwrap_or(NAME)).blocking_pool(self.blocking_pool);
+        Ok(match limit {
+            Some(limit) => run.blocking_limit(limit),
+            None => run,
+        })
+    }
+
+    fn limit(&self) -> Result<Option<NonZeroUsize>, RunError> {
+        self.blocking_limit.map(|limit| positive("blocking_limit", limit)).transpose()
     }
 }
 
+/// The name of a run that was given none.
+const NAME: &str = "anyrt";
+
 fn positive(what: &str, number: usize) -> Result<NonZeroUsize, RunError> {
-    NonZeroUsize::new(number).ok_or_else(|| {
-        RunError::Start(io::Error::new(
-            io::ErrorKind::InvalidInput,
-            format!("`{what}` is zero, and must be at least one"),
-        ))
-    })
+    NonZeroUsize::new(number).ok_or_else(|| invalid(format!("`{what}` is zero, and must be at least one")))
+}
+
+fn invalid(what: impl Into<String>) -> RunError {
+    RunError::Start(io::Error::new(io::ErrorKind::InvalidInput, what.into()))
 }

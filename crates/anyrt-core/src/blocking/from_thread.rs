@@ -9,7 +9,6 @@ use std::future::Future;
 use std::panic::{Location, resume_unwind};
 use std::pin::Pin;
 use std::task::{Context, Poll};
-use std::thread;
 
 use pin_project_lite::pin_project;
 
@@ -22,6 +21,7 @@ use crate::handle::Handle;
 use crate::scope::Cancelled;
 use crate::scope::tree::{self, NodeRef};
 use crate::sync::Arc;
+use crate::sync::thread;
 use crate::task::{self, Home, Options, TaskEnded, default_name};
 
 /// The answer of [`check_cancelled`].
@@ -186,6 +186,11 @@ where
     let staying = Lending { future, job: None, _stay: Stay::new(&handle)? };
     let options = Options { name: Some(name.into()), ..Options::default() };
     Ok(BlockingHandle::new(task::spawn(Home::Group(job.spawned(&handle)), staying, Ok, options)))
+}
+
+/// Whether a closure of a blocking job runs here, and may wait.
+pub(super) fn check_here() -> Result<(), CallError> {
+    here().map(drop)
 }
 
 /// The job whose closure calls, and its run.

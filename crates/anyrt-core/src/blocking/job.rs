@@ -4,15 +4,16 @@ use std::any::Any;
 use std::fmt;
 use std::panic::{AssertUnwindSafe, Location, catch_unwind};
 use std::task::{Context, Poll, Waker};
-use std::thread;
 
 use super::limiter::{CapacityLimiter, Token, thread_waker};
 use crate::context::{self, Place, Setting};
 use crate::group::{GroupState, Policy};
 use crate::handle::Handle;
+use crate::locals::Locals;
 use crate::scope::scoped::settle;
 use crate::scope::tree::{self, HasNode, Node, NodeRef};
 use crate::scope::{Cancelled, Cause};
+use crate::sync::thread;
 use crate::sync::{Arc, Mutex};
 use crate::task::panic_message;
 use crate::waits::Called;
@@ -20,23 +21,35 @@ use crate::waits::Called;
 type Payload = Box<dyn Any + Send>;
 
 /// A blocking job on its way to a thread. It never panics.
-pub struct Job(Arc<dyn AnyJob>);
+///
+/// If it is dropped and was not run, its caller gets [`StartError::Dropped`](crate::StartError::Dropped).
+pub struct Job(Option<Arc<dyn AnyJob>>);
 
 impl Job {
     /// Runs the job on this thread.
     pub fn run(self) {
-        self.0.run(&mut |_| ());
+        self.run_in_pool(&mut |_| ());
     }
 
     /// Runs the job on a thread of a pool, which is told with `true` when the thread is about to be
     /// free: before the token comes back and the caller hears of the end; and with `false` when it is
     /// kept up after all.
-    pub(super) fn run_in_pool(self, turn: &mut dyn FnMut(bool)) {
-        self.0.run(turn);
+    pub(super) fn run_in_pool(mut self, turn: &mut dyn FnMut(bool)) {
+        if let Some(job) = self.0.take() {
+            job.run(turn);
+        }
     }
 
-    pub(super) fn label(&self) -> Label {
-        self.0.label()
+    pub(super) fn label(&self) -> Option<Label> {
+        self.0.as_ref().map(|job| job.label())
+    }
+}
+
+impl Drop for Job {
+    fn drop(&mut self) {
+        if let Some(job) = self.0.take() {
+            job.lost();
+        }
     }
 }
 
@@ -58,12 +71,15 @@ impl fmt::Display for Label {
 
 impl fmt::Debug for Job {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Job").field(&format_args!("{}", self.label())).finish()
+        let label = self.label().map(|label| label.to_string());
+        f.debug_tuple("Job").field(&format_args!("{}", label.unwrap_or_default())).finish()
     }
 }
 
 trait AnyJob: HasNode {
     fn run(self: Arc<Self>, turn: &mut dyn FnMut(bool));
+    /// Nobody will run it.
+    fn lost(self: Arc<Self>);
     fn label(&self) -> Label;
 }
 
@@ -109,7 +125,8 @@ enum Outcome<T> {
     Running(Option<Waker>),
     /// The caller has gone: nobody wants it.
     Abandoned,
-    Ended(Result<T, Payload>),
+    /// None: it was dropped before it ran.
+    Ended(Option<Result<T, Payload>>),
     Taken,
 }
 
@@ -151,7 +168,7 @@ where
     }
 
     pub(super) fn job(self: &Arc<Self>) -> Job {
-        Job(self.clone())
+        Job(Some(self.clone()))
     }
 
     pub(super) fn place(self: &Arc<Self>) -> NodeRef {
@@ -161,10 +178,10 @@ where
     /// Takes back what no thread could be found for: token and hold are released.
     pub(super) fn withdraw(self: &Arc<Self>) {
         let work = self.work.lock().take();
-        drop(work);
         self.return_token();
         tree::hold_parent(self.place(), || false);
         tree::end(&self.node);
+        drop(work);
     }
 
     fn return_token(&self) {
@@ -204,7 +221,8 @@ where
         matches!(*self.result.lock(), Outcome::Abandoned)
     }
 
-    pub(super) fn poll(&self, cx: &mut Context<'_>) -> Poll<Result<T, Payload>> {
+    /// None when the job was dropped before it ran.
+    pub(super) fn poll(&self, cx: &mut Context<'_>) -> Poll<Option<Result<T, Payload>>> {
         let new = cx.waker().clone();
         let mut result = self.result.lock();
         match &mut *result {
@@ -226,7 +244,7 @@ where
     }
 
     /// Leaves the result for the caller; given back when nobody wants it.
-    fn finish(&self, ended: Result<T, Payload>) -> Option<Result<T, Payload>> {
+    fn finish(&self, ended: Option<Result<T, Payload>>) -> Option<Result<T, Payload>> {
         let mut result = self.result.lock();
         match &mut *result {
             Outcome::Running(waker) => {
@@ -238,9 +256,16 @@ where
                 }
                 None
             }
-            _ => Some(ended),
+            _ => ended,
         }
     }
+}
+
+/// Drops what nobody wants where it may block, and knows that it may.
+fn discard<T>(unwanted: T) {
+    let mut setting =
+        Setting { task: None, locals: Locals::default(), handle: None, in_job: true, polling: false };
+    context::within(&mut setting, || drop(unwanted));
 }
 
 /// A panic with a text tells where it happened; any other payload stays as it is.
@@ -331,7 +356,7 @@ where
         // A value that nobody wants, or a waker, may panic: that must not cost the pool a thread.
         let told = catch_unwind(AssertUnwindSafe(|| {
             let ended = if self.is_abandoned() {
-                drop(ended);
+                discard(ended);
                 None
             } else {
                 Some(ended)
@@ -340,17 +365,26 @@ where
             // not find all threads in jobs and start one more.
             turn(true);
             self.return_token();
-            let unwanted = ended.and_then(|ended| self.finish(ended));
+            let unwanted = ended.and_then(|ended| self.finish(Some(ended)));
             tree::hold_parent(self.place(), || false);
             if unwanted.is_some() {
                 turn(false);
-                drop(unwanted);
+                discard(unwanted);
             }
         }));
         if let Err(payload) = told {
             self.return_token();
             tracing::error!(panic = panic_message(&*payload), "the end of a blocking job panicked");
         }
+    }
+
+    fn lost(self: Arc<Self>) {
+        let Some(work) = self.work.lock().take() else { return };
+        // What the closure owns may panic when it is dropped: that is the caller's panic.
+        let dropped = catch_unwind(AssertUnwindSafe(|| drop(work)));
+        self.return_token();
+        drop(self.finish(dropped.err().map(Err)));
+        tree::hold_parent(self.place(), || false);
     }
 
     fn label(&self) -> Label {

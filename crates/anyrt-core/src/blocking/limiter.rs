@@ -6,12 +6,12 @@ use std::future::Future;
 use std::panic::Location;
 use std::pin::Pin;
 use std::task::{Context, Poll, Wake, Waker, ready};
-use std::thread::{self, Thread};
 use std::time::{Duration, Instant};
 
 use crate::context;
 use crate::handle::Handle;
 use crate::queue::{Queue, Supply, Take, Ticket};
+use crate::sync::thread::{self, Thread};
 use crate::sync::{Arc, Mutex};
 use crate::task::TaskId;
 use crate::waits::{Called, leaf};

@@ -3,11 +3,11 @@
 use std::collections::{HashMap, VecDeque};
 use std::fmt;
 use std::io;
-use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use super::job::{Job, Label};
 use crate::runtime::Runtime;
+use crate::sync::thread::{self, JoinHandle};
 use crate::sync::{Arc, Condvar, Mutex};
 
 /// How long a thread without work stays, by default.
@@ -229,7 +229,7 @@ impl Inner {
                     tracing::warn!(%error, "no further thread for blocking jobs");
                 }
                 if let Some(worker) = state.workers.get_mut(&number) {
-                    worker.job = Some(job.label());
+                    worker.job = job.label();
                 }
                 drop(state);
                 let arriving = self.run(job, &*runtime);

@@ -7,7 +7,8 @@ use std::panic::{Location, resume_unwind};
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-use super::job::{Job, JobCell, Label, cut_off};
+use super::choice::hand_over;
+use super::job::{JobCell, Label, cut_off};
 use super::limiter::{Acquire, CapacityLimiter, Token};
 use crate::context::{self, Setting};
 use crate::handle::Handle;
@@ -86,6 +87,9 @@ pub enum StartError {
          or `detach` it if somebody else drops it"
     )]
     WaitsForItself,
+    /// The runtime, whose own pool was to run it, dropped the job before it ran. The token is back.
+    #[error("the runtime dropped a blocking job before it ran: it has ended, or is about to")]
+    Dropped,
 }
 
 /// A blocking call to be: awaited, or told more first.
@@ -110,14 +114,11 @@ enum Limit {
 impl<F> RunBlocking<F> {
     #[track_caller]
     pub(crate) fn new(job: F) -> RunBlocking<F> {
-        RunBlocking {
-            job,
-            limiter: Limit::OfRun,
-            abandon: false,
-            name: None,
-            handle: None,
-            called: Location::caller(),
-        }
+        RunBlocking::called_at(job, Location::caller())
+    }
+
+    pub(super) fn called_at(job: F, called: &'static Location<'static>) -> RunBlocking<F> {
+        RunBlocking { job, limiter: Limit::OfRun, abandon: false, name: None, handle: None, called }
     }
 
     pub(crate) fn on(mut self, handle: Handle) -> RunBlocking<F> {
@@ -296,7 +297,8 @@ where
                     };
                     tree::end(place.node());
                     this.state = State::Ended;
-                    return Poll::Ready(Ok(result.unwrap_or_else(|payload| resume_unwind(payload))));
+                    let ended = result.ok_or(StartError::Dropped)?;
+                    return Poll::Ready(Ok(ended.unwrap_or_else(|payload| resume_unwind(payload))));
                 }
                 State::Ended => panic!("a blocking call was polled again after it was ready"),
             }
@@ -324,25 +326,36 @@ where
     };
     let cell = JobCell::new(job, setting, token, !abandon, label);
     if let Err((refused, error)) = hand_over(handle, cell.job()) {
-        drop(refused);
         cell.withdraw();
+        drop(refused);
         return Err(error);
     }
     Ok(cell)
 }
 
-fn hand_over(handle: &Handle, job: Job) -> Result<(), (Job, std::io::Error)> {
-    match handle.runtime().blocking() {
-        Some(blocking) => blocking.submit(job),
-        None => handle.0.shared.pool.submit(job, handle.runtime()),
+/// Drops `value`, which may block, in a thread of the pool; here, if this is one, or where there is none.
+pub(super) fn drop_in_pool<V: Send + 'static>(value: V, called: &'static Location<'static>) {
+    if context::in_job() {
+        return;
     }
+    let Ok(handle) = Handle::try_current() else { return };
+    let Ok(token) = handle.0.shared.unlimited.try_acquire() else { return };
+    let label = Label { name: Some("drop".into()), called };
+    if let Ok(cell) = submit(&handle, move || drop(value), token.detach(), true, label) {
+        leave(&cell, &cell.place());
+    }
+}
+
+/// Nobody waits for the job any more; it runs to its end.
+fn leave<F, T>(cell: &JobCell<F, T>, place: &NodeRef) {
+    cut_off(place);
+    cell.abandon();
 }
 
 impl<F, T> Drop for TryBlockingCall<F, T> {
     fn drop(&mut self) {
         if let State::Running { cell, place } = &self.state {
-            cut_off(place);
-            cell.abandon();
+            leave(cell, place);
         }
     }
 }

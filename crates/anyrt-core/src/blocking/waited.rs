@@ -2,11 +2,11 @@
 
 use std::fmt;
 use std::task::{Context, Poll};
-use std::thread;
 
 use super::from_thread::{CallError, lent, why};
 use super::limiter::thread_waker;
 use crate::context;
+use crate::sync::thread;
 use crate::task::{TaskHandle, TaskStatus};
 
 /// Observes a task from a thread, which can wait for it without async; owns nothing.

@@ -2,6 +2,7 @@
 
 use std::future::Future;
 use std::panic::Location;
+use std::time::Duration;
 
 use super::error::BoxError;
 use super::service::Service;
@@ -261,6 +262,13 @@ impl TaskGroup {
         tree::cancel(&self.state.as_node(), || {
             Cancelled::new(Cause::Explicit, Some(reason.into()), location)
         });
+    }
+
+    /// Tells the body and all children to stop, and cancels them when `grace` is over; see
+    /// [`ScopeHandle::cancel_after`].
+    #[track_caller]
+    pub fn cancel_after(&self, grace: Duration, reason: &str) {
+        self.scope().cancel_after(grace, reason);
     }
 
     /// The group's own scope, in which its body and children run.

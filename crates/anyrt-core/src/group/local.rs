@@ -6,6 +6,7 @@ use std::marker::PhantomData;
 use std::panic::Location;
 use std::pin::Pin;
 use std::task::Waker;
+use std::time::Duration;
 
 mod child;
 mod future;
@@ -160,6 +161,13 @@ impl<C: ?Sized> LocalScope<'_, C> {
     #[track_caller]
     pub fn cancel(&self, reason: &str) {
         self.scope().cancel(reason);
+    }
+
+    /// Tells the body and all children to stop, and cancels them when `grace` is over; see
+    /// [`ScopeHandle::cancel_after`].
+    #[track_caller]
+    pub fn cancel_after(&self, grace: Duration, reason: &str) {
+        self.scope().cancel_after(grace, reason);
     }
 
     /// The scope in which body and children run.

@@ -321,8 +321,7 @@ impl<V, T> Drop for Starter<V, T> {
         };
         if let Some(child) = child {
             let node: NodeRef = child.clone();
-            let location = Location::caller();
-            tree::cancel(&node, || Cancelled::new(Cause::Dropped, None, location));
+            tree::cancel(&node, || Cancelled::of(starting.group.as_node().node(), Cause::Dropped));
             starting.move_to_group(child);
         }
         if let Some(failure) = failure {

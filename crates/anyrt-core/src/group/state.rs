@@ -175,7 +175,7 @@ impl GroupState {
         if let Some(guardian) = guardian {
             self.hand_over(&guardian);
         }
-        cancel_services(idle);
+        self.cancel_services(idle);
         attempt(|| wakes.wake());
     }
 
@@ -192,7 +192,7 @@ impl GroupState {
             core.services.get_or_insert_default().enlist(key, node);
             self.idle_services(&core)
         };
-        cancel_services(idle);
+        self.cancel_services(idle);
     }
 
     /// The future of a service is gone; it is released as a child after this.
@@ -258,10 +258,8 @@ impl GroupState {
         matches!(self.policy, Policy::EachForItself | Policy::Detached)
     }
 
-    #[track_caller]
     pub(crate) fn cancel_for(self: &Arc<Self>, cause: Cause) {
-        let location = Location::caller();
-        tree::cancel(&self.as_node(), || Cancelled::new(cause, None, location));
+        tree::cancel(&self.as_node(), || Cancelled::of(&self.node, cause));
     }
 
     /// Closes the group if no child is left; else remembers whom to wake when it is so.
@@ -276,7 +274,7 @@ impl GroupState {
         let old = core.waiting.replace(new);
         drop(core);
         drop(old);
-        cancel_services(idle);
+        self.cancel_services(idle);
         None
     }
 
@@ -355,18 +353,17 @@ impl GroupState {
         }
     }
 
+    /// Cancels services because all else in the group is done.
+    fn cancel_services(&self, services: Vec<NodeRef>) {
+        for service in services {
+            attempt(|| {
+                tree::cancel(&service, || Cancelled::of(&self.node, Cause::NoLongerNeeded));
+            });
+        }
+    }
+
     pub(crate) fn as_node(self: &Arc<Self>) -> NodeRef {
         self.clone()
-    }
-}
-
-/// Cancels services because all else in their group is done.
-fn cancel_services(services: Vec<NodeRef>) {
-    let location = Location::caller();
-    for service in services {
-        attempt(|| {
-            tree::cancel(&service, || Cancelled::new(Cause::NoLongerNeeded, None, location));
-        });
     }
 }
 

@@ -4,9 +4,9 @@ use std::fmt;
 use std::panic::Location;
 use std::time::Duration;
 
-use crate::context;
+use super::tree::{Node, NodeRef};
 use crate::sync::Arc;
-use crate::task::Label;
+use crate::task::Path;
 
 /// What kind of thing cancelled a scope.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -16,6 +16,8 @@ pub enum Cause {
     Deadline,
     /// Somebody called `cancel`.
     Explicit,
+    /// Somebody called `cancel_after`, and the grace was over before it had ended.
+    GraceOver,
     /// A child or the body of the task group failed or panicked.
     SiblingFailed,
     /// The run is ending.
@@ -35,26 +37,61 @@ pub struct Cancelled(Arc<Story>);
 struct Story {
     cause: Cause,
     reason: Option<Box<str>>,
-    task: Option<Label>,
+    who: Who,
+    /// What was asked for: the time of a deadline, or a grace.
     after: Option<Duration>,
     location: &'static Location<'static>,
+}
+
+/// Who cancelled, or, for a deadline, whose it was.
+enum Who {
+    Task(Path),
+    /// A thread that runs no task.
+    Thread(Box<str>),
+    Nobody,
+}
+
+impl Who {
+    fn is_here() -> Who {
+        match Path::current() {
+            Some(path) => Who::Task(path),
+            None => std::thread::current().name().map_or(Who::Nobody, |name| Who::Thread(name.into())),
+        }
+    }
 }
 
 impl Cancelled {
     /// Tells the story of a cancellation that happens now, by the task that is current.
     pub(crate) fn new(cause: Cause, reason: Option<Box<str>>, location: &'static Location<'static>) -> Self {
-        let task = context::current_task().map(|task| task.info().label());
-        Cancelled(Arc::new(Story { cause, reason, task, after: None, location }))
+        Cancelled(Arc::new(Story { cause, reason, who: Who::is_here(), after: None, location }))
     }
 
-    /// The story of a deadline: `location` is where it was set, `after` what was asked for.
+    /// The story of what happens to `node` now and is no call of anybody's.
+    #[track_caller]
+    pub(crate) fn of(node: &Node, cause: Cause) -> Self {
+        Cancelled::new(cause, None, node.opened().unwrap_or_else(Location::caller))
+    }
+
+    /// The story of a cancellation that will happen when `grace` is over.
+    pub(crate) fn when_over(
+        cause: Cause,
+        grace: Duration,
+        reason: Option<Box<str>>,
+        location: &'static Location<'static>,
+    ) -> Self {
+        Cancelled(Arc::new(Story { cause, reason, who: Who::is_here(), after: Some(grace), location }))
+    }
+
+    /// The story of a deadline: `location` is where it was set, `after` what was asked for, and `node`
+    /// whose it was. The task that notices it may be another.
     pub(crate) fn deadline(
         reason: Option<Box<str>>,
         after: Option<Duration>,
         location: &'static Location<'static>,
+        node: &NodeRef,
     ) -> Self {
-        let task = context::current_task().map(|task| task.info().label());
-        Cancelled(Arc::new(Story { cause: Cause::Deadline, reason, task, after, location }))
+        let who = Path::around(node).map_or(Who::Nobody, Who::Task);
+        Cancelled(Arc::new(Story { cause: Cause::Deadline, reason, who, after, location }))
     }
 
     /// What kind of thing it was.
@@ -62,17 +99,21 @@ impl Cancelled {
         self.0.cause
     }
 
-    /// The reason given with the first `cancel`, or with the scope that timed out.
+    /// The reason given with the first `cancel`, with `cancel_after`, or with the scope that timed out.
     pub fn reason(&self) -> Option<&str> {
         self.0.reason.as_deref()
     }
 
-    /// The name of the task in which it was cancelled; none when no task of ours did it.
+    /// The name of the task that cancelled it, or whose deadline it was; none when no task of ours did it.
     pub fn task(&self) -> Option<&str> {
-        self.0.task.as_ref().map(Label::name)
+        match &self.0.who {
+            Who::Task(path) => Some(path.name()),
+            Who::Thread(_) | Who::Nobody => None,
+        }
     }
 
-    /// Where `cancel` was called, or where the deadline was set.
+    /// Where `cancel` or `cancel_after` was called, or where the deadline was set. With the other causes,
+    /// where the scope or group was opened that was cancelled.
     pub fn location(&self) -> &'static Location<'static> {
         self.0.location
     }
@@ -81,26 +122,39 @@ impl Cancelled {
 impl fmt::Display for Cancelled {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let story = &*self.0;
-        match (story.cause, story.after) {
-            (Cause::Deadline, Some(after)) => write!(f, "cancelled by a deadline of {after:?}")?,
-            (Cause::Deadline, None) => f.write_str("cancelled by a deadline")?,
-            (Cause::Explicit, _) => f.write_str("cancelled")?,
-            (Cause::SiblingFailed, _) => f.write_str("cancelled because a sibling failed")?,
-            (Cause::Shutdown, _) => f.write_str("cancelled because the run ends")?,
-            (Cause::NoLongerNeeded, _) => f.write_str("cancelled because all else in its group is done")?,
-            (Cause::Dropped, _) => f.write_str("cancelled because its owner dropped it")?,
-        }
+        let (at, who) = (story.location, &story.who);
+        let after = story.after.unwrap_or_default();
         match story.cause {
-            Cause::Deadline => write!(f, " set at {}", story.location)?,
-            _ => write!(f, " at {}", story.location)?,
+            Cause::Deadline if story.after.is_none() => {
+                write!(f, "cancelled by a deadline set at {at}{who}")?
+            }
+            Cause::Deadline => write!(f, "cancelled by a deadline of {after:?} set at {at}{who}")?,
+            Cause::Explicit => write!(f, "cancelled at {at}{who}")?,
+            Cause::GraceOver => write!(f, "cancelled after a grace of {after:?} given at {at}{who}")?,
+            Cause::SiblingFailed => {
+                write!(f, "cancelled because a sibling failed{who}, in the group opened at {at}")?;
+            }
+            Cause::Shutdown if story.after.is_none() => f.write_str("cancelled because the run ends")?,
+            Cause::Shutdown => write!(f, "cancelled because the run ends, after a grace of {after:?}")?,
+            Cause::NoLongerNeeded => {
+                write!(f, "cancelled because all else is done in its group, opened at {at}")?;
+            }
+            Cause::Dropped => write!(f, "cancelled because its owner dropped it{who}, opened at {at}")?,
         }
-        if let Some(task) = &story.task {
-            write!(f, " in task {task}")?;
+        match &story.reason {
+            Some(reason) => write!(f, ": {reason}"),
+            None => Ok(()),
         }
-        if let Some(reason) = &story.reason {
-            write!(f, ": {reason}")?;
+    }
+}
+
+impl fmt::Display for Who {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Who::Task(path) => write!(f, " in task {path}"),
+            Who::Thread(name) => write!(f, " in thread {name}"),
+            Who::Nobody => Ok(()),
         }
-        Ok(())
     }
 }
 

@@ -32,7 +32,7 @@ where
     F: Future,
     C: AsyncFnOnce(),
 {
-    let work = Work { scoped: Scoped::new(Lazy::at(Location::caller()), work) };
+    let work = self::work(Location::caller(), work);
     async move {
         let ended = work.await;
         super::shield(cleanup()).await;
@@ -47,7 +47,7 @@ where
     F: Future,
     C: AsyncFnOnce(Outcome<'_, F::Output>),
 {
-    let work = Work { scoped: Scoped::new(Lazy::at(Location::caller()), work) };
+    let work = self::work(Location::caller(), work);
     async move {
         let ended = work.await;
         let outcome = match &ended {
@@ -60,7 +60,7 @@ where
     }
 }
 
-pub(super) type Ended<T> = Result<Ending<T>, Box<dyn Any + Send>>;
+pub(crate) type Ended<T> = Result<Ending<T>, Box<dyn Any + Send>>;
 
 async fn finish<T>(ended: Ended<T>) -> T {
     match ended {
@@ -80,6 +80,14 @@ pub enum Outcome<'a, T> {
     Cancelled(&'a super::Cancelled),
     /// It panicked; the panic goes on after the clean-up.
     Panicked,
+}
+
+/// What a clean-up follows: it holds from its first poll on, and tells how it ended.
+pub(crate) fn work<F: Future>(
+    opened: &'static Location<'static>,
+    work: F,
+) -> impl Future<Output = Ended<F::Output>> {
+    Work { scoped: Scoped::new(Lazy::at(opened), work) }
 }
 
 /// The work, in a place that somebody else knows.

@@ -190,8 +190,7 @@ impl<T: Send + 'static> Drop for FinallyOwned<T> {
         if let Some(both) = self.both.take()
             && let Some(origin) = self.origin.take()
         {
-            let location = Location::caller();
-            tree::cancel(&self.node, || Cancelled::new(Cause::Dropped, None, location));
+            tree::cancel(&self.node, || Cancelled::of(self.node.node(), Cause::Dropped));
             tree::unlink(&self.node);
             tree::orphaned(&self.node);
             origin.go_on_at_the_root(self.name, async move {

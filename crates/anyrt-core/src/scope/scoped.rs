@@ -181,7 +181,11 @@ impl Seat {
     fn settle_linked(&mut self) {
         let node = self.place.node();
         settle(node);
-        node.node().begin_poll();
+        if node.node().begin_poll()
+            && let Ok(handle) = Handle::try_current()
+        {
+            tree::begin_grace(node, handle.now());
+        }
         if let Some(armed) = &mut self.timer
             && node.node().take_timer_fired()
             && armed.poll(node)

@@ -259,9 +259,17 @@ where
     }
 }
 
-impl<F: Future + Send, T: Send> HasNode for TaskCell<F, T> {
+impl<F, T> HasNode for TaskCell<F, T>
+where
+    F: Future + Send + 'static,
+    T: Send + 'static,
+{
     fn node(&self) -> &Node {
         &self.node
+    }
+
+    fn as_task(&self) -> Option<&dyn Tasked> {
+        Some(self)
     }
 }
 

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use super::hold::update_holds;
 use super::node::{
-    ENDED, INHERITED, LINKED, NEVER, Node, NodeRef, OWN, SHIELD, State, UNWINDING, effective, inherited,
-    shielded,
+    ENDED, INHERITED, LINKED, Node, NodeRef, OWN, Passed, SHIELD, STOP_INHERITED, State, UNWINDING,
+    effective, inherited, shielded, stops,
 };
 use crate::scope::Cancelled;
 use crate::sync::atomic::Ordering;
@@ -29,7 +29,7 @@ pub(crate) fn cancel(target: &NodeRef, cause: impl FnOnce() -> Cancelled) -> boo
         }
         node.set_bits(&state, OWN, 0);
         state.rare().cause = Some(cause);
-        wakes.append(&mut state.rare().watchers);
+        state.rare().wake_watchers(&mut wakes);
         wakes.take(&mut state.waker);
         !effective(before)
     };
@@ -49,10 +49,9 @@ pub(super) fn pass_down(top: NodeRef, wakes: &mut WakeList) {
     while let Some(parent) = work.pop() {
         let node = parent.node();
         let state = node.state.lock();
-        let cancelled = node.is_cancelled();
-        let deadline = node.deadline();
+        let passed = node.passes();
         state.children.for_each(|child| {
-            if child.node().refresh(cancelled, deadline, wakes) {
+            if child.node().refresh(passed, wakes) {
                 work.push(child.clone());
             }
         });
@@ -66,7 +65,7 @@ pub(crate) fn expire(from: &NodeRef, now: u64) {
     while let Some(node) = next {
         let above = {
             let state = node.node().state.lock();
-            if state.own_deadline <= now {
+            if state.due() <= now {
                 late.push(node.clone());
             }
             if shielded(node.node().bits()) { None } else { state.parent.clone() }
@@ -75,14 +74,18 @@ pub(crate) fn expire(from: &NodeRef, now: u64) {
     }
     for node in late.into_iter().rev() {
         cancel(&node, || {
+            let owner = &node;
             let node = node.node();
             let state = node.state.lock();
+            if let Some(stop) = state.stop().filter(|stop| stop.at < state.own_deadline) {
+                return stop.story.clone();
+            }
             let rare = state.rare.as_ref();
             let location = rare.and_then(|rare| rare.moved).or(node.opened);
             let reason = rare.and_then(|rare| rare.reason.clone());
             let after = state.after;
             drop(state);
-            Cancelled::deadline(reason, after, location.unwrap_or_else(Location::caller))
+            Cancelled::deadline(reason, after, location.unwrap_or_else(Location::caller), owner)
         });
     }
 }
@@ -121,7 +124,7 @@ pub(crate) fn orphaned(target: &NodeRef) {
 }
 
 /// Changes what a node makes of what it inherits, then tells it and its subtree.
-fn change(target: &NodeRef, apply: impl FnOnce(&Node, &mut State) -> Option<Waker>) {
+pub(super) fn change(target: &NodeRef, apply: impl FnOnce(&Node, &mut State) -> Option<Waker>) {
     let node = target.node();
     let mut wakes = WakeList::default();
     let mut apply = Some(apply);
@@ -138,15 +141,18 @@ fn change(target: &NodeRef, apply: impl FnOnce(&Node, &mut State) -> Option<Wake
         if !same {
             continue;
         }
-        let before = node.is_cancelled();
+        let (before, stopped) = (node.is_cancelled(), node.is_stopping());
         if let Some(apply) = apply.take()
             && let Some(waker) = apply(node, &mut state)
         {
             wakes.push(waker);
         }
-        let (cancelled, deadline) =
-            parent.as_ref().map_or((false, NEVER), |p| (p.node().is_cancelled(), p.node().deadline()));
-        let mut spread = node.refresh_locked(&mut state, cancelled, deadline, &mut wakes);
+        let passed = parent.as_ref().map_or(Passed::NOTHING, |parent| parent.node().passes());
+        let mut spread = node.refresh_locked(&mut state, passed, &mut wakes);
+        if stopped != node.is_stopping() {
+            state.told_to_stop(&mut wakes);
+            spread = true;
+        }
         if before != node.is_cancelled() {
             // The flag itself did not move, what is made of it did.
             state.turned(!before, &mut wakes);
@@ -187,34 +193,28 @@ fn mark_one(node: &Node) -> Option<NodeRef> {
 
 impl Node {
     /// What a new node makes of its parent: nobody has read it, nobody is to be told.
-    pub(super) fn inherit_first(&self, state: &State, parent_cancelled: bool, parent_deadline: u64) {
+    pub(super) fn inherit_first(&self, state: &State, passed: Passed) {
         let bits = self.bits();
-        self.set_bits(state, LINKED | if parent_cancelled { INHERITED } else { 0 }, 0);
-        if !shielded(bits) && parent_deadline < state.own_deadline {
-            self.deadline.store(parent_deadline, Ordering::Release);
+        self.set_bits(state, LINKED | inherits(passed), 0);
+        if !shielded(bits) && passed.deadline < state.own_deadline {
+            self.deadline.store(passed.deadline, Ordering::Release);
         }
     }
 
-    pub(super) fn refresh(&self, parent_cancelled: bool, parent_deadline: u64, wakes: &mut WakeList) -> bool {
+    pub(super) fn refresh(&self, passed: Passed, wakes: &mut WakeList) -> bool {
         let mut state = self.state.lock();
-        self.refresh_locked(&mut state, parent_cancelled, parent_deadline, wakes)
+        self.refresh_locked(&mut state, passed, wakes)
     }
 
     /// Takes over what the parent passes down; whether the children must hear of it.
-    pub(super) fn refresh_locked(
-        &self,
-        state: &mut State,
-        parent_cancelled: bool,
-        parent_deadline: u64,
-        wakes: &mut WakeList,
-    ) -> bool {
+    pub(super) fn refresh_locked(&self, state: &mut State, passed: Passed, wakes: &mut WakeList) -> bool {
         let before = self.bits();
-        let after = if parent_cancelled { before | INHERITED } else { before & !INHERITED };
+        let after = before & !(INHERITED | STOP_INHERITED) | inherits(passed);
         if before != after {
-            self.set_bits(state, after & INHERITED, INHERITED);
+            self.set_bits(state, after, before);
         }
-        let in_sight =
-            if shielded(after) { state.own_deadline } else { state.own_deadline.min(parent_deadline) };
+        let due = state.due();
+        let in_sight = if shielded(after) { due } else { due.min(passed.deadline) };
         let moved = self.deadline() != in_sight;
         if moved {
             self.deadline.store(in_sight, Ordering::Release);
@@ -223,6 +223,17 @@ impl Node {
         if turned {
             state.turned(effective(after), wakes);
         }
-        (turned || moved) && !state.children.is_empty()
+        let stopped = stops(before) != stops(after);
+        if stopped {
+            state.told_to_stop(wakes);
+        }
+        (turned || stopped || moved) && !state.children.is_empty()
     }
+}
+
+/// The flags of what a parent passes down.
+fn inherits(passed: Passed) -> u16 {
+    let cancelled = if passed.cancelled { INHERITED } else { 0 };
+    let stopping = if passed.stopping { STOP_INHERITED } else { 0 };
+    cancelled | stopping
 }

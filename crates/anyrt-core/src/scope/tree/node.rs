@@ -5,13 +5,16 @@ use std::panic::Location;
 use std::task::Waker;
 use std::time::Duration;
 
+use slab::Slab;
+
 use super::children::Children;
 use crate::blocking::InJob;
-use crate::context::Lazy;
+use crate::context::{Lazy, Tasked};
 use crate::group::GroupState;
 use crate::scope::Cancelled;
 use crate::sync::atomic::{AtomicU16, AtomicU64, AtomicUsize, Ordering};
 use crate::sync::{Arc, Mutex};
+
 use crate::waits::{self, Called};
 use crate::wake::WakeList;
 
@@ -38,8 +41,14 @@ pub(super) const TASK_ROOT: u16 = 1 << 5;
 pub(super) const TIMER: u16 = 1 << 6;
 /// The last hold inside was ended by somebody else since the current poll began, or before it.
 pub(super) const RELEASED: u16 = 1 << 7;
+/// It was told to stop itself, and to be cancelled when a grace is over. Never taken back.
+pub(super) const STOPPING: u16 = 1 << 8;
+/// The scope around it is stopping. Kept also under a shield, as [`INHERITED`].
+pub(super) const STOP_INHERITED: u16 = 1 << 9;
+/// Its grace counts from the next poll: no clock was at hand when it was told to stop.
+pub(super) const UNTIMED: u16 = 1 << 10;
 /// It has been in the tree.
-pub(super) const LINKED: u16 = 1 << 8;
+pub(super) const LINKED: u16 = 1 << 11;
 
 /// Whatever has a place in the tree: a scope, a task, a group.
 pub(crate) trait HasNode: Send + Sync {
@@ -57,6 +66,11 @@ pub(crate) trait HasNode: Send + Sync {
 
     /// The blocking job whose place this is.
     fn as_job(self: Arc<Self>) -> Option<Arc<dyn InJob>> {
+        None
+    }
+
+    /// Who the task is whose root this is.
+    fn as_task(&self) -> Option<&dyn Tasked> {
         None
     }
 
@@ -109,6 +123,8 @@ pub(super) struct State {
 #[derive(Default)]
 pub(super) struct Rare {
     pub(super) cause: Option<Cancelled>,
+    /// What becomes of it when its grace is over.
+    pub(super) stop: Option<Stop>,
     /// The cause that it inherits, noted here and there in a deep tree, so that a chain of a million
     /// scopes that end one by one is not walked up a million times.
     pub(super) inherited: Option<Cancelled>,
@@ -119,8 +135,31 @@ pub(super) struct Rare {
     pub(super) parked: Vec<Waker>,
     /// Woken when the cancellation is taken back by a shield: those who left their queue.
     pub(super) shut: Vec<Waker>,
-    /// Woken when the cancellation arrives: those who wait for it.
-    pub(super) watchers: Vec<Waker>,
+    /// Woken when the cancellation arrives, or the word to stop: those who wait for it. A place is its
+    /// owner's until that gives it back.
+    pub(super) watchers: Slab<Option<Waker>>,
+}
+
+/// A cancellation to come, when a grace is over.
+#[derive(Clone)]
+pub(super) struct Stop {
+    /// [`NEVER`] while it is [`UNTIMED`].
+    pub(super) at: u64,
+    pub(super) grace: Duration,
+    pub(super) story: Cancelled,
+}
+
+/// What a node passes down to its children.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Passed {
+    pub(super) cancelled: bool,
+    pub(super) stopping: bool,
+    pub(super) deadline: u64,
+}
+
+impl Passed {
+    /// What comes down where nothing is above.
+    pub(super) const NOTHING: Passed = Passed { cancelled: false, stopping: false, deadline: NEVER };
 }
 
 pub(super) fn effective(bits: u16) -> bool {
@@ -133,6 +172,11 @@ pub(super) fn inherited(bits: u16) -> bool {
 
 pub(super) fn shielded(bits: u16) -> bool {
     bits & SHIELD != 0 && bits & UNWINDING == 0
+}
+
+/// Whether it was told to stop, by whatever way it would be told to end.
+pub(super) fn stops(bits: u16) -> bool {
+    bits & STOPPING != 0 || bits & STOP_INHERITED != 0 && !shielded(bits) || effective(bits)
 }
 
 impl Node {
@@ -221,6 +265,16 @@ impl Node {
         self.bits() & OWN != 0
     }
 
+    /// Told to stop, here or around it and not shielded off. What is cancelled is stopping too.
+    pub(crate) fn is_stopping(&self) -> bool {
+        stops(self.bits())
+    }
+
+    pub(super) fn passes(&self) -> Passed {
+        let bits = self.bits();
+        Passed { cancelled: effective(bits), stopping: stops(bits), deadline: self.deadline() }
+    }
+
     pub(crate) fn is_shielded(&self) -> bool {
         self.bits() & SHIELD != 0
     }
@@ -233,6 +287,14 @@ impl Node {
     pub(crate) fn is_cut_from_outside(&self) -> bool {
         let bits = self.bits();
         bits & UNWINDING != 0 && inherited(bits)
+    }
+
+    /// How many nodes stand below it.
+    #[cfg(all(test, anyrt_loom))]
+    pub(crate) fn children(&self) -> usize {
+        let mut count = 0;
+        self.state.lock().children.for_each(|_| count += 1);
+        count
     }
 
     /// The earliest deadline in sight.
@@ -302,22 +364,22 @@ impl Node {
         self.state.lock().rare().reason = Some(reason.into());
     }
 
-    /// Remembers whom to wake when something changes here, and where it waits; its own deadline.
+    /// Remembers whom to wake when something changes here, and where it waits; when it is due to be cancelled.
     pub(crate) fn attend(&self, waker: &Waker) -> u64 {
         {
             let mut state = self.state.lock();
             state.waits = waits::noted();
             if state.waker.as_ref().is_some_and(|known| known.will_wake(waker)) {
-                return state.own_deadline;
+                return state.due();
             }
         }
         let new = waker.clone();
         let mut state = self.state.lock();
         let old = state.waker.replace(new);
-        let deadline = state.own_deadline;
+        let due = state.due();
         drop(state);
         drop(old);
-        deadline
+        due
     }
 
     /// Waits to be dropped with the scope; woken if a hold begins in it after all.
@@ -330,9 +392,29 @@ impl Node {
         self.keep(waker, |rare| &mut rare.shut);
     }
 
-    /// Waits for the cancellation itself.
-    pub(crate) fn watch(&self, waker: &Waker) {
-        self.keep(waker, |rare| &mut rare.watchers);
+    /// Waits for the cancellation, or for the word to stop, in a place of its own.
+    pub(crate) fn watch(&self, key: &mut Option<usize>, waker: &Waker) {
+        let new = Some(waker.clone());
+        let mut state = self.state.lock();
+        let watchers = &mut state.rare().watchers;
+        let old = match key.and_then(|key| watchers.get_mut(key)) {
+            Some(place) => std::mem::replace(place, new),
+            None => {
+                *key = Some(watchers.insert(new));
+                None
+            }
+        };
+        drop(state);
+        drop(old);
+    }
+
+    /// Gives such a place back.
+    pub(crate) fn unwatch(&self, key: usize) {
+        let removed = {
+            let mut state = self.state.lock();
+            state.rare.as_mut().and_then(|rare| rare.watchers.try_remove(key))
+        };
+        drop(removed);
     }
 
     fn keep(&self, waker: &Waker, list: fn(&mut Rare) -> &mut Vec<Waker>) {
@@ -377,7 +459,7 @@ impl State {
         wakes.take(&mut self.waker);
         if let Some(rare) = &mut self.rare {
             if cancelled {
-                wakes.append(&mut rare.watchers);
+                rare.wake_watchers(wakes);
             } else {
                 rare.inherited = None;
                 wakes.append(&mut rare.parked);
@@ -386,8 +468,32 @@ impl State {
         }
     }
 
+    /// Collects those who wait for the word to stop.
+    pub(super) fn told_to_stop(&mut self, wakes: &mut WakeList) {
+        if let Some(rare) = &mut self.rare {
+            rare.wake_watchers(wakes);
+        }
+    }
+
+    /// When it is to be cancelled: its own deadline, or the end of its grace.
+    pub(super) fn due(&self) -> u64 {
+        self.stop().map_or(self.own_deadline, |stop| self.own_deadline.min(stop.at))
+    }
+
+    pub(super) fn stop(&self) -> Option<&Stop> {
+        self.rare.as_ref().and_then(|rare| rare.stop.as_ref())
+    }
+
     pub(super) fn rare(&mut self) -> &mut Rare {
         self.rare.get_or_insert_default()
+    }
+}
+
+impl Rare {
+    pub(super) fn wake_watchers(&mut self, wakes: &mut WakeList) {
+        for (_, watcher) in &mut self.watchers {
+            wakes.take(watcher);
+        }
     }
 }
 
@@ -408,6 +514,7 @@ impl fmt::Debug for Node {
         f.debug_struct("Node")
             .field("cancelled", &effective(bits))
             .field("own", &(bits & OWN != 0))
+            .field("stopping", &stops(bits))
             .field("shield", &(bits & SHIELD != 0))
             .field("ended", &(bits & ENDED != 0))
             .finish_non_exhaustive()

@@ -5,7 +5,7 @@ use std::task::Waker;
 use super::cancel::pass_down;
 use super::children::Children;
 use super::hold::{hold, tell, update_locked};
-use super::node::{ENDED, LINKED, NEVER, Node, NodeRef};
+use super::node::{ENDED, LINKED, Node, NodeRef, Passed};
 use crate::sync::atomic::Ordering;
 use crate::wake::WakeList;
 
@@ -19,15 +19,14 @@ pub(crate) fn link(child: &NodeRef, parent: &NodeRef) {
     let (told, spread) = {
         let mut above = parent.node().state.lock();
         let slot = above.children.insert(child.clone());
-        let cancelled = parent.node().is_cancelled();
-        let deadline = parent.node().deadline();
+        let passed = parent.node().passes();
         let mut state = child.node().state.lock();
         state.parent = Some(parent.clone());
         state.slot = slot;
         state.told = state.tells(child.node().bits());
         child.node().set_bits(&state, LINKED, 0);
         child.node().parent.store(parent.node().address(), Ordering::Relaxed);
-        let spread = child.node().refresh_locked(&mut state, cancelled, deadline, &mut wakes);
+        let spread = child.node().refresh_locked(&mut state, passed, &mut wakes);
         (state.told, spread)
     };
     if spread {
@@ -60,15 +59,14 @@ pub(crate) fn link_new(child: &NodeRef, parent: &NodeRef) {
     let above = {
         let mut above = parent.node().state.lock();
         let slot = above.children.insert(child.clone());
-        let cancelled = parent.node().is_cancelled();
-        let deadline = parent.node().deadline();
+        let passed = parent.node().passes();
         let told = {
             let mut state = child.node().state.lock();
             state.parent = Some(parent.clone());
             state.slot = slot;
             state.told = state.tells(child.node().bits());
             child.node().parent.store(parent.node().address(), Ordering::Relaxed);
-            child.node().inherit_first(&state, cancelled, deadline);
+            child.node().inherit_first(&state, passed);
             state.told
         };
         if told {
@@ -160,7 +158,7 @@ fn let_go(child: &NodeRef, parent: &Node) {
         child.node().parent.store(0, Ordering::Relaxed);
         state.told = false;
         let former = state.parent.take();
-        (former, child.node().refresh_locked(&mut state, false, NEVER, &mut wakes))
+        (former, child.node().refresh_locked(&mut state, Passed::NOTHING, &mut wakes))
     };
     drop(former);
     if spread {

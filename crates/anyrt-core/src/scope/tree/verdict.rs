@@ -2,7 +2,7 @@
 
 use std::task::Waker;
 
-use super::node::{Node, RELEASED, effective, inherited};
+use super::node::{Node, RELEASED, UNTIMED, effective, inherited};
 use crate::wake::WakeList;
 
 /// What a future that was pending has to do next.
@@ -17,12 +17,14 @@ pub(crate) enum Verdict {
 }
 
 impl Node {
-    /// A poll begins: what was released before it, the future will see.
-    pub(crate) fn begin_poll(&self) {
-        if self.bits() & RELEASED != 0 {
+    /// A poll begins: what was released before it, the future will see. Whether its grace waits for a clock.
+    pub(crate) fn begin_poll(&self) -> bool {
+        let bits = self.bits();
+        if bits & RELEASED != 0 {
             let state = self.state.lock();
             self.set_bits(&state, 0, RELEASED);
         }
+        bits & UNTIMED != 0
     }
 
     /// Decides about a future of this node that was just polled and is pending.

@@ -1,0 +1,47 @@
+//! [`BlockingPool`]: whose threads run blocking jobs.
+
+use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use super::job::Job;
+use crate::handle::Handle;
+use crate::task::panic_message;
+
+/// Whose threads run blocking jobs.
+///
+/// Limiters, order, lending, cancellation, panics, context are the same with either: they are the core's.
+/// What a choice of the runtime's own pool gives up is what the threads themselves promise:
+///
+/// | | the core's pool | the runtime's own |
+/// |---|---|---|
+/// | threads are named after the run | yes | by tokio `{run}-worker-{n}`, by the `blocking` crate `blocking-{n}` |
+/// | number of threads | tokens, and threads that wait for async code | also those of other users; never more than 512 (tokio), 500 (`BLOCKING_MAX_THREADS`, at most 10 000): deeply nested calls that need more wait for ever |
+/// | wake-ups | one at a time, while somebody is needed | one a job |
+/// | an idle thread ends | after 10 s, or as the run was told | after 10 s (tokio), 0.5 s (`blocking`) |
+/// | the end of the run | joins idle threads; waits a while for abandoned jobs, names those left | a tokio runtime of our own waits for all that run, without bound, and drops what no thread has taken up; the `blocking` crate's threads are left |
+/// | no thread can be started | an error for the caller, or the job waits for those that work | tokio: the same error; `blocking`: the job waits, if need be until another job tries again |
+/// | [`Handle::blocking_threads`](crate::Handle::blocking_threads) | how many there are | 0 |
+///
+/// To choose it makes sense where code beside anyrt fills that pool already, and the threads shall be shared.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+#[non_exhaustive]
+pub enum BlockingPool {
+    /// The core's: the same on every runtime.
+    #[default]
+    Core,
+    /// The runtime's own: tokio's; the `blocking` crate's on smol and async-std.
+    Native,
+}
+
+/// Hands a job to the pool that the run has chosen, or to the runtime if that takes all jobs itself.
+pub(super) fn hand_over(handle: &Handle, job: Job) -> Result<(), (Option<Job>, io::Error)> {
+    let shared = &handle.0.shared;
+    let blocking = handle.runtime().blocking();
+    match blocking.filter(|own| shared.blocking_pool == BlockingPool::Native || own.takes_all()) {
+        Some(own) => match catch_unwind(AssertUnwindSafe(|| own.submit(job))) {
+            Ok(submitted) => submitted.map_err(|(job, error)| (Some(job), error)),
+            Err(payload) => Err((None, io::Error::other(panic_message(&*payload)))),
+        },
+        None => shared.pool.submit(job, handle.runtime()).map_err(|(job, error)| (Some(job), error)),
+    }
+}

@@ -1,0 +1,362 @@
+//! [`iterate_blocking`]: an iterator that blocks, as a stream.
+
+use std::any::Any;
+use std::collections::VecDeque;
+use std::fmt;
+use std::future::{IntoFuture, poll_fn};
+use std::num::NonZeroUsize;
+use std::panic::{AssertUnwindSafe, Location, catch_unwind, resume_unwind};
+use std::pin::Pin;
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+
+use futures_util::Stream;
+
+use super::limiter::CapacityLimiter;
+use super::run::{BlockingCall, RunBlocking, drop_in_pool};
+use crate::context;
+use crate::handle::Handle;
+use crate::sync::{Arc, Mutex};
+use crate::waits::leaf;
+
+/// How many items are pulled in one hop to a thread, by default.
+const BATCH: usize = 64;
+
+/// After how long a batch ends that is not full.
+const TURN: Duration = Duration::from_millis(1);
+
+/// Pulls the items of `items` in threads of the pool, and hands them out as a stream.
+///
+/// A hop to a thread and a token pay for a *batch*: up to 64 items, or what comes within a millisecond; at
+/// least one. Each item is handed out as soon as it is there, so one that takes long delays none before
+/// it. Consecutive batches may come from different threads. The next one is begun when the last was
+/// handed out, so the iterator is never further ahead than one batch; [`batch`](IterateBlocking::batch) sets
+/// its size.
+///
+/// The iterator is dropped in a thread, too: at its end, or when the stream is dropped before.
+///
+/// ```
+/// # async fn demo() -> std::io::Result<()> {
+/// use std::io::{BufRead as _, BufReader};
+/// use std::fs::File;
+///
+/// let file = anyrt_core::run_blocking(|| File::open("Cargo.toml")).await?;
+/// let mut lines = anyrt_core::iterate_blocking(BufReader::new(file).lines());
+/// while let Some(line) = lines.next().await {
+///     println!("{}", line?);
+/// }
+/// # Ok(())
+/// # }
+/// ```
+///
+/// # Panics
+///
+/// The stream, with the panic of the iterator, after the items that came before it; and as
+/// [`run_blocking`](crate::run_blocking). The stream has ended then.
+///
+/// # Cancel safety
+///
+/// No item is lost. Cancelled, nothing more is handed out; the scope waits until the thread is done with the
+/// item that it is at, and no further one is pulled. Dropped by foreign code, nobody waits for that.
+#[track_caller]
+pub fn iterate_blocking<I>(items: I) -> IterateBlocking<I>
+where
+    I: IntoIterator + Send + 'static,
+    I::IntoIter: Send,
+    I::Item: Send,
+{
+    IterateBlocking {
+        batch: BATCH,
+        limiter: None,
+        called: Location::caller(),
+        shelf: Arc::new(Shelf::default()),
+        ready: VecDeque::new(),
+        state: State::Rests(Kept::new(Source::New(items), Location::caller())),
+    }
+}
+
+/// The stream of [`iterate_blocking`].
+#[must_use = "streams do nothing unless polled"]
+pub struct IterateBlocking<I>
+where
+    I: IntoIterator + Send + 'static,
+    I::IntoIter: Send,
+    I::Item: Send,
+{
+    batch: usize,
+    limiter: Option<CapacityLimiter>,
+    called: &'static Location<'static>,
+    /// Where the thread leaves items.
+    shelf: Arc<Shelf<I::Item>>,
+    /// Taken off the shelf, to be handed out.
+    ready: VecDeque<I::Item>,
+    state: State<I>,
+}
+
+enum State<I>
+where
+    I: IntoIterator + Send + 'static,
+    I::IntoIter: Send,
+    I::Item: Send,
+{
+    Rests(Kept<I>),
+    Pulls(BlockingCall<Pull<I>, Option<Kept<I>>>),
+    Panicked(Box<dyn Any + Send>),
+    Ended,
+}
+
+/// One batch; the rest, or none at the end.
+type Pull<I> = Box<dyn FnOnce() -> Option<Kept<I>> + Send>;
+
+enum Source<I: IntoIterator> {
+    New(I),
+    Begun(I::IntoIter),
+}
+
+impl<I> IterateBlocking<I>
+where
+    I: IntoIterator + Send + 'static,
+    I::IntoIter: Send,
+    I::Item: Send,
+{
+    /// How many items are pulled in one hop at most, and so how far the iterator may be ahead; 64 by
+    /// default. With one it is as lazy as it was.
+    pub fn batch(mut self, items: NonZeroUsize) -> IterateBlocking<I> {
+        self.batch = items.get();
+        self
+    }
+
+    /// Takes the tokens from this limiter in place of the run's.
+    pub fn limiter(mut self, limiter: &CapacityLimiter) -> IterateBlocking<I> {
+        self.limiter = Some(limiter.clone());
+        self
+    }
+
+    /// The next item; none when the iterator has ended.
+    ///
+    /// # Panics, cancel safety
+    ///
+    /// As [`iterate_blocking`].
+    pub async fn next(&mut self) -> Option<I::Item> {
+        poll_fn(|cx| Pin::new(&mut *self).poll_next(cx)).await
+    }
+
+    fn pull(&self, mut kept: Kept<I>) -> BlockingCall<Pull<I>, Option<Kept<I>>> {
+        let (shelf, batch, called) = (self.shelf.clone(), self.batch, self.called);
+        let handle = Handle::current_for(self.called);
+        let pull: Pull<I> = {
+            let handle = handle.clone();
+            Box::new(move || {
+                let rest = pull(kept.source.take()?, &shelf, batch, &handle)?;
+                Some(Kept::new(rest, called))
+            })
+        };
+        let call = RunBlocking::called_at(pull, self.called).on(handle);
+        match &self.limiter {
+            Some(limiter) => call.limiter(limiter).into_future(),
+            None => call.into_future(),
+        }
+    }
+
+    fn poll_item(&mut self, cx: &mut Context<'_>) -> Poll<Option<I::Item>> {
+        loop {
+            if let Some(item) = self.ready.pop_front() {
+                return Poll::Ready(Some(item));
+            }
+            match &mut self.state {
+                State::Rests(kept) => {
+                    let kept = kept.moved();
+                    self.state = State::Pulls(self.pull(kept));
+                }
+                State::Pulls(call) => {
+                    if self.shelf.take(&mut self.ready, Some(cx.waker())) {
+                        continue;
+                    }
+                    let polled = catch_unwind(AssertUnwindSafe(|| Pin::new(call).poll(cx)));
+                    let ended = match polled {
+                        Ok(Poll::Pending) => return Poll::Pending,
+                        Ok(Poll::Ready(Some(rest))) => State::Rests(rest),
+                        Ok(Poll::Ready(None)) => State::Ended,
+                        Err(payload) => State::Panicked(payload),
+                    };
+                    self.state = ended;
+                    // What was left there before its end.
+                    self.shelf.take(&mut self.ready, None);
+                }
+                State::Panicked(_) => {
+                    if let State::Panicked(payload) = std::mem::replace(&mut self.state, State::Ended) {
+                        resume_unwind(payload);
+                    }
+                }
+                State::Ended => return Poll::Ready(None),
+            }
+        }
+    }
+}
+
+/// Pulls a batch, in a thread.
+fn pull<I: IntoIterator>(
+    source: Source<I>,
+    shelf: &Shelf<I::Item>,
+    batch: usize,
+    handle: &Handle,
+) -> Option<Source<I>> {
+    let mut items = match source {
+        Source::New(items) => items.into_iter(),
+        Source::Begun(items) => items,
+    };
+    let begun = handle.now();
+    for _ in 0..batch {
+        shelf.put(items.next()?)?;
+        if handle.now().saturating_duration_since(begun) >= TURN || is_cancelled() {
+            break;
+        }
+    }
+    Some(Source::Begun(items))
+}
+
+/// Whether the consumer's scope is cancelled.
+fn is_cancelled() -> bool {
+    context::top().is_some_and(|top| top.node().is_cancelled())
+}
+
+impl<I> Stream for IterateBlocking<I>
+where
+    I: IntoIterator + Send + 'static,
+    I::IntoIter: Send,
+    I::Item: Send,
+{
+    type Item = I::Item;
+
+    fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<I::Item>> {
+        let this = self.get_mut();
+        leaf(true, this.called, cx, |cx| this.poll_item(cx))
+    }
+}
+
+// Nothing in it is pinned: the items and the iterator are only moved.
+impl<I> Unpin for IterateBlocking<I>
+where
+    I: IntoIterator + Send + 'static,
+    I::IntoIter: Send,
+    I::Item: Send,
+{
+}
+
+impl<I> Drop for IterateBlocking<I>
+where
+    I: IntoIterator + Send + 'static,
+    I::IntoIter: Send,
+    I::Item: Send,
+{
+    fn drop(&mut self) {
+        self.shelf.close();
+    }
+}
+
+impl<I> fmt::Debug for IterateBlocking<I>
+where
+    I: IntoIterator + Send + 'static,
+    I::IntoIter: Send,
+    I::Item: Send,
+{
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let state = match &self.state {
+            State::Rests(_) => "rests",
+            State::Pulls(_) => "pulls",
+            State::Panicked(_) => "panicked",
+            State::Ended => "ended",
+        };
+        f.debug_struct("IterateBlocking").field("state", &state).field("ready", &self.ready.len()).finish()
+    }
+}
+
+/// An iterator that no thread has at the moment. It may block when it is dropped, so a thread does that.
+struct Kept<I>
+where
+    I: IntoIterator + Send + 'static,
+    I::IntoIter: Send,
+{
+    source: Option<Source<I>>,
+    called: &'static Location<'static>,
+}
+
+impl<I> Kept<I>
+where
+    I: IntoIterator + Send + 'static,
+    I::IntoIter: Send,
+{
+    fn new(source: Source<I>, called: &'static Location<'static>) -> Kept<I> {
+        Kept { source: Some(source), called }
+    }
+
+    fn moved(&mut self) -> Kept<I> {
+        Kept { source: self.source.take(), called: self.called }
+    }
+}
+
+impl<I> Drop for Kept<I>
+where
+    I: IntoIterator + Send + 'static,
+    I::IntoIter: Send,
+{
+    fn drop(&mut self) {
+        if let Some(source) = self.source.take() {
+            drop_in_pool(source, self.called);
+        }
+    }
+}
+
+/// Where the thread leaves items for the consumer.
+struct Shelf<T>(Mutex<Items<T>>);
+
+struct Items<T> {
+    items: VecDeque<T>,
+    consumer: Option<Waker>,
+    /// The consumer has gone.
+    closed: bool,
+}
+
+impl<T> Shelf<T> {
+    /// None when nobody wants it: it is dropped.
+    fn put(&self, item: T) -> Option<()> {
+        let mut items = self.0.lock();
+        if items.closed {
+            drop(items);
+            return None;
+        }
+        items.items.push_back(item);
+        let consumer = items.consumer.take();
+        drop(items);
+        if let Some(consumer) = consumer {
+            consumer.wake();
+        }
+        Some(())
+    }
+
+    /// Moves what is there to `ready`, which is empty; else leaves a waker, to be woken by the next item.
+    fn take(&self, ready: &mut VecDeque<T>, waker: Option<&Waker>) -> bool {
+        let waker = waker.cloned();
+        let mut items = self.0.lock();
+        std::mem::swap(&mut items.items, ready);
+        let old = if ready.is_empty() { std::mem::replace(&mut items.consumer, waker) } else { None };
+        drop(items);
+        drop(old);
+        !ready.is_empty()
+    }
+
+    fn close(&self) {
+        let (left, consumer) = {
+            let mut items = self.0.lock();
+            items.closed = true;
+            (std::mem::take(&mut items.items), items.consumer.take())
+        };
+        drop((left, consumer));
+    }
+}
+
+impl<T> Default for Shelf<T> {
+    fn default() -> Shelf<T> {
+        Shelf(Mutex::new(Items { items: VecDeque::new(), consumer: None, closed: false }))
+    }
+}

@@ -1,0 +1,116 @@
+//! A cancellation against children that begin, wait, and end.
+
+use std::future::pending;
+
+use loom::thread;
+
+use super::stage::{Count, check, on_stage};
+use crate::checkpoint::checkpoint_if_cancelled;
+use crate::group::task_group;
+use crate::scope::CancelScope;
+
+#[test]
+fn a_scope_is_cancelled_while_it_begins_to_wait() {
+    check("a_scope_is_cancelled_while_it_begins_to_wait", || {
+        on_stage(async |_| {
+            let scope = CancelScope::new();
+            let handle = scope.handle();
+            thread::spawn(move || handle.cancel("now"));
+            scope.run(async |_| pending::<()>().await).await.unwrap_err();
+        });
+    });
+}
+
+#[test]
+fn an_outer_scope_is_cancelled_while_an_inner_one_begins_to_wait() {
+    check("an_outer_scope_is_cancelled_while_an_inner_one_begins_to_wait", || {
+        on_stage(async |_| {
+            let outer = CancelScope::new();
+            let handle = outer.handle();
+            thread::spawn(move || handle.cancel("now"));
+            outer
+                .run(async |_| {
+                    let _ = CancelScope::new().run(async |_| pending::<()>().await).await;
+                    unreachable!("the outermost scope returns");
+                })
+                .await
+                .unwrap_err();
+        });
+    });
+}
+
+#[test]
+fn both_scopes_are_cancelled_while_they_wait() {
+    check("both_scopes_are_cancelled_while_they_wait", || {
+        on_stage(async |_| {
+            let (outer, inner) = (CancelScope::new(), CancelScope::new());
+            let (first, second) = (outer.handle(), inner.handle());
+            thread::spawn(move || first.cancel("outer"));
+            thread::spawn(move || second.cancel("inner"));
+            let result = outer
+                .run(async |_| {
+                    inner.run(async |_| pending::<()>().await).await.unwrap_err();
+                    checkpoint_if_cancelled().await;
+                    pending::<()>().await;
+                })
+                .await;
+            assert_eq!(result.unwrap_err().reason(), Some("outer"));
+        });
+    });
+}
+
+#[test]
+fn a_group_is_cancelled_while_a_child_is_added() {
+    check("a_group_is_cancelled_while_a_child_is_added", || {
+        on_stage(async |_| {
+            let dropped = Count::default();
+            let child = dropped.on_drop();
+            let _ = task_group(async |tg| {
+                let group = tg.clone();
+                thread::spawn(move || group.cancel("now"));
+                tg.spawn(async move {
+                    let _child = child;
+                    pending::<()>().await;
+                });
+            })
+            .await;
+            assert_eq!(dropped.get(), 1);
+        });
+    });
+}
+
+#[test]
+fn a_group_is_cancelled_while_a_child_ends() {
+    check("a_group_is_cancelled_while_a_child_ends", || {
+        on_stage(async |_| {
+            let dropped = Count::default();
+            let child = dropped.on_drop();
+            let result = task_group(async |tg| {
+                let group = tg.clone();
+                tg.spawn(async move {
+                    drop(child);
+                    checkpoint_if_cancelled().await;
+                });
+                thread::spawn(move || group.cancel("now"));
+                7
+            })
+            .await;
+            assert_eq!(dropped.get(), 1);
+            assert!(result.is_ok_and(|value| value == 7), "the body had ended with a value");
+        });
+    });
+}
+
+#[test]
+fn a_scope_is_cancelled_while_it_is_told_to_those_who_watch() {
+    check("a_scope_is_cancelled_while_it_is_told_to_those_who_watch", || {
+        on_stage(async |_| {
+            let scope = CancelScope::new();
+            let (handle, watched) = (scope.handle(), scope.handle());
+            thread::spawn(move || handle.cancel("now"));
+            watched.cancelled().await;
+            assert!(watched.is_cancelled());
+            drop(scope);
+        });
+    });
+}

@@ -1,0 +1,119 @@
+//! The body of a request on its way in, and the clock of a handler that waits for it.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker, ready};
+use std::time::Duration;
+
+use axum_core::BoxError;
+use bytes::Bytes;
+use http_body::{Frame, SizeHint};
+use hyper::body::Incoming;
+
+use crate::connection::Connection;
+use crate::deadlines::{Watched, Which};
+
+/// A body that comes too slowly.
+#[derive(Debug, thiserror::Error)]
+#[error("the body came too slowly")]
+pub(crate) struct TooSlow;
+
+/// A body that ended before its end: a client that left, or chunks that are none.
+#[derive(Debug, thiserror::Error)]
+#[error("the body broke off: {0}")]
+pub(crate) struct BrokeOff(#[source] hyper::Error);
+
+/// A request's body. While a handler waits for it, it must come, and not too slowly.
+pub(crate) struct Arriving {
+    body: Incoming,
+    connection: Arc<Connection>,
+    /// When the handler began to wait for the next piece.
+    since: Option<Duration>,
+    /// How long it has waited for the pieces before.
+    waited: Duration,
+    bytes: u64,
+    waker: Option<Waker>,
+    /// Of a body that is not the only one of its connection: HTTP/2.
+    own: Option<Watched>,
+}
+
+impl Arriving {
+    pub(crate) fn new(body: Incoming, connection: &Arc<Connection>) -> Self {
+        let connection = Arc::clone(connection);
+        Arriving { body, connection, since: None, waited: Duration::ZERO, bytes: 0, waker: None, own: None }
+    }
+
+    /// How long the next piece may take.
+    fn patience(&self) -> Duration {
+        let limits = self.connection.limits();
+        let Some(due) = self.bytes.saturating_mul(1000).checked_div(limits.body_rate) else {
+            return limits.body_idle;
+        };
+        let allowed = Duration::from_millis(due).max(limits.body_grace);
+        limits.body_idle.min(allowed.saturating_sub(self.waited))
+    }
+
+    fn wait(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        if self.own.is_none() && self.connection.is_http2() {
+            self.own = Some(self.connection.server.deadlines.watch());
+        }
+        let patience = self.patience();
+        let watch = self.own.as_ref().unwrap_or(self.connection.watch());
+        watch.wake(Which::Body, cx.waker(), &mut self.waker);
+        match self.since {
+            None => {
+                self.since = Some(watch.time());
+                watch.set(Which::Body, patience);
+                Poll::Pending
+            }
+            Some(_) if watch.has_passed(Which::Body) => {
+                watch.clear(Which::Body);
+                Poll::Ready(Some(Err(TooSlow.into())))
+            }
+            Some(_) => Poll::Pending,
+        }
+    }
+
+    fn came(&mut self, bytes: usize) {
+        self.bytes += bytes as u64;
+        if let Some(since) = self.since.take() {
+            let watch = self.own.as_ref().unwrap_or(self.connection.watch());
+            self.waited += watch.time().saturating_sub(since);
+            watch.clear(Which::Body);
+        }
+    }
+}
+
+impl http_body::Body for Arriving {
+    type Data = Bytes;
+    type Error = BoxError;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        let poll = Pin::new(&mut self.body).poll_frame(cx);
+        if poll.is_pending() {
+            return self.wait(cx);
+        }
+        let frame = ready!(poll);
+        self.came(frame.as_ref().and_then(|frame| frame.as_ref().ok()?.data_ref()).map_or(0, Bytes::len));
+        Poll::Ready(frame.map(|frame| frame.map_err(|error| BrokeOff(error).into())))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
+impl Drop for Arriving {
+    fn drop(&mut self) {
+        if self.since.is_some() {
+            self.own.as_ref().unwrap_or(self.connection.watch()).clear(Which::Body);
+        }
+    }
+}

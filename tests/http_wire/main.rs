@@ -1,0 +1,10 @@
+//! The wire: limits, protocol, attacks and loads, over real sockets on every backend. The ids in the
+//! names (`h1_`, ..) are those of the table of faults and loads.
+
+#[path = "../http_client.rs"]
+mod client;
+
+mod frames;
+mod http2;
+mod limits;
+mod protocol;

@@ -1,0 +1,167 @@
+//! The cases of blocking work with the runtime's own pool in place of the core's: all hold but those listed
+//! here, which ask for what only the core's own threads promise.
+
+use std::collections::BTreeMap;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
+use std::time::Duration;
+
+use anyrt::{Backend, BlockingPool, Builder, RunError, run_blocking};
+use anyrt_conformance::{Case, Outcome, PATIENCE, Runtime, with_native_jobs};
+
+/// Cases that do not hold, and why.
+const EXCEPTIONS: [(&str, &str); 6] = [
+    ("tt_09_an_abandoned_job_may_end_after_the_runtime", "tokio waits for its threads at its end"),
+    ("tt_14_a_thread_that_cannot_be_started_is_an_error_and_costs_no_token", "the test denies ours"),
+    ("tt_15_threads_are_used_again_and_end_when_they_are_idle", "it counts ours"),
+    ("tt_17_idle_threads_are_joined_at_the_end_and_a_stuck_one_is_named", "nobody joins, nobody names"),
+    ("tt_21_a_panic_reaches_the_caller_and_the_thread_lives_on", "threads have other names"),
+    ("ft_05_after_the_end_of_the_run_it_is_an_error", "tokio waits for its threads at its end"),
+];
+
+/// Long enough to tell a case that hangs from one that is slow.
+const SHORT: Duration = Duration::from_secs(4);
+
+type Make = fn() -> std::sync::Arc<dyn Runtime>;
+
+fn natives() -> Vec<(&'static str, Make)> {
+    vec![
+        #[cfg(feature = "tokio")]
+        ("tokio", || anyrt_tokio::multi_thread(None, "native").expect("threads for the runtime")),
+        #[cfg(feature = "tokio")]
+        ("tokio-current-thread", || anyrt_tokio::current_thread("native").expect("a runtime")),
+        #[cfg(feature = "smol")]
+        ("smol", || anyrt_smol::executor(None, "native").expect("threads for the runtime")),
+        #[cfg(feature = "async-std")]
+        ("async-std", anyrt_async_std::runtime),
+    ]
+}
+
+fn is_of_blocking_work(case: &Case) -> bool {
+    let families = [
+        "tt_", "ft_", "wt_", "cl_", "rs_04", "rs_09", "rule_49", "rule_50", "rule_53", "rule_54", "rule_55",
+        "rule_57",
+    ];
+    families.iter().any(|family| case.name().starts_with(family))
+}
+
+fn is_exception(case: &Case) -> bool {
+    EXCEPTIONS.iter().any(|(name, _)| *name == case.name())
+}
+
+/// The outcomes of `cases` on all backends, by case and backend.
+fn outcomes(cases: &[&'static Case], patience: Duration) -> BTreeMap<(&'static str, &'static str), Outcome> {
+    let all: Vec<_> =
+        cases.iter().flat_map(|case| natives().into_iter().map(move |on| (*case, on))).collect();
+    let (next, outcomes) = (AtomicUsize::new(0), Mutex::new(BTreeMap::new()));
+    thread::scope(|threads| {
+        for _ in 0..8 {
+            threads.spawn(|| {
+                while let Some((case, (backend, make))) = all.get(next.fetch_add(1, Ordering::Relaxed)) {
+                    let make = *make;
+                    let outcome = case.check(patience, move || with_native_jobs(make()));
+                    outcomes.lock().expect("not poisoned").insert((case.name(), *backend), outcome);
+                }
+            });
+        }
+    });
+    outcomes.into_inner().expect("not poisoned")
+}
+
+#[test]
+fn the_cases_of_blocking_work_hold_but_for_the_exceptions() {
+    let cases: Vec<_> =
+        Case::all().iter().filter(|case| is_of_blocking_work(case) && !is_exception(case)).collect();
+    assert!(cases.len() >= 50, "{} cases", cases.len());
+    let failed: BTreeMap<_, _> =
+        outcomes(&cases, PATIENCE).into_iter().filter(|(_, outcome)| *outcome != Outcome::Passed).collect();
+    assert!(failed.is_empty(), "{failed:#?}");
+}
+
+#[test]
+fn an_exception_that_holds_everywhere_is_none() {
+    let cases: Vec<_> = Case::all().iter().filter(|case| is_exception(case)).collect();
+    assert_eq!(cases.len(), EXCEPTIONS.len(), "all of them are cases");
+    let outcomes = outcomes(&cases, SHORT);
+    for (name, why) in EXCEPTIONS {
+        let holds = outcomes
+            .iter()
+            .filter(|((case, _), _)| *case == name)
+            .all(|(_, outcome)| *outcome == Outcome::Passed);
+        assert!(!holds, "{name} holds on every backend, though {why}");
+    }
+}
+
+fn thread_name() -> Option<String> {
+    thread::current().name().map(str::to_owned)
+}
+
+#[test]
+fn a_run_chooses_and_its_jobs_go_there() {
+    for backend in Backend::enabled() {
+        let run = || Builder::new().backend(*backend).name("chosen");
+        let core = run().run(async { run_blocking(thread_name).await });
+        assert_eq!(core.as_deref(), Some("chosen-blocking-0"), "{backend}");
+        let (native, ours) = run()
+            .blocking_pool(BlockingPool::Native)
+            .run(async { (run_blocking(thread_name).await, anyrt::current_handle().blocking_threads()) });
+        let native = native.expect("those pools name their threads");
+        assert!(!native.starts_with("chosen-blocking") && ours == 0, "{native} on {backend}, {ours} of ours");
+    }
+}
+
+#[test]
+fn an_embedded_run_chooses_for_itself() {
+    for backend in Backend::enabled() {
+        let names = anyrt::run_on(*backend, async {
+            let inside = Builder::new().name("inside").blocking_pool(BlockingPool::Native);
+            let native = inside.embed(async {
+                // What is embedded in it goes there too.
+                (
+                    run_blocking(thread_name).await,
+                    anyrt::embed(async { run_blocking(thread_name).await }).await,
+                )
+            });
+            let native = native.await;
+            let own = Builder::new().name("inside").embed(async { run_blocking(thread_name).await });
+            [native.0, native.1, own.await].map(Option::unwrap_or_default)
+        });
+        assert!(
+            !names[0].contains("-blocking-") && !names[1].contains("-blocking-"),
+            "{names:?} on {backend}"
+        );
+        assert_eq!(names[2], "inside-blocking-0", "{backend}");
+        let refused = anyrt::run_on(*backend, async { Builder::new().threads(1).try_embed(async {}).await });
+        assert!(matches!(refused, Err(RunError::Start(_))), "{refused:?}");
+    }
+}
+
+#[cfg(feature = "tokio")]
+#[test]
+fn a_tokio_program_shares_its_pool_with_an_embedded_run() {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .thread_name("of-the-program")
+        .build()
+        .expect("threads for the runtime");
+    let name = runtime.block_on(async {
+        let run = Builder::new().blocking_pool(BlockingPool::Native);
+        run.embed(async { run_blocking(thread_name).await }).await
+    });
+    assert_eq!(name.as_deref(), Some("of-the-program"));
+}
+
+#[cfg(feature = "tokio")]
+#[test]
+fn tokio_is_entered_in_jobs_of_either_pool() {
+    for backend in [Backend::Tokio, Backend::TokioCurrentThread] {
+        for pool in [BlockingPool::Core, BlockingPool::Native] {
+            let sum = Builder::new().backend(backend).blocking_pool(pool).run(async {
+                let spawned = run_blocking(|| tokio::runtime::Handle::current().spawn(async { 20 })).await;
+                spawned.await.expect("it ends")
+            });
+            assert_eq!(sum, 20);
+        }
+    }
+}
