@@ -15,6 +15,6 @@ mod verdict;
 pub(crate) use cancel::{cancel, expire, mark_unwinding, orphaned, set_deadline, set_shield};
 pub(crate) use hold::{hold_no_parent, hold_parent, holders};
 pub(crate) use node::{HasNode, NEVER, Node, NodeRef};
-pub(crate) use place::{end, link, link_new, unlink};
+pub(crate) use place::{born, end, link, link_new, unlink};
 pub(crate) use stop::{begin_grace, stop};
 pub(crate) use verdict::Verdict;

@@ -102,7 +102,8 @@ pub(super) struct TaskCell<F: Future, T> {
 enum End<T> {
     Value(T),
     Failed(BoxError),
-    Cancelled(Cancelled),
+    /// None when nobody asks for the story.
+    Cancelled(Option<Cancelled>),
     Panicked(Payload),
     Lost,
 }
@@ -149,16 +150,17 @@ impl<F: Future, T> TaskCell<F, T> {
             Err(payload) => End::Panicked(payload),
             Ok(None) => match catch_unwind(AssertUnwindSafe(|| {
                 context::link_task();
+                if self.node.resolves_at_once() {
+                    return Verdict::Resolve;
+                }
                 self.node.attend(cx.waker());
                 self.node.verdict(cx.waker(), true, false)
             })) {
-                Ok(Verdict::Resolve) => match self.node.cause() {
-                    Some(cause) => {
-                        tree::mark_unwinding(&self.node);
-                        End::Cancelled(cause)
-                    }
-                    None => End::Lost,
-                },
+                Ok(Verdict::Resolve) => {
+                    let cause = if self.slot.is_observed() { self.node.cause() } else { None };
+                    tree::mark_unwinding(&self.node);
+                    End::Cancelled(cause)
+                }
                 Ok(Verdict::Stay | Verdict::Drop) => return None,
                 Err(payload) => End::Panicked(payload),
             },
@@ -188,12 +190,6 @@ where
             }
         }
         let _release = Release(self.group());
-        if let End::Cancelled(_) = end
-            && !self.slot.is_observed()
-        {
-            // Nobody asks for the story.
-            return self.leave();
-        }
         let result = match end {
             End::Value(value) => Ok(value),
             End::Failed(error) => {
@@ -202,7 +198,8 @@ where
                 attempt(|| self.group().fail(ChildError::of_task(self.info.label(), error)));
                 Err(Why::Failed(text.into()))
             }
-            End::Cancelled(cancelled) => Err(Why::Cancelled(cancelled)),
+            End::Cancelled(None) => return self.leave(),
+            End::Cancelled(Some(cancelled)) => Err(Why::Cancelled(cancelled)),
             End::Panicked(payload) => {
                 let message = panic_message(&*payload);
                 let mut kept = None;

@@ -188,10 +188,27 @@ fn mark_one(node: &Node) -> Option<NodeRef> {
         return None;
     }
     node.set_bits(&state, UNWINDING, 0);
-    state.parent.clone()
+    state.parent.as_ref().filter(|parent| to_be_marked(parent.node().bits())).cloned()
 }
 
 impl Node {
+    /// Takes its first place. Whether it is a hold there.
+    #[inline]
+    pub(super) fn be_born(&mut self, parent: NodeRef, slot: usize, passed: Passed) -> bool {
+        let bits = self.bits();
+        let address = parent.node().address();
+        let state = self.state.get_mut();
+        state.parent = Some(parent);
+        state.slot = slot;
+        state.told = state.tells(bits);
+        self.parent.store(address, Ordering::Relaxed);
+        self.bits.store(bits | LINKED | inherits(passed), Ordering::Relaxed);
+        if !shielded(bits) && passed.deadline < state.own_deadline {
+            self.deadline.store(passed.deadline, Ordering::Relaxed);
+        }
+        state.told
+    }
+
     /// What a new node makes of its parent: nobody has read it, nobody is to be told.
     pub(super) fn inherit_first(&self, state: &State, passed: Passed) {
         let bits = self.bits();

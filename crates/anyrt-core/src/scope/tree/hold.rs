@@ -36,7 +36,14 @@ pub(super) fn update_holds(node: NodeRef, change: impl FnOnce(&mut State)) {
 pub(super) type Above = Option<(NodeRef, i32)>;
 
 /// Tells those above, as far as it changes something there.
-pub(super) fn tell(mut above: Above, wakes: &mut WakeList) {
+#[inline]
+pub(super) fn tell(above: Above, wakes: &mut WakeList) {
+    if above.is_some() {
+        tell_up(above, wakes);
+    }
+}
+
+fn tell_up(mut above: Above, wakes: &mut WakeList) {
     while let Some((parent, delta)) = above {
         let node = parent.node();
         above = update_locked(node, &mut node.state.lock(), |state| state.holds += delta, wakes);

@@ -190,10 +190,16 @@ impl Node {
         Node::with(0, NEVER, None, Some(opened))
     }
 
-    pub(crate) fn from_lazy(lazy: Lazy) -> Node {
+    /// `waker` and where it waits, as [`attend`](Node::attend) notes them.
+    #[inline]
+    pub(crate) fn from_lazy(lazy: Lazy, waker: Option<Waker>) -> Node {
         let bits = if lazy.shield { SHIELD } else { 0 };
         let after = (lazy.after > 0).then(|| Duration::from_nanos(lazy.after));
-        Node::with(bits, lazy.deadline, after, lazy.opened)
+        let mut node = Node::with(bits, lazy.deadline, after, lazy.opened);
+        let state = node.state.get_mut();
+        state.waits = if waker.is_some() { waits::noted() } else { None };
+        state.waker = waker;
+        node
     }
 
     /// The node of something that does not hold what is around it, whatever holds inside.
@@ -205,6 +211,7 @@ impl Node {
         Node::with(TASK_ROOT, NEVER, None, None)
     }
 
+    #[inline]
     fn with(
         bits: u16,
         own_deadline: u64,

@@ -6,6 +6,8 @@ use super::cancel::pass_down;
 use super::children::Children;
 use super::hold::{hold, tell, update_locked};
 use super::node::{ENDED, LINKED, Node, NodeRef, Passed};
+use crate::context::{Lazy, ScopeNode};
+use crate::sync::Arc;
 use crate::sync::atomic::Ordering;
 use crate::wake::WakeList;
 
@@ -76,6 +78,24 @@ pub(crate) fn link_new(child: &NodeRef, parent: &NodeRef) {
         }
     };
     tell(above, &mut wakes);
+}
+
+/// Makes the node of a scope, in its place from the start: nobody else has it yet, so its lock is not needed
+/// and nobody is woken. `above` is the node of `parent`.
+pub(crate) fn born(above: &Node, parent: NodeRef, lazy: Lazy, waker: Option<Waker>) -> NodeRef {
+    let mut wakes = WakeList::default();
+    let (child, above) = {
+        let mut state = above.state.lock();
+        let mut node = Node::from_lazy(lazy, waker);
+        let told = node.be_born(parent, state.children.next_key(), above.passes());
+        let child: NodeRef = Arc::new(ScopeNode(node));
+        state.children.insert(child.clone());
+        let above =
+            if told { update_locked(above, &mut state, |state| state.holds += 1, &mut wakes) } else { None };
+        (child, above)
+    };
+    tell(above, &mut wakes);
+    child
 }
 
 /// Takes a node out of its place; its holds there with it.
