@@ -7,6 +7,9 @@
 
 #[path = "allocations/allocator.rs"]
 mod allocator;
+#[macro_use]
+#[path = "allocations/on_each_backend.rs"]
+mod on_each_backend;
 
 use std::future::{IntoFuture, pending, ready};
 use std::hint::black_box;
@@ -15,9 +18,11 @@ use std::sync::{Mutex, PoisonError};
 use std::task::Context;
 use std::time::Duration;
 
+use anyrt::channel::{bounded, watch};
+use anyrt::sync::{CapacityLimiter, Event, Lock, OnceCell, RwLock, Semaphore};
 use anyrt::{
-    Backend, Builder, CancelScope, TaskGroup, fail_after, move_on_after, move_on_at, run_blocking, shield,
-    task_group,
+    Backend, Builder, CancelScope, TaskGroup, fail_after, iterate_blocking, move_on_after, move_on_at,
+    run_blocking, shield, task_group,
 };
 
 const PASSES: usize = 8;
@@ -95,26 +100,6 @@ fn assert_each(backend: Backend, count: u64, each: u64) {
     );
 }
 
-/// One test for each backend that is compiled in.
-macro_rules! on_each_backend {
-    ($($(#[$attribute:meta])* fn $name:ident($backend:ident) $body:block)*) => {
-        $($(#[$attribute])* fn $name($backend: Backend) $body)*
-        on_each_backend!(@"tokio" tokio_current_thread TokioCurrentThread $($name)*);
-        on_each_backend!(@"tokio" tokio Tokio $($name)*);
-        on_each_backend!(@"smol" smol Smol $($name)*);
-        on_each_backend!(@"async-std" async_std AsyncStd $($name)*);
-    };
-    (@$feature:literal $module:ident $backend:ident $($name:ident)*) => {
-        #[cfg(feature = $feature)]
-        mod $module {
-            $(#[test]
-            fn $name() {
-                super::$name(anyrt::Backend::$backend);
-            })*
-        }
-    };
-}
-
 on_each_backend! {
     fn a_scope_around_a_ready_future_allocates_nothing(backend) {
         assert_eq!(least(backend, || repeated(|| move_on_at(None, ready(black_box(1))))), 0);
@@ -184,10 +169,79 @@ on_each_backend! {
         assert!((2 * TIMES..2 * TIMES + TIMES / 8).contains(&count), "{count} allocations for {TIMES} children");
     }
 
+    fn what_is_free_is_taken_without_an_allocation(backend) {
+        let pass = || async {
+            let (lock, both, permits, limiter) =
+                (Lock::new(1), RwLock::new(1), Semaphore::new(1), CapacityLimiter::new(1));
+            let (event, cell) = (Event::new(), OnceCell::from(1));
+            event.set();
+            let take = async || {
+                *lock.lock().await += *both.read().await;
+                *both.write().await += 1;
+                drop((permits.acquire().await, limiter.acquire().await));
+                event.wait().await;
+                black_box(cell.get_or_init(async || 2).await);
+            };
+            // The first time the limiter's table of guards grows.
+            take().await;
+            repeated(take).await
+        };
+        assert_eq!(least(backend, pass), 0);
+    }
+
+    fn what_is_there_is_received_without_an_allocation(backend) {
+        let pass = || async {
+            let (sender, receiver) = bounded(2);
+            let (teller, mut listener) = watch(1);
+            let item = async || {
+                let permit = sender.reserve().await;
+                black_box((permit.is_ok_and(|permit| permit.send(1).is_ok()), receiver.recv().await.is_ok()));
+                black_box((sender.send(2).await.is_ok(), receiver.try_recv().is_ok()));
+            };
+            // The first time the buffer grows.
+            item().await;
+            let there = repeated(item).await;
+            black_box((teller.get(), listener.wait_for(|_| true).await.is_ok()));
+            there
+        };
+        assert_eq!(least(backend, pass), 0);
+    }
+
+    fn who_waits_in_a_line_allocates_once(backend) {
+        let pass = || async {
+            let (sender, receiver) = bounded(1);
+            let lock = Lock::new(1);
+            let wait = async || {
+                let guard = lock.lock().await;
+                let (mut locks, mut receives) = (lock.lock(), receiver.recv());
+                assert!(futures::poll!(&mut locks).is_pending() && futures::poll!(&mut receives).is_pending());
+                drop(guard);
+                assert!(sender.try_send(1).is_ok());
+                drop(locks.await);
+                black_box(receives.await.is_ok());
+            };
+            // The first time the lines grow.
+            wait().await;
+            repeated(wait).await
+        };
+        assert_each(backend, least(backend, pass), 2);
+    }
+
     fn a_blocking_call_allocates_at_most_twice(backend) {
         let count = least(backend, || repeated(|| run_blocking(|| black_box(1))));
         // A thread may start because the one that has just ended its job is not idle yet.
         assert!(count <= 2 * TIMES + TIMES / 8, "{count} allocations for {TIMES} calls");
+    }
+
+    fn a_blocking_iterator_allocates_once_for_many_items(backend) {
+        let pass = || async {
+            let mut items = iterate_blocking(0..TIMES);
+            let before = allocator::count();
+            while items.next().await.is_some() {}
+            allocator::count() - before
+        };
+        let count = least(backend, pass);
+        assert!(count < TIMES / 4, "{count} allocations for {TIMES} items");
     }
 }
 

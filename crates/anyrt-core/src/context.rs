@@ -13,7 +13,7 @@ use crate::clock;
 use crate::group::GroupState;
 use crate::handle::Handle;
 use crate::locals::Locals;
-use crate::scope::tree::{self, HasNode, NEVER, Node, NodeRef};
+use crate::scope::tree::{self, HasNode, NEVER, Node, NodeRef, ScopeKind};
 use crate::sync::Arc;
 #[cfg(anyrt_loom)]
 use crate::sync::LocalCell as _;
@@ -71,6 +71,7 @@ pub(crate) enum Place {
 /// A scope that nobody has needed yet.
 #[derive(Clone, Copy)]
 pub(crate) struct Lazy {
+    pub(crate) kind: ScopeKind,
     pub(crate) shield: bool,
     pub(crate) deadline: u64,
     /// The time that was asked for, in nanoseconds or zero, and where: for messages.
@@ -80,12 +81,17 @@ pub(crate) struct Lazy {
 
 impl Lazy {
     /// No deadline, no shield.
-    pub(crate) fn at(opened: &'static Location<'static>) -> Lazy {
-        Lazy { opened: Some(opened), ..Lazy::NOWHERE }
+    pub(crate) fn at(kind: ScopeKind, opened: &'static Location<'static>) -> Lazy {
+        Lazy { opened: Some(opened), ..Lazy::nowhere(kind) }
+    }
+
+    /// One that nobody has opened at any place.
+    pub(crate) const fn nowhere(kind: ScopeKind) -> Lazy {
+        Lazy { kind, shield: false, deadline: NEVER, after: 0, opened: None }
     }
 
     /// For places that never come into the tree.
-    pub(crate) const NOWHERE: Lazy = Lazy { shield: false, deadline: NEVER, after: 0, opened: None };
+    pub(crate) const NOWHERE: Lazy = Lazy::nowhere(ScopeKind::Scope);
 }
 
 crate::sync::thread_local! {
@@ -144,6 +150,15 @@ pub(crate) fn gate(takes: bool, called: Called, waker: &Waker) -> Gate {
         Gate::Shut
     } else {
         Gate::Open
+    }
+}
+
+/// Waits in the scope around the code that runs to be dropped with it.
+pub(crate) fn wait_to_be_dropped(waker: &Waker) {
+    if let Some(top) = top()
+        && !top.node().holds()
+    {
+        top.node().park(waker);
     }
 }
 

@@ -1,5 +1,10 @@
 //! A run: a root future on a runtime, and the end in which nothing is left behind.
 
+mod ending;
+mod unfinished;
+
+pub use unfinished::Unfinished;
+
 use std::any::Any;
 use std::fmt;
 use std::future::Future;
@@ -7,21 +12,24 @@ use std::io;
 use std::num::NonZeroUsize;
 use std::panic::{AssertUnwindSafe, Location, catch_unwind, resume_unwind};
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker, ready};
 use std::time::Duration;
 
 use pin_project_lite::pin_project;
 
+use self::ending::{Ending, EndsWithin};
 use crate::blocking::{BlockingPool, CapacityLimiter, DEFAULT_LIMIT, IDLE, PATIENCE, Pool};
-use crate::context::{self, Setting, TaskRef, Tasked};
+use crate::context::{self, Setting, Tasked};
+use crate::fork::{self, Forked};
 use crate::group::{GroupError, GroupState, Policy};
 use crate::handle::Handle;
 use crate::locals::Locals;
 use crate::runtime::{NotOwned, Runtime};
 use crate::scope::Cause;
-use crate::scope::tree::{HasNode, Node};
+use crate::scope::tree::{self, HasNode, Node, NodeRef};
 use crate::sync::Arc;
-use crate::task::{TaskInfo, default_name};
+use crate::sync::atomic::{AtomicBool, Ordering};
+use crate::task::{MAIN, TaskInfo, default_name};
 
 /// After how long a cancelled scope that is held becomes a warning, by default.
 const HELD_WARNING: Duration = Duration::from_secs(5);
@@ -39,6 +47,7 @@ pub(crate) struct Shared {
     pub(crate) unlimited: CapacityLimiter,
     /// How long a cancelled scope may be held before a warning names what holds it.
     pub(crate) held_warning: Duration,
+    pub(crate) ends_within: EndsWithin,
     /// Where tasks belong that no group owns.
     pub(crate) root: Arc<GroupState>,
 }
@@ -55,6 +64,7 @@ impl Shared {
             cpu: CapacityLimiter::new(cores),
             unlimited: CapacityLimiter::unlimited(),
             held_warning,
+            ends_within: EndsWithin::default(),
             root: GroupState::new(policy, None, None, Location::caller()),
         }
     }
@@ -76,6 +86,7 @@ pub struct Run {
     name: String,
     limit: usize,
     held_warning: Duration,
+    ends_within: EndsWithin,
     idle: Duration,
     patience: Duration,
     blocking_pool: BlockingPool,
@@ -91,6 +102,9 @@ pub enum RunError {
          await the future instead, or use `anyrt::embed(..).await`, or start the run on a thread of its own"
     )]
     Nested,
+    /// This process was forked off another one in which a run had been started.
+    #[error(transparent)]
+    Forked(#[from] Forked),
     /// The runtime was adopted: its owner drives it.
     #[error(transparent)]
     NotOwned(#[from] NotOwned),
@@ -125,6 +139,9 @@ pub enum RunError {
     /// The main future ended well, but tasks at the root failed and nobody had looked at them.
     #[error("tasks at the root of the run failed, and nobody looked: {0}")]
     Unhandled(#[source] GroupError),
+    /// Tasks had not ended when the time for that was over ([`Run::shutdown_timeout`]).
+    #[error(transparent)]
+    Unfinished(Unfinished),
 }
 
 impl Run {
@@ -135,6 +152,7 @@ impl Run {
             name: "anyrt".to_owned(),
             limit: DEFAULT_LIMIT,
             held_warning: HELD_WARNING,
+            ends_within: EndsWithin::default(),
             idle: IDLE,
             patience: PATIENCE,
             blocking_pool: BlockingPool::Core,
@@ -182,15 +200,36 @@ impl Run {
         self
     }
 
-    /// Whether a run can be started on this thread: not while a task is being polled.
+    /// How long the tasks at the root have, when the main future has ended, to finish what they have begun: they are
+    /// told to stop ([`stopping`](crate::stopping())), and cancelled when this is over. None by default: they are
+    /// cancelled at once.
+    pub fn shutdown_grace(mut self, grace: Duration) -> Run {
+        self.ends_within.grace = Some(grace);
+        self
+    }
+
+    /// How long the end of the run waits for its tasks after they were cancelled; without limit by default.
+    ///
+    /// When this is over, what is left is named in the error, [`RunError::Unfinished`], and dropped with the
+    /// runtime. A task that blocks its thread cannot be dropped: some runtimes wait for it all the same.
+    pub fn shutdown_timeout(mut self, timeout: Duration) -> Run {
+        self.ends_within.timeout = Some(timeout);
+        self
+    }
+
+    /// Whether a run can be started on this thread: not while a task is being polled, and not in a process
+    /// that was forked after a run had been started.
     ///
     /// What [`try_run`](Run::try_run) asks first; for those who would start a runtime before it.
     ///
     /// # Errors
     ///
-    /// [`RunError::Nested`].
+    /// [`RunError::Nested`], [`RunError::Forked`].
     pub fn check_here() -> Result<(), RunError> {
-        if context::is_polling() { Err(RunError::Nested) } else { Ok(()) }
+        if context::is_polling() {
+            return Err(RunError::Nested);
+        }
+        Ok(fork::check_run()?)
     }
 
     /// Runs `main` to its end on this thread, and then everything that it has spawned.
@@ -264,6 +303,7 @@ impl Run {
         let mut shared = Shared::new(Policy::EachForItself, &self.name, self.limit, self.held_warning);
         shared.pool = Pool::new(&self.name, self.idle, self.patience);
         shared.blocking_pool = self.blocking_pool;
+        shared.ends_within = self.ends_within;
         if let Ok(around) = Handle::try_current() {
             // The machine is the same.
             shared.cpu = around.cpu_limiter().clone();
@@ -334,8 +374,12 @@ pin_project! {
         #[pin]
         main: Option<F>,
         setting: Setting,
+        handle: Handle,
+        task: Arc<MainTask>,
         root: Arc<GroupState>,
         ended: Option<Result<F::Output, Box<dyn Any + Send>>>,
+        // None while the main future runs.
+        ending: Option<Ending>,
     }
 
     impl<F: Future> PinnedDrop for Root<F> {
@@ -343,6 +387,7 @@ pin_project! {
             let mut this = this.project();
             if this.main.is_some() {
                 context::within(this.setting, || this.main.set(None));
+                tree::end(&this.task.node);
             }
             this.root.cancel_for(Cause::Dropped);
         }
@@ -354,6 +399,18 @@ struct MainTask {
     info: TaskInfo,
     node: Node,
     handle: Handle,
+    /// It is being polled now.
+    polled: AtomicBool,
+}
+
+impl MainTask {
+    /// After a poll that was pending: it stands in the tree, and tells where it waits.
+    fn attend(self: &Arc<Self>, root: &Arc<GroupState>, waker: &Waker) {
+        if self.node.parent_address() == 0 {
+            tree::link_new(&(self.clone() as NodeRef), &root.as_node());
+        }
+        self.node.attend(waker);
+    }
 }
 
 impl HasNode for MainTask {
@@ -361,8 +418,16 @@ impl HasNode for MainTask {
         &self.node
     }
 
-    fn as_task(&self) -> Option<&dyn Tasked> {
-        Some(self)
+    fn as_task(&self) -> Option<&TaskInfo> {
+        Some(&self.info)
+    }
+
+    fn runs_on(&self) -> Option<&Handle> {
+        Some(&self.handle)
+    }
+
+    fn is_polled(&self) -> bool {
+        self.polled.load(Ordering::Relaxed)
     }
 }
 
@@ -379,16 +444,17 @@ impl Tasked for MainTask {
 impl<F: Future> Root<F> {
     fn new(handle: Handle, main: F) -> Root<F> {
         let root = handle.0.shared.root.clone();
-        let info = TaskInfo::new(Some("main".into()), default_name::<F>, None);
-        let task: TaskRef = Arc::new(MainTask { info, node: Node::task_root(), handle });
+        let info = TaskInfo::new(Some(MAIN.into()), default_name::<F>, None);
+        let (node, polled) = (Node::task_root(), AtomicBool::new(false));
+        let task = Arc::new(MainTask { info, node, handle: handle.clone(), polled });
         let setting = Setting {
-            task: Some(task),
+            task: Some(task.clone()),
             locals: Locals::default(),
             handle: None,
             in_job: false,
             polling: true,
         };
-        Root { main: Some(main), setting, root, ended: None }
+        Root { main: Some(main), setting, handle, task, root, ended: None, ending: None }
     }
 }
 
@@ -398,7 +464,16 @@ impl<F: Future> Future for Root<F> {
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let mut this = self.project();
         if let Some(main) = this.main.as_mut().as_pin_mut() {
-            let polled = context::within(this.setting, || catch_unwind(AssertUnwindSafe(|| main.poll(cx))));
+            let (task, root) = (&*this.task, &*this.root);
+            task.polled.store(true, Ordering::Relaxed);
+            let polled = context::within(this.setting, || {
+                let polled = catch_unwind(AssertUnwindSafe(|| main.poll(cx)));
+                if matches!(polled, Ok(Poll::Pending)) {
+                    task.attend(root, cx.waker());
+                }
+                polled
+            });
+            task.polled.store(false, Ordering::Relaxed);
             *this.ended = match polled {
                 Ok(Poll::Pending) => return Poll::Pending,
                 Ok(Poll::Ready(output)) => Some(Ok(output)),
@@ -409,14 +484,17 @@ impl<F: Future> Future for Root<F> {
             if let Err(payload) = dropped {
                 this.root.panicked_unheard(payload);
             }
-            this.root.cancel_for(Cause::Shutdown);
+            tree::end(&this.task.node);
+            *this.ending = Some(Ending::begin(this.handle, this.root));
         }
-        let Some(toll) = this.root.close_or_wait(cx.waker()) else { return Poll::Pending };
+        let Some(ending) = this.ending else { return Poll::Pending };
+        let (toll, unfinished) = ready!(ending.poll(this.handle, this.root, cx));
         match this.ended.take() {
             Some(output) => Poll::Ready(Ended {
                 output,
                 panic: toll.panics.into_iter().next(),
                 errors: GroupError::from_errors(toll.errors),
+                unfinished,
             }),
             None => panic!("a future was polled again after it was ready"),
         }
@@ -428,6 +506,7 @@ struct Ended<T> {
     output: Result<T, Box<dyn Any + Send>>,
     panic: Option<Box<dyn Any + Send>>,
     errors: Option<GroupError>,
+    unfinished: Option<Unfinished>,
 }
 
 impl<T> Ended<T> {
@@ -435,6 +514,9 @@ impl<T> Ended<T> {
         let output = self.output.unwrap_or_else(|payload| resume_unwind(payload));
         if let Some(payload) = self.panic {
             resume_unwind(payload);
+        }
+        if let Some(unfinished) = self.unfinished {
+            return Err(RunError::Unfinished(unfinished.with_errors(self.errors)));
         }
         match self.errors {
             Some(errors) => Err(RunError::Unhandled(errors)),

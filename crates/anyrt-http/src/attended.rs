@@ -2,33 +2,104 @@
 
 use std::any::Any;
 use std::fmt;
+use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use anyrt::{CancelScope, Handle};
+use anyrt::{CancelScope, Handle, TaskContext};
+use axum_core::extract::Request;
 use axum_core::response::Response;
 use futures_util::FutureExt;
-use http::StatusCode;
 
 use crate::connection::Connection;
 use crate::disconnect::Leaving;
 use crate::operation::Answer;
-use crate::problem::detail;
+use crate::request::{After, internal, keeping, message};
+use crate::test_client::TestHome;
 
 /// Where a request goes on that its caller dropped.
 #[derive(Debug, Clone)]
 pub(crate) enum Home {
     /// In the task group of the server that serves this connection.
     Server(Arc<Connection>),
+    /// In the task group of a test client.
+    Test(Arc<TestHome>),
     /// In a root task: called by a foreign server.
     Root,
 }
 
-/// The future of one request. Nothing is added to the fast path but a flag.
+impl Home {
+    /// Runs here what is left to be done.
+    fn spawn(&self, name: &str, future: impl Future<Output = ()> + Send + 'static) {
+        match self {
+            Home::Server(connection) => drop(connection.group().named(name).spawn(future)),
+            Home::Test(home) => drop(home.group.named(name).spawn(future)),
+            Home::Root => match Handle::try_current() {
+                Ok(handle) => drop(handle.spawn(future)),
+                Err(_) => tracing::warn!(
+                    "a request was dropped outside of any runtime, with what was left to be done of it"
+                ),
+            },
+        }
+    }
+
+    /// Runs a part of what is left in a task that has a name; none if it was cancelled.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropped, it leaves the task running, which is in the same group as who waits for it.
+    pub(crate) async fn run<T: Send + 'static>(
+        &self,
+        name: &str,
+        part: impl Future<Output = T> + Send + 'static,
+    ) -> Option<T> {
+        /// Not a `Result`, whatever the part ends in.
+        struct Ended<T>(T);
+        let part = async move { Ended(part.await) };
+        let task = match self {
+            Home::Server(connection) => connection.group().named(name).spawn(part),
+            Home::Test(home) => home.group.named(name).spawn(part),
+            Home::Root => Handle::try_current().ok()?.spawn(part),
+        };
+        task.await.ok().map(|Ended(value)| value)
+    }
+
+    /// Begins what is left of a request when its response has been sent.
+    pub(crate) fn after_sent(self, after: After) {
+        match &self {
+            Home::Server(connection) => connection.after_sent(after),
+            Home::Test(_) | Home::Root => self.begin(after),
+        }
+    }
+
+    /// Begins what is left of a request.
+    pub(crate) fn begin(&self, after: After) {
+        const NAME: &str = "after a response";
+        match self {
+            Home::Test(home) => self.spawn(NAME, home.telling(after.run())),
+            _ => self.spawn(NAME, after.run()),
+        }
+    }
+
+    /// Lets a request carry its home through services of others.
+    pub(crate) fn take_along(&self, request: &mut Request) {
+        request.extensions_mut().insert(self.clone());
+    }
+
+    /// What a request carries; a root task, if a foreign server calls.
+    pub(crate) fn taken_along(request: &mut Request) -> Home {
+        request.extensions_mut().remove().unwrap_or(Home::Root)
+    }
+}
+
+/// The future of one request. Little is added to the fast path: a flag, and task-locals of its own.
 pub(crate) struct Attended {
     /// Taken when it has ended.
     answer: Option<Answer>,
+    /// What this request sets, no other one on the same connection sees. None inside of another one: what is set below a
+    /// layer is seen by the layer.
+    locals: Option<TaskContext>,
     /// A request that was never polled has begun nothing that would have to end.
     begun: bool,
     home: Home,
@@ -37,7 +108,12 @@ pub(crate) struct Attended {
 
 impl Attended {
     pub(crate) fn new(answer: Answer, home: Home, leaving: Leaving) -> Self {
-        Attended { answer: Some(answer), begun: false, home, leaving }
+        Attended { answer: Some(answer), locals: Some(TaskContext::capture()), begun: false, home, leaving }
+    }
+
+    /// One that is polled by another one.
+    pub(crate) fn inner(answer: Answer, home: Home, leaving: Leaving) -> Self {
+        Attended { answer: Some(answer), locals: None, begun: false, home, leaving }
     }
 
     /// Polls the request; a panic of the handler becomes a 500.
@@ -48,7 +124,12 @@ impl Attended {
     pub(crate) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Response> {
         let Some(answer) = &mut self.answer else { panic!("a request was polled after its end") };
         self.begun = true;
-        match catch_unwind(AssertUnwindSafe(|| answer.as_mut().poll(cx))) {
+        let mut poll = || catch_unwind(AssertUnwindSafe(|| answer.as_mut().poll(cx)));
+        let polled = match &mut self.locals {
+            Some(locals) => locals.run(poll),
+            None => poll(),
+        };
+        match polled {
             Ok(Poll::Pending) => Poll::Pending,
             Ok(Poll::Ready(response)) => {
                 self.end();
@@ -57,7 +138,7 @@ impl Attended {
             Err(panic) => {
                 report(&*panic);
                 self.end();
-                Poll::Ready(detail(StatusCode::INTERNAL_SERVER_ERROR, "Internal Server Error"))
+                Poll::Ready(internal())
             }
         }
     }
@@ -77,6 +158,7 @@ impl Drop for Attended {
             return self.end();
         }
         let Some(answer) = self.answer.take() else { return };
+        let answer = keeping(self.locals.take().unwrap_or_else(TaskContext::capture), answer);
         let goes_on = self.leaving.goes_on();
         let cut = async move {
             let scope = CancelScope::new();
@@ -89,27 +171,14 @@ impl Drop for Attended {
                 report(&*panic);
             }
         };
-        match &self.home {
-            Home::Server(connection) => drop(connection.group().spawn(cut)),
-            Home::Root => match Handle::try_current() {
-                Ok(handle) => drop(handle.spawn(cut)),
-                Err(_) => {
-                    tracing::warn!("a request was dropped outside of any runtime, its clean-up with it")
-                }
-            },
-        }
+        self.home.spawn("a request whose client left", cut);
     }
 }
 
 /// Logs a panic with the name of the task it happened in.
 pub(crate) fn report(panic: &(dyn Any + Send)) {
-    let message = panic
-        .downcast_ref::<&str>()
-        .copied()
-        .or_else(|| panic.downcast_ref::<String>().map(String::as_str))
-        .unwrap_or("a panic without a message");
     let task = anyrt::current_task().map(|task| task.name().to_string()).unwrap_or_default();
-    tracing::error!(task, panic = message, "a request panicked");
+    tracing::error!(task, panic = message(panic), "a request panicked");
 }
 
 impl fmt::Debug for Attended {

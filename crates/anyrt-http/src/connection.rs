@@ -20,6 +20,7 @@ use crate::disconnect::Leaving;
 use crate::exchange::PerRequest;
 use crate::http2::InGroup;
 use crate::limits::Limits;
+use crate::request::After;
 use crate::server::Shared;
 use crate::stream::{Protocol, Wire};
 use crate::transport::Transport;
@@ -64,6 +65,9 @@ pub(crate) struct Connection {
     half_closed_is_fine: AtomicBool,
     /// Told when the client has left, for a handler that asked.
     gone: Mutex<Option<Event>>,
+    /// What begins when what was written is flushed; none when the stream is gone.
+    after: Mutex<Option<Vec<After>>>,
+    has_after: AtomicBool,
 }
 
 impl Connection {
@@ -81,6 +85,8 @@ impl Connection {
             waiting: AtomicBool::new(false),
             half_closed_is_fine: AtomicBool::new(false),
             gone: Mutex::new(None),
+            after: Mutex::new(Some(Vec::new())),
+            has_after: AtomicBool::new(false),
         })
     }
 
@@ -171,8 +177,39 @@ impl Connection {
         }
     }
 
+    /// What is to begin when the response is with the system.
+    pub(crate) fn after_sent(&self, after: After) {
+        // A stream of HTTP/2 ends in a task of its own, maybe after the last flush.
+        if !self.is_http2()
+            && let Some(waiting) = &mut *self.after.lock().unwrap_or_else(PoisonError::into_inner)
+        {
+            waiting.push(after);
+            self.has_after.store(true, Ordering::Relaxed);
+            return;
+        }
+        after.begin();
+    }
+
+    fn begin_after(&self) {
+        let waiting = match &mut *self.after.lock().unwrap_or_else(PoisonError::into_inner) {
+            Some(waiting) => std::mem::take(waiting),
+            None => Vec::new(),
+        };
+        self.has_after.store(false, Ordering::Relaxed);
+        waiting.into_iter().for_each(After::begin);
+    }
+
+    /// There is no stream any more: nothing waits for a flush.
+    pub(crate) fn stream_gone(&self) {
+        let waiting = self.after.lock().unwrap_or_else(PoisonError::into_inner).take();
+        waiting.into_iter().flatten().for_each(After::begin);
+    }
+
     /// All that was written is with the system.
     pub(crate) fn flushed(&self) {
+        if self.has_after.load(Ordering::Relaxed) {
+            self.begin_after();
+        }
         if self.unflushed.load(Ordering::Relaxed) > 0 {
             self.counters().answered(self.unflushed.swap(0, Ordering::Relaxed));
         }

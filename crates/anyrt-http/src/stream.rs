@@ -227,6 +227,12 @@ impl Write for Wire {
     }
 }
 
+impl Drop for Wire {
+    fn drop(&mut self) {
+        self.connection.stream_gone();
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::{AHEAD, Ahead};

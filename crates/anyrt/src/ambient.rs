@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use anyrt_core::{
     BlockingPortal, BoxError, BoxedJob, FailAfter, FinallyOwned, GroupError, Handle, Interval,
     IterateBlocking, Leaving, MoveOnAfter, Run, RunBlocking, RunError, ShieldOwned, Sleep, TaskGroup,
-    TaskHandle,
+    TaskHandle, TaskTree,
 };
 
 /// Lets [`Handle::current`] find the runtimes that this build knows and anyrt has not started: with
@@ -47,6 +47,29 @@ pub(crate) fn check_not_polling() -> Result<(), RunError> {
 pub fn current_handle() -> Handle {
     init();
     Handle::current()
+}
+
+/// The tree of the current run as it is now: groups, tasks, scopes, and where each waits.
+///
+/// Printed, it is a tree that people read: what is alike is told once, with its number; `{:#}` prints each
+/// task. With the feature `serde` it becomes JSON, too. To look costs time as the tree is long, and a short
+/// lock of each place one after the other: what moves meanwhile may be seen twice or not at all.
+///
+/// ```
+/// anyrt::run(async {
+///     let tree = anyrt::tasks();
+///     assert_eq!(tree.tasks().next().unwrap().name, "main");
+///     println!("{tree}");
+/// });
+/// ```
+///
+/// # Panics
+///
+/// Outside of any runtime, naming the caller and the cure.
+#[track_caller]
+pub fn tasks() -> TaskTree {
+    init();
+    anyrt_core::tasks()
 }
 
 /// Spawns a task at the root of the run, which waits for it at its end; see [`Handle::spawn`].
@@ -467,6 +490,23 @@ where
 {
     init();
     anyrt_core::finally_owned(work, cleanup)
+}
+
+/// As [`finally_owned`], with a limit for the clean-up: see [`finally_within`](crate::finally_within()).
+///
+/// # Panics, cancel safety
+///
+/// As [`finally_owned`].
+#[track_caller]
+pub fn finally_owned_within<F, C, D>(grace: Duration, work: F, cleanup: C) -> FinallyOwned<F::Output>
+where
+    F: Future + Send + 'static,
+    F::Output: Send + 'static,
+    C: FnOnce() -> D + Send + 'static,
+    D: Future<Output = ()> + Send + 'static,
+{
+    init();
+    anyrt_core::finally_owned_within(grace, work, cleanup)
 }
 
 /// Runs `main` as the root of a run inside a program whose runtime somebody else drives, and then

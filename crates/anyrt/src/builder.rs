@@ -5,6 +5,7 @@ use std::future::Future;
 use std::io;
 use std::num::NonZeroUsize;
 use std::panic::Location;
+use std::time::Duration;
 
 use anyrt_core::{BlockingPool, PortalThread, Run, RunError};
 
@@ -103,6 +104,10 @@ pub struct Builder {
     name: Option<String>,
     blocking_limit: Option<usize>,
     blocking_pool: BlockingPool,
+    blocking_idle: Option<Duration>,
+    abandoned_patience: Option<Duration>,
+    shutdown_grace: Option<Duration>,
+    shutdown_timeout: Option<Duration>,
 }
 
 impl Builder {
@@ -142,6 +147,19 @@ impl Builder {
         self
     }
 
+    /// After how long without work a thread of the blocking pool ends; 10 seconds by default.
+    pub fn blocking_idle(mut self, idle: Duration) -> Builder {
+        self.blocking_idle = Some(idle);
+        self
+    }
+
+    /// How long the end of the run waits for blocking jobs that nobody waits for any more; 10 seconds by
+    /// default. Those left are named in a tracing error of target `anyrt::blocking`.
+    pub fn abandoned_patience(mut self, patience: Duration) -> Builder {
+        self.abandoned_patience = Some(patience);
+        self
+    }
+
     /// Whose threads run blocking jobs: by default the run's own. [`BlockingPool`] says what those of the
     /// runtime (tokio's `spawn_blocking`, the crate `blocking` on smol and async-std) do not promise.
     ///
@@ -155,6 +173,31 @@ impl Builder {
     /// ```
     pub fn blocking_pool(mut self, pool: BlockingPool) -> Builder {
         self.blocking_pool = pool;
+        self
+    }
+
+    /// How long the tasks at the root have, when the main future has ended, until they are cancelled; see
+    /// [`Run::shutdown_grace`].
+    pub fn shutdown_grace(mut self, grace: Duration) -> Builder {
+        self.shutdown_grace = Some(grace);
+        self
+    }
+
+    /// How long the end of the run waits for its tasks after they were cancelled; see
+    /// [`Run::shutdown_timeout`].
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use anyrt::{Builder, RunError, checkpoint, shield};
+    ///
+    /// let ended = Builder::new().shutdown_timeout(Duration::from_millis(10)).try_run(async {
+    ///     anyrt::spawn(shield(std::future::pending::<()>()));
+    ///     checkpoint().await;
+    /// });
+    /// assert!(matches!(ended, Err(RunError::Unfinished(_))));
+    /// ```
+    pub fn shutdown_timeout(mut self, timeout: Duration) -> Builder {
+        self.shutdown_timeout = Some(timeout);
         self
     }
 
@@ -259,11 +302,23 @@ impl Builder {
     /// `run`, told what this value says.
     fn told(self, run: Run) -> Result<Run, RunError> {
         let limit = self.limit()?;
-        let run = run.name(self.name.as_deref().unwrap_or(NAME)).blocking_pool(self.blocking_pool);
-        Ok(match limit {
-            Some(limit) => run.blocking_limit(limit),
-            None => run,
-        })
+        let mut run = run.name(self.name.as_deref().unwrap_or(NAME)).blocking_pool(self.blocking_pool);
+        if let Some(limit) = limit {
+            run = run.blocking_limit(limit);
+        }
+        if let Some(idle) = self.blocking_idle {
+            run = run.blocking_idle(idle);
+        }
+        if let Some(patience) = self.abandoned_patience {
+            run = run.abandoned_patience(patience);
+        }
+        if let Some(grace) = self.shutdown_grace {
+            run = run.shutdown_grace(grace);
+        }
+        if let Some(timeout) = self.shutdown_timeout {
+            run = run.shutdown_timeout(timeout);
+        }
+        Ok(run)
     }
 
     fn limit(&self) -> Result<Option<NonZeroUsize>, RunError> {

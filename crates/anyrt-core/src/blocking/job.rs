@@ -11,7 +11,7 @@ use crate::group::{GroupState, Policy};
 use crate::handle::Handle;
 use crate::locals::Locals;
 use crate::scope::scoped::settle;
-use crate::scope::tree::{self, HasNode, Node, NodeRef};
+use crate::scope::tree::{self, HasNode, Node, NodeRef, ScopeKind};
 use crate::scope::{Cancelled, Cause};
 use crate::sync::thread;
 use crate::sync::{Arc, Mutex};
@@ -85,6 +85,8 @@ trait AnyJob: HasNode {
 
 /// What a closure that runs asks of its own job.
 pub(crate) trait InJob: HasNode {
+    /// The name that it was given.
+    fn name(&self) -> Option<Arc<str>>;
     /// Gives the token back while the thread waits for async code.
     fn lend(&self);
     /// Takes a token again, before those who start; waits for it.
@@ -155,7 +157,11 @@ where
         let work = Work { closure, setting };
         let called = label.called;
         let cell = Arc::new(JobCell {
-            node: if holds { Node::new(called) } else { Node::without_hold(called) },
+            node: if holds {
+                Node::new(ScopeKind::Blocking, called)
+            } else {
+                Node::without_hold(ScopeKind::Blocking, called)
+            },
             label,
             work: Mutex::new(Some(work)),
             token: Mutex::new(Borrowed::Token(token)),
@@ -305,6 +311,10 @@ where
     F: Send + 'static,
     T: Send + 'static,
 {
+    fn name(&self) -> Option<Arc<str>> {
+        self.label.name.clone()
+    }
+
     fn lend(&self) {
         let token = {
             let mut borrowed = self.token.lock();

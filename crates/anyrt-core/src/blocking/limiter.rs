@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use crate::context;
 use crate::handle::Handle;
 use crate::queue::{Queue, Supply, Take, Ticket};
+use crate::scope::tree::NodeRef;
 use crate::sync::thread::{self, Thread};
 use crate::sync::{Arc, Mutex};
 use crate::task::TaskId;
@@ -287,6 +288,11 @@ impl CapacityLimiter {
             .saturating_sub(isize::try_from(state.borrowed).unwrap_or(isize::MAX))
     }
 
+    /// The scopes of those who wait, those first that are served first.
+    pub(crate) fn waiting_scopes(&self) -> Vec<NodeRef> {
+        self.0.lock().waiting.scopes()
+    }
+
     /// Takes a token for a thread that had lent it: before those who start, whatever is cancelled.
     pub(super) fn take_back(&self) -> Token {
         let waker = thread_waker();
@@ -501,10 +507,11 @@ impl Tokens {
 impl Supply for Tokens {
     type Item = ();
 
+    fn try_take(&self) -> Option<()> {
+        self.0.0.lock().try_take().ok()
+    }
+
     fn take_or_join(&self, ticket: &Arc<Ticket<()>>, first: bool) -> Option<()> {
-        if self.0.0.lock().try_take().is_ok() {
-            return Some(());
-        }
         // Asked only of those who would wait: what a blocking job has begun goes before what starts.
         self.take_or_join_as(ticket, first || context::is_below_job())
     }

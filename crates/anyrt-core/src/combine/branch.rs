@@ -8,7 +8,7 @@ use pin_project_lite::pin_project;
 
 use crate::context::Lazy;
 use crate::scope::scoped::{Ending, Outer, Scoped};
-use crate::scope::tree;
+use crate::scope::tree::{self, ScopeKind};
 use crate::scope::{Cancelled, Cause};
 
 pin_project! {
@@ -22,7 +22,7 @@ pin_project! {
 
 impl<F: Future> Branch<F> {
     pub(super) fn new(future: F) -> Branch<F> {
-        Branch { scoped: Scoped::new(Lazy::NOWHERE, future), ending: None, ended: false }
+        Branch { scoped: Scoped::new(Lazy::nowhere(ScopeKind::Branch), future), ending: None, ended: false }
     }
 
     /// Polls it, unless it has ended; whether it has now.

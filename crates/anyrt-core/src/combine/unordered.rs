@@ -12,6 +12,7 @@ use super::branch::Branch;
 use crate::context::{self, Lazy, Place};
 use crate::scope::poll_cut_short;
 use crate::scope::scoped::Seat;
+use crate::scope::tree::ScopeKind;
 
 /// Branches, in a place of their own: whoever is not woken is not polled, so a branch does not see by
 /// itself that all of them are polled in another scope than before.
@@ -24,7 +25,7 @@ pub(super) struct Unordered<F: Future> {
 
 impl<F: Future> Unordered<F> {
     pub(super) fn new() -> Self {
-        let seat = Seat::new(Place::Lazy(Lazy::NOWHERE));
+        let seat = Seat::new(Place::Lazy(Lazy::nowhere(ScopeKind::Scope)));
         Unordered { seat, running: FuturesUnordered::new(), cut: false }
     }
 

@@ -21,7 +21,7 @@ use super::state::{GroupState, Policy};
 use crate::context::{self, ScopeNode};
 use crate::scope::ScopeHandle;
 use crate::scope::scoped::Scoped;
-use crate::scope::tree::{Node, NodeRef};
+use crate::scope::tree::{Node, NodeRef, ScopeKind};
 use crate::sync::{Arc, Mutex};
 use crate::task::{Label, Slot, TaskEnded, Why, default_name};
 
@@ -185,7 +185,7 @@ impl<C: ?Sized> LocalScope<'_, C> {
         let name = default_name::<F>;
         let slot = Arc::new(Slot::new());
         let spawned = Location::caller();
-        let node: NodeRef = Arc::new(ScopeNode(Node::new(spawned)));
+        let node: NodeRef = Arc::new(ScopeNode(Node::new(ScopeKind::Child, spawned)));
         let handle = LocalHandle { slot: slot.clone(), node: node.clone(), name, spawned, awaited: None };
         if !self.nursery.group.admit() {
             drop(slot.fill(Err(TaskEnded::new(Label::of_child(name), Why::NotStarted))));

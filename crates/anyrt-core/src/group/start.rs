@@ -14,7 +14,7 @@ use super::handle::TaskGroup;
 use super::state::GroupState;
 use crate::context::{self, ScopeNode, TaskRef};
 use crate::scope::scoped::settle as settle_node;
-use crate::scope::tree::{self, Node, NodeRef};
+use crate::scope::tree::{self, Node, NodeRef, ScopeKind};
 use crate::scope::{Cancelled, Cause, poll_cut_short};
 use crate::sync::{Arc, Mutex};
 use crate::task::{self, Label, Options, TaskEnded, TaskHandle, TaskInfo, default_name};
@@ -120,7 +120,7 @@ where
     V: Send + 'static,
     T: Send + 'static,
 {
-    let node: NodeRef = Arc::new(ScopeNode(Node::new(called)));
+    let node: NodeRef = Arc::new(ScopeNode(Node::new(ScopeKind::Start, called)));
     settle_node(&node);
     // Told before the child can run: it holds until it is ready or has ended.
     tree::hold_parent(node.clone(), || true);

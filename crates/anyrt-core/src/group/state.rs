@@ -8,7 +8,7 @@ use std::task::Waker;
 use super::error::ChildError;
 use super::service::Services;
 use crate::handle::Handle;
-use crate::scope::tree::{self, HasNode, Node, NodeRef};
+use crate::scope::tree::{self, HasNode, Node, NodeRef, ScopeKind};
 use crate::scope::{Cancelled, Cause};
 use crate::sync::atomic::{AtomicUsize, Ordering};
 use crate::sync::{Arc, Mutex};
@@ -88,8 +88,13 @@ impl GroupState {
             waiting: None,
             guardian: None,
         };
-        let (alive, core) = (AtomicUsize::new(0), Mutex::new(core));
-        Arc::new(GroupState { node: Node::new(opened), policy, host, handle, alive, core })
+        let kind = match policy {
+            Policy::OneForAll => ScopeKind::Group,
+            Policy::InPlace => ScopeKind::Borrowing,
+            Policy::EachForItself | Policy::Detached => ScopeKind::Root,
+        };
+        let (node, alive, core) = (Node::new(kind, opened), AtomicUsize::new(0), Mutex::new(core));
+        Arc::new(GroupState { node, policy, host, handle, alive, core })
     }
 
     /// The run that its tasks belong to.
@@ -109,13 +114,13 @@ impl GroupState {
         self.host
     }
 
-    pub(crate) fn is_closed(&self) -> bool {
-        self.alive.load(Ordering::Acquire) & CLOSED != 0
+    /// How many children are alive, those included that no poll has brought into the tree.
+    pub(crate) fn alive(&self) -> usize {
+        self.alive.load(Ordering::Acquire) / ONE
     }
 
-    /// How many are alive.
-    fn alive(&self) -> usize {
-        self.alive.load(Ordering::Acquire) / ONE
+    pub(crate) fn is_closed(&self) -> bool {
+        self.alive.load(Ordering::Acquire) & CLOSED != 0
     }
 
     /// Closes the group, unless somebody is alive. Under the lock, so that who sees the last one go
@@ -278,6 +283,18 @@ impl GroupState {
         None
     }
 
+    /// What it has to tell while children are alive: nobody waits for them any longer.
+    pub(crate) fn toll_so_far(&self) -> Toll {
+        self.core.lock().toll()
+    }
+
+    /// Takes back what it has told: its host does not pass it on.
+    pub(super) fn give_back(&self, toll: Toll) {
+        let mut core = self.core.lock();
+        core.errors.extend(toll.errors);
+        core.panics.extend(toll.panics);
+    }
+
     /// The host has dropped the group: its children, cancelled, find somebody to wait for them.
     pub(crate) fn orphan(self: &Arc<Self>, root: &Arc<GroupState>) {
         self.cancel_for(Cause::Dropped);
@@ -376,6 +393,10 @@ impl Core {
 impl HasNode for GroupState {
     fn node(&self) -> &Node {
         &self.node
+    }
+
+    fn counted_in(&self) -> usize {
+        self.core.lock().guardian.as_ref().map_or(0, |guardian| guardian.node.address())
     }
 
     fn timer_waker(self: Arc<Self>) -> Waker {

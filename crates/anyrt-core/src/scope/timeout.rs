@@ -12,6 +12,7 @@ use pin_project_lite::pin_project;
 
 use super::cause::Cancelled;
 use super::scoped::{Ending, Outer, Scoped};
+use super::tree::ScopeKind;
 use crate::clock;
 use crate::context::{self, Lazy, Place};
 
@@ -78,6 +79,20 @@ impl<F: Future> MoveOnAfter<F> {
         MoveOnAfter { limit, opened, scoped: Scoped::new(Lazy::NOWHERE, future) }
     }
 
+    /// For a construct that was opened there.
+    pub(super) fn opened_at(opened: &'static Location<'static>, limit: Duration, future: F) -> Self {
+        let limit = Some(Limit::After(limit));
+        MoveOnAfter { limit, opened, scoped: Scoped::new(Lazy::NOWHERE, future) }
+    }
+
+    /// Whether its deadline has cancelled it.
+    pub(super) fn is_over(self: Pin<&mut Self>) -> bool {
+        match &self.project().scoped.seat().place {
+            Place::Linked(node) => node.node().is_own_cancelled(),
+            Place::Lazy(_) => false,
+        }
+    }
+
     fn poll_ending(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Ending<F::Output>> {
         let mut this = self.project();
         if let Some(limit) = this.limit.take() {
@@ -88,7 +103,7 @@ impl<F: Future> MoveOnAfter<F> {
                 }
                 Limit::At(instant) => (clock::to_u64(instant), 0),
             };
-            let lazy = Lazy { deadline, after, ..Lazy::at(this.opened) };
+            let lazy = Lazy { deadline, after, ..Lazy::at(ScopeKind::Timeout, this.opened) };
             this.scoped.as_mut().seat().place = Place::Lazy(lazy);
         }
         this.scoped.poll_to_end(cx, Outer::Returns)

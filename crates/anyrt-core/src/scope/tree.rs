@@ -2,19 +2,25 @@
 //! modules explains it.
 //!
 //! A node and its questions (`node`), its place (`place`, `children`), what is passed down (`cancel`,
-//! `stop`) and up (`hold`), and the rule (`verdict`).
+//! `stop`) and up (`hold`), the rule (`verdict`), and what the task view sees (`kind`, `seen`).
 
 mod cancel;
 mod children;
+mod exits;
 mod hold;
+mod kind;
 mod node;
 mod place;
+mod seen;
 mod stop;
 mod verdict;
 
 pub(crate) use cancel::{cancel, expire, mark_unwinding, orphaned, set_deadline, set_shield};
+pub(crate) use exits::{add_exit, close_exits, take_exits};
 pub(crate) use hold::{hold_no_parent, hold_parent, holders};
+pub use kind::ScopeKind;
 pub(crate) use node::{HasNode, NEVER, Node, NodeRef};
 pub(crate) use place::{born, end, link, link_new, unlink};
+pub(crate) use seen::{Seen, task_around};
 pub(crate) use stop::{begin_grace, stop};
 pub(crate) use verdict::Verdict;

@@ -22,6 +22,7 @@ use crate::handle::Handle;
 use crate::locals::Locals;
 use crate::scope::Cancelled;
 use crate::scope::tree::{self, HasNode, Node, NodeRef, Verdict};
+use crate::sync::atomic::{AtomicBool, Ordering};
 use crate::sync::{Arc, Mutex};
 use crate::wake::attempt;
 
@@ -72,7 +73,11 @@ impl Drop for Owner {
 }
 
 /// A future that is pinned where it is, and that only the owner of its task reaches: no lock.
-struct Alone<F>(UnsafeCell<Option<F>>);
+struct Alone<F> {
+    future: UnsafeCell<Option<F>>,
+    /// For the task view.
+    taken: AtomicBool,
+}
 
 // SAFETY: nobody reaches the future through a shared reference but by `get`, one at a time.
 unsafe impl<F: Send> Sync for Alone<F> {}
@@ -84,7 +89,20 @@ impl<F> Alone<F> {
     unsafe fn get<R>(&self, _turn: Turn, run: impl FnOnce(Pin<&mut Option<F>>) -> R) -> R {
         // SAFETY: there is no other reference, because there is one turn at a time; and it stays where
         // it is until it is dropped in place: the caller's promise.
-        run(unsafe { Pin::new_unchecked(&mut *self.0.get()) })
+        let future = unsafe { Pin::new_unchecked(&mut *self.future.get()) };
+        self.taken.store(true, Ordering::Relaxed);
+        let result = run(future);
+        self.taken.store(false, Ordering::Relaxed);
+        result
+    }
+
+    fn new(future: Option<F>) -> Alone<F> {
+        Alone { future: UnsafeCell::new(future), taken: AtomicBool::new(false) }
+    }
+
+    /// Whether its owner has it now.
+    fn is_taken(&self) -> bool {
+        self.taken.load(Ordering::Relaxed)
     }
 }
 
@@ -121,7 +139,7 @@ impl<F: Future, T> TaskCell<F, T> {
         F: Send + 'static,
         T: Send + 'static,
     {
-        let (future, slot) = (Alone(UnsafeCell::new(future)), Slot::new());
+        let (future, slot) = (Alone::new(future), Slot::new());
         let task = Arc::new(TaskCell { info, node: Node::task_root(), home, future, settle, slot });
         (task.clone(), Owner { task: Some(task), locals })
     }
@@ -265,8 +283,20 @@ where
         &self.node
     }
 
-    fn as_task(&self) -> Option<&dyn Tasked> {
-        Some(self)
+    fn as_task(&self) -> Option<&TaskInfo> {
+        Some(&self.info)
+    }
+
+    fn runs_on(&self) -> Option<&Handle> {
+        Some(self.home.handle())
+    }
+
+    fn is_polled(&self) -> bool {
+        self.future.is_taken()
+    }
+
+    fn counted_in(&self) -> usize {
+        self.group().node().address()
     }
 }
 

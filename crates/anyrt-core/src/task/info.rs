@@ -19,11 +19,21 @@ impl TaskId {
     }
 }
 
+impl TaskId {
+    #[cfg(feature = "serde")]
+    pub(crate) fn number(self) -> u64 {
+        self.0.get()
+    }
+}
+
 impl fmt::Display for TaskId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.fmt(f)
     }
 }
+
+/// The name of the task that a run's main future is.
+pub(crate) const MAIN: &str = "main";
 
 /// Name, id and parent of a task, as they are when it is asked for.
 pub struct TaskInfo {
@@ -113,6 +123,11 @@ impl TaskInfo {
     /// of [`start`](crate::TaskGroup::start) is its starter until it is ready.
     pub fn parent(&self) -> Option<TaskId> {
         NonZeroU64::new(self.parent.load(Ordering::Relaxed)).map(TaskId)
+    }
+
+    /// Whether it is the main task of a run.
+    pub(crate) fn is_main(&self) -> bool {
+        self.parent().is_none() && self.name() == MAIN
     }
 
     /// Name and id, for messages.

@@ -16,6 +16,7 @@ use crate::group::conclude::Host;
 use crate::group::error::{BoxError, GroupError};
 use crate::scope::Cause;
 use crate::scope::scoped::{Ending, Outer, Scoped, Seat};
+use crate::scope::tree::ScopeKind;
 use crate::sync::Arc;
 use crate::waits;
 
@@ -64,7 +65,7 @@ impl<B: Future, T, C: ?Sized> LocalGroup<B, T, C> {
         settle: fn(B::Output) -> Result<T, BoxError>,
     ) -> Self {
         let seat = Seat::new(Place::Linked(nursery.group.as_node()));
-        let body = Scoped::new(Lazy::NOWHERE, body);
+        let body = Scoped::new(Lazy::nowhere(ScopeKind::Body), body);
         LocalGroup { body, settle, children: FuturesUnordered::new(), nursery, seat, host: Host::new() }
     }
 }

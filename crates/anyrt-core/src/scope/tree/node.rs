@@ -8,12 +8,16 @@ use std::time::Duration;
 use slab::Slab;
 
 use super::children::Children;
+use super::kind::ScopeKind;
 use crate::blocking::InJob;
-use crate::context::{Lazy, Tasked};
+use crate::context::Lazy;
 use crate::group::GroupState;
+use crate::handle::Handle;
 use crate::scope::Cancelled;
+use crate::scope::exit::Hook;
 use crate::sync::atomic::{AtomicU16, AtomicU64, AtomicUsize, Ordering};
 use crate::sync::{Arc, Mutex};
+use crate::task::TaskInfo;
 
 use crate::waits::{self, Called};
 use crate::wake::WakeList;
@@ -47,8 +51,12 @@ pub(super) const STOPPING: u16 = 1 << 8;
 pub(super) const STOP_INHERITED: u16 = 1 << 9;
 /// Its grace counts from the next poll: no clock was at hand when it was told to stop.
 pub(super) const UNTIMED: u16 = 1 << 10;
+/// Clean-ups were registered for its end: it is a drop point, and holds its parent until they have run.
+pub(super) const EXITS: u16 = 1 << 11;
+/// They have run: what is registered now comes too late.
+pub(super) const EXITED: u16 = 1 << 12;
 /// It has been in the tree.
-pub(super) const LINKED: u16 = 1 << 11;
+pub(super) const LINKED: u16 = 1 << 13;
 
 /// Whatever has a place in the tree: a scope, a task, a group.
 pub(crate) trait HasNode: Send + Sync {
@@ -70,8 +78,23 @@ pub(crate) trait HasNode: Send + Sync {
     }
 
     /// Who the task is whose root this is.
-    fn as_task(&self) -> Option<&dyn Tasked> {
+    fn as_task(&self) -> Option<&TaskInfo> {
         None
+    }
+
+    /// The run of that task.
+    fn runs_on(&self) -> Option<&Handle> {
+        None
+    }
+
+    /// Whether it is the root of a task that is being polled now.
+    fn is_polled(&self) -> bool {
+        false
+    }
+
+    /// The address of the node of the group that counts it among its living; 0: none does.
+    fn counted_in(&self) -> usize {
+        0
     }
 
     /// The group whose scope this is, for finding the nearest one around an orphan.
@@ -94,6 +117,7 @@ pub(crate) struct Node {
     pub(super) parent: AtomicUsize,
     /// Where it was opened, for messages. None for tasks.
     pub(super) opened: Option<&'static Location<'static>>,
+    pub(super) kind: ScopeKind,
     pub(super) state: Mutex<State>,
 }
 
@@ -129,6 +153,8 @@ pub(super) struct Rare {
     /// scopes that end one by one is not walked up a million times.
     pub(super) inherited: Option<Cancelled>,
     pub(super) reason: Option<Box<str>>,
+    /// To be run at its end, the last one first.
+    pub(super) exits: Vec<Hook>,
     /// Where the deadline was moved.
     pub(super) moved: Option<&'static Location<'static>>,
     /// Woken when a hold begins after all: those who wait to be dropped.
@@ -186,8 +212,8 @@ impl Node {
     }
 
     /// The node of a scope that was opened at `opened`.
-    pub(crate) fn new(opened: &'static Location<'static>) -> Node {
-        Node::with(0, NEVER, None, Some(opened))
+    pub(crate) fn new(kind: ScopeKind, opened: &'static Location<'static>) -> Node {
+        Node::with(kind, 0, NEVER, None, Some(opened))
     }
 
     /// `waker` and where it waits, as [`attend`](Node::attend) notes them.
@@ -195,7 +221,7 @@ impl Node {
     pub(crate) fn from_lazy(lazy: Lazy, waker: Option<Waker>) -> Node {
         let bits = if lazy.shield { SHIELD } else { 0 };
         let after = (lazy.after > 0).then(|| Duration::from_nanos(lazy.after));
-        let mut node = Node::with(bits, lazy.deadline, after, lazy.opened);
+        let mut node = Node::with(lazy.kind, bits, lazy.deadline, after, lazy.opened);
         let state = node.state.get_mut();
         state.waits = if waker.is_some() { waits::noted() } else { None };
         state.waker = waker;
@@ -203,16 +229,17 @@ impl Node {
     }
 
     /// The node of something that does not hold what is around it, whatever holds inside.
-    pub(crate) fn without_hold(opened: &'static Location<'static>) -> Node {
-        Node::with(TASK_ROOT, NEVER, None, Some(opened))
+    pub(crate) fn without_hold(kind: ScopeKind, opened: &'static Location<'static>) -> Node {
+        Node::with(kind, TASK_ROOT, NEVER, None, Some(opened))
     }
 
     pub(crate) fn task_root() -> Node {
-        Node::with(TASK_ROOT, NEVER, None, None)
+        Node::with(ScopeKind::Task, TASK_ROOT, NEVER, None, None)
     }
 
     #[inline]
     fn with(
+        kind: ScopeKind,
         bits: u16,
         own_deadline: u64,
         after: Option<Duration>,
@@ -223,6 +250,7 @@ impl Node {
             deadline: AtomicU64::new(own_deadline),
             parent: AtomicUsize::new(0),
             opened,
+            kind,
             state: Mutex::new(State {
                 parent: None,
                 slot: 0,
@@ -458,7 +486,7 @@ impl Node {
 impl State {
     /// Whether it is a hold for its parent. The root of a task is none: its group holds instead.
     pub(super) fn tells(&self, bits: u16) -> bool {
-        (self.holds > 0 || self.holds_parent || shielded(bits)) && bits & TASK_ROOT == 0
+        (self.holds > 0 || self.holds_parent || shielded(bits) || bits & EXITS != 0) && bits & TASK_ROOT == 0
     }
 
     /// Collects whom it concerns that the node is cancelled now, or is not any more.

@@ -7,6 +7,7 @@ use super::children::Children;
 use super::hold::{hold, tell, update_locked};
 use super::node::{ENDED, LINKED, Node, NodeRef, Passed};
 use crate::context::{Lazy, ScopeNode};
+use crate::scope::exit::run_dropped;
 use crate::sync::Arc;
 use crate::sync::atomic::Ordering;
 use crate::wake::WakeList;
@@ -129,7 +130,7 @@ fn remove(parent: NodeRef, slot: usize, told: bool) {
 
 /// A future's node is at its end: out of the tree, and nothing changes it any more.
 pub(crate) fn end(node: &Node) {
-    let (parent, slot, told, own, left, rare) = {
+    let (parent, slot, told, own, left, rare, exits) = {
         let mut state = node.state.lock();
         node.set_bits(&state, ENDED, 0);
         node.parent.store(0, Ordering::Relaxed);
@@ -139,7 +140,9 @@ pub(crate) fn end(node: &Node) {
             waiting.append(&mut rare.shut);
             waiting
         });
-        (state.parent.take(), state.slot, std::mem::take(&mut state.told), state.waker.take(), left, rare)
+        let exits = state.rare.as_mut().map(|rare| std::mem::take(&mut rare.exits));
+        let told = std::mem::take(&mut state.told);
+        (state.parent.take(), state.slot, told, state.waker.take(), left, rare, exits)
     };
     if let Some(parent) = parent {
         remove(parent, slot, told);
@@ -147,6 +150,9 @@ pub(crate) fn end(node: &Node) {
     left.for_each(|child| let_go(child, node));
     if let Some(waiting) = rare.filter(|waiting| !waiting.is_empty()) {
         wake_elsewhere(own.as_ref(), waiting);
+    }
+    if let Some(exits) = exits.filter(|exits| !exits.is_empty()) {
+        run_dropped(exits, node);
     }
 }
 

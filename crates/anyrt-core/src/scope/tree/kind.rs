@@ -1,0 +1,59 @@
+//! What a node of the tree stands for.
+
+use std::fmt;
+
+/// What a place in the tree of a run is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize), serde(rename_all = "kebab-case"))]
+#[non_exhaustive]
+pub enum ScopeKind {
+    /// The root of a run: the main task and what was spawned at the root stand below it.
+    Root,
+    /// A task.
+    Task,
+    /// A task group.
+    Group,
+    /// A borrowing scope, whose children are polled in the task of their parent.
+    Borrowing,
+    /// The body of a borrowing scope.
+    Body,
+    /// A child of a borrowing scope.
+    Child,
+    /// A cancel scope.
+    Scope,
+    /// A time limit.
+    Timeout,
+    /// A shield.
+    Shield,
+    /// The work of a `finally`.
+    Work,
+    /// The clean-up of a `finally`.
+    CleanUp,
+    /// A branch of a `join`, a `race`, a `for_each_concurrent`.
+    Branch,
+    /// A child that is being started and has not said that it is ready.
+    Start,
+    /// A blocking call.
+    Blocking,
+}
+
+impl fmt::Display for ScopeKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            ScopeKind::Root => "root",
+            ScopeKind::Task => "task",
+            ScopeKind::Group => "group",
+            ScopeKind::Borrowing => "borrowing scope",
+            ScopeKind::Body => "body",
+            ScopeKind::Child => "child",
+            ScopeKind::Scope => "scope",
+            ScopeKind::Timeout => "timeout",
+            ScopeKind::Shield => "shield",
+            ScopeKind::Work => "work of a finally",
+            ScopeKind::CleanUp => "clean-up",
+            ScopeKind::Branch => "branch",
+            ScopeKind::Start => "start",
+            ScopeKind::Blocking => "blocking call",
+        })
+    }
+}

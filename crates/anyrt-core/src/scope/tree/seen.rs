@@ -1,0 +1,62 @@
+//! A node as the task view sees it.
+
+use super::kind::ScopeKind;
+use super::node::{ENDED, NEVER, Node, NodeRef, effective};
+use crate::scope::Cancelled;
+use crate::waits::Called;
+
+/// What one look at a node shows, and its children, to be looked at next.
+pub(crate) struct Seen {
+    pub(crate) kind: ScopeKind,
+    pub(crate) opened: Option<Called>,
+    pub(crate) waits: Option<Called>,
+    /// Its own deadline, if it has one.
+    pub(crate) deadline: Option<u64>,
+    pub(crate) cancelled: bool,
+    pub(crate) shielded: bool,
+    /// It keeps the scopes around it.
+    pub(crate) holds: bool,
+    /// It is kept by something inside it.
+    pub(crate) held: bool,
+    /// Why it was cancelled itself.
+    pub(crate) cause: Option<Cancelled>,
+    pub(crate) children: Vec<NodeRef>,
+}
+
+impl Node {
+    /// Looks at a node, under its lock alone. None when it has ended.
+    pub(crate) fn look(&self) -> Option<Seen> {
+        let state = self.state.lock();
+        let bits = self.bits();
+        if bits & ENDED != 0 {
+            return None;
+        }
+        let mut children = Vec::new();
+        state.children.for_each(|child| children.push(child.clone()));
+        let rare = state.rare.as_ref();
+        Some(Seen {
+            kind: self.kind,
+            opened: self.opened,
+            waits: state.waits,
+            deadline: (state.own_deadline != NEVER).then_some(state.own_deadline),
+            cancelled: effective(bits),
+            shielded: self.is_shielded(),
+            holds: state.told,
+            held: state.holds > 0,
+            cause: rare.and_then(|rare| rare.cause.clone()),
+            children,
+        })
+    }
+}
+
+/// The task that a node belongs to: the nearest one at it or around it.
+pub(crate) fn task_around(node: &NodeRef) -> Option<NodeRef> {
+    let mut next = Some(node.clone());
+    while let Some(node) = next {
+        if node.as_task().is_some() {
+            return Some(node);
+        }
+        next = node.node().parent();
+    }
+    None
+}

@@ -1,0 +1,229 @@
+//! The task view: each leaf tells where it waits, the tree reads well, and becomes JSON.
+#![allow(missing_docs, clippy::unwrap_used)]
+
+use std::future::{Future, pending};
+use std::num::NonZeroUsize;
+use std::time::Duration;
+
+use anyrt::net::{TcpListener, UdpSocket};
+use anyrt::sync::{CapacityLimiter, Event, Lock, Semaphore};
+use anyrt::{ScopeKind, TaskTree, TreeEntry, channel, checkpoint, task_group, tasks};
+
+const LONG: Duration = Duration::from_secs(3600);
+
+/// The tree, as soon as it is so.
+async fn until(mut is_so: impl FnMut(&TaskTree) -> bool) -> TaskTree {
+    loop {
+        let tree = tasks();
+        if is_so(&tree) {
+            return tree;
+        }
+        checkpoint().await;
+    }
+}
+
+/// The line of this file at which a task of this name waits, as soon as it does.
+async fn line_of(name: &str) -> u32 {
+    let mut line = None;
+    until(|tree| {
+        let entry =
+            tree.entries.iter().find(|entry| entry.task.as_ref().is_some_and(|task| task.name == name));
+        line = entry.and_then(|entry| entry.waits).filter(|place| place.file().ends_with("seeing.rs"));
+        line.is_some()
+    })
+    .await;
+    line.unwrap().line()
+}
+
+/// Each waits at its own line.
+macro_rules! tell_where {
+    ($($name:literal: $waits:expr;)*) => {$(
+        task_group(async |group| {
+            let (waits, line) = ($waits, line!());
+            group.named($name).spawn(waits);
+            assert_eq!(line_of($name).await, line, $name);
+            group.cancel("seen");
+        })
+        .await
+        .unwrap();
+    )*};
+}
+
+#[anyrt::test]
+#[rustfmt::skip]
+async fn every_leaf_tells_the_line_that_called_it() {
+    let (event, lock, semaphore) = (Event::new(), Lock::new(()), Semaphore::new(0));
+    let (limiter, guard) = (CapacityLimiter::new(0), lock.try_lock().unwrap());
+    let (sender, receiver) = channel::bounded::<u8>(0);
+    let (other_sender, other_receiver) = channel::bounded::<u8>(0);
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let socket = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+    tell_where! { "sleep": async { anyrt::sleep(LONG).await }; }
+    tell_where! { "tick": async { let mut ticks = anyrt::interval(LONG); ticks.tick().await; ticks.tick().await; }; }
+    tell_where! { "event": { let event = event.clone(); async move { event.wait().await } }; }
+    tell_where! { "lock": { let lock = lock.clone(); async move { drop(lock.lock().await) } }; }
+    tell_where! { "semaphore": { let semaphore = semaphore.clone(); async move { drop(semaphore.acquire().await) } }; }
+    tell_where! { "limiter": { let limiter = limiter.clone(); async move { drop(limiter.acquire().await) } }; }
+    tell_where! { "key": { let limiter = limiter.clone(); async move { drop(limiter.acquire_on_behalf_of(1).await) } }; }
+    tell_where! { "receive": { let receiver = receiver.clone(); async move { receiver.recv().await.unwrap(); } }; }
+    tell_where! { "send": { let sender = other_sender.clone(); async move { sender.send(1).await.unwrap(); } }; }
+    tell_where! { "handle": async { anyrt::spawn(pending::<()>()).await.unwrap() }; }
+    tell_where! { "wait": async { anyrt::spawn(pending::<()>()).wait().await; }; }
+    tell_where! { "by reference": async { let mut handle = anyrt::spawn(pending::<()>()); (&mut handle).await.unwrap() }; }
+    tell_where! { "children": async { task_group(async |group| { group.spawn(pending::<()>()); }).await.unwrap() }; }
+    tell_where! { "borrowing": async { anyrt::send_scope(async |scope| { scope.spawn(pending::<()>()); }).await.unwrap() }; }
+    tell_where! { "start": async { task_group(async |group| { let _ = group.start(async |ready| { pending::<()>().await; ready.started(()); }).await; }).await.unwrap() }; }
+    tell_where! { "limited": async { task_group(async |group| { let group = group.limit(NonZeroUsize::MIN); group.spawn(pending::<()>()).await; group.spawn(pending::<()>()).await; }).await.unwrap() }; }
+    tell_where! { "token": { let limiter = limiter.clone(); async move { anyrt::run_blocking(|| ()).limiter(&limiter).await } }; }
+    tell_where! { "accept": async move { drop(listener.accept().await) }; }
+    tell_where! { "datagram": async move { drop(socket.receive_from(&mut [0]).await) }; }
+    tell_where! { "cancelled": async { anyrt::CancelScope::new().run(async |scope| scope.cancelled().await).await.unwrap() }; }
+    drop((guard, sender, other_receiver));
+}
+
+#[anyrt::test]
+#[rustfmt::skip]
+async fn a_blocking_call_tells_where_it_was_made() {
+    let (release, released) = std::sync::mpsc::channel::<()>();
+    task_group(async |group| {
+        let line = line!() + 1;
+        group.named("caller").spawn(async move { anyrt::run_blocking(move || released.recv()).name("slow").await.unwrap_err() });
+        assert_eq!(line_of("caller").await, line);
+        let call = until(|tree| tree.entries.iter().any(|entry| entry.name.is_some())).await;
+        let told = call.to_string();
+        assert!(told.contains("blocking call `slow` at "), "{told}");
+        assert_eq!(call.limiters[0].borrowed, 1);
+        drop(release);
+    })
+    .await
+    .unwrap();
+}
+
+#[anyrt::test]
+#[rustfmt::skip]
+async fn of_several_branches_each_tells_its_own_line() {
+    let (one, two) = (Event::new(), Event::new());
+    task_group(async |group| {
+        let first = line!() + 1;
+        group.named("joins").spawn(anyrt::join(one.wait(),
+            two.wait()));
+        let tree = until(|tree| branches(tree).len() == 2 && branches(tree).iter().all(|line| *line > 0)).await;
+        assert_eq!(branches(&tree), [first, first + 1]);
+        group.cancel("seen");
+    })
+    .await
+    .unwrap();
+}
+
+fn branches(tree: &TaskTree) -> Vec<u32> {
+    let branches = tree.entries.iter().filter(|entry| entry.kind == ScopeKind::Branch);
+    branches.map(|entry| entry.waits.map_or(0, |place| place.line())).collect()
+}
+
+/// What was ready is not told as what is waited for, when something of somebody else is pending then.
+#[anyrt::test]
+async fn what_is_not_of_anyrt_has_no_place() {
+    let event = Event::new();
+    task_group(async |group| {
+        let (happened, other) = (event.clone(), Event::new());
+        happened.set();
+        group.named("stranger").spawn(async move {
+            let _waits = other.clone();
+            happened.wait().await;
+            strange(&other).await;
+        });
+        let seen = |tree: &TaskTree| {
+            let task = tree
+                .entries
+                .iter()
+                .find(|entry| entry.task.as_ref().is_some_and(|task| task.name == "stranger"));
+            task.is_some_and(|entry| entry.waits.is_none())
+        };
+        until(seen).await;
+        group.cancel("seen");
+    })
+    .await
+    .unwrap();
+}
+
+/// Pending for ever, and not by a leaf.
+fn strange(_: &Event) -> impl Future<Output = ()> + use<> {
+    pending()
+}
+
+#[anyrt::test]
+async fn the_tree_becomes_json() {
+    task_group(async |group| {
+        let release = Event::new();
+        let released = release.clone();
+        let shielded = async move { anyrt::shield(released.wait()).await };
+        group.named("sleeper").spawn(anyrt::move_on_after(LONG, shielded));
+        line_of("sleeper").await;
+        group.cancel("in JSON");
+        let json = serde_json::to_value(tasks()).unwrap();
+        let entries = json["entries"].as_array().unwrap();
+        let entry = |kind: &str| entries.iter().find(|entry| entry["kind"] == kind).unwrap();
+        let task = entries.iter().find(|entry| entry["task"]["name"] == "sleeper").unwrap();
+        assert_eq!((json["run"].as_str(), entries[0]["kind"].as_str()), (Some("anyrt"), Some("root")));
+        assert!(task["task"]["id"].is_u64() && task["task"]["state"] == "in-shield", "{task}");
+        assert!(task["waits"].as_str().unwrap().contains("seeing.rs:"), "{task}");
+        assert!(entry("timeout")["expires_in"].as_f64().unwrap() > 3000.0);
+        assert_eq!(entry("group")["cause"]["reason"], "in JSON");
+        assert_eq!(json["limiters"][0]["total"], 40);
+        release.set();
+    })
+    .await
+    .unwrap();
+}
+
+#[anyrt::test]
+async fn what_is_alike_is_told_once() {
+    task_group(async |group| {
+        let event = Event::new();
+        for _ in 0..100 {
+            let event = event.clone();
+            group.named("alike").spawn(async move { anyrt::move_on_after(LONG, event.wait()).await });
+        }
+        let waits = |entry: &&TreeEntry| entry.task.is_some() && entry.waits.is_some();
+        let tree = until(|tree| tree.entries.iter().filter(waits).count() >= 100).await;
+        let (short, long) = (tree.to_string(), format!("{tree:#}"));
+        assert_eq!((short.matches("alike#").count(), short.matches("100 × ").count()), (1, 1), "{short}");
+        assert_eq!(long.matches("alike#").count(), 100, "{long}");
+        group.cancel("seen");
+    })
+    .await
+    .unwrap();
+}
+
+/// Three thousand groups inside each other, each in a task of its own.
+#[anyrt::test]
+async fn a_deep_tree_is_looked_at_and_printed_without_recursion() {
+    const LEVELS: usize = 3_000;
+
+    fn level(left: usize, bottom: Event) -> futures::future::BoxFuture<'static, ()> {
+        Box::pin(async move {
+            if left == 0 {
+                bottom.set();
+                return pending().await;
+            }
+            task_group(async |group| drop(group.spawn(level(left - 1, bottom)))).await.unwrap();
+        })
+    }
+
+    let bottom = Event::new();
+    anyrt::CancelScope::new()
+        .run(async |scope| {
+            let ends = bottom.clone();
+            task_group(async |group| {
+                group.spawn(level(LEVELS, ends));
+                bottom.wait().await;
+                let tree = tasks();
+                assert!(tree.entries.len() > 2 * LEVELS);
+                assert_eq!(tree.to_string().lines().count(), tree.entries.len());
+                scope.cancel("seen");
+            })
+            .await
+        })
+        .await
+        .unwrap_err();
+}
