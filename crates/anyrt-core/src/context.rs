@@ -18,6 +18,7 @@ use crate::sync::Arc;
 #[cfg(anyrt_loom)]
 use crate::sync::LocalCell as _;
 use crate::task::{TaskId, TaskInfo};
+use crate::testing;
 use crate::waits::{self, Called};
 
 /// A task, as those see it who run inside it.
@@ -118,6 +119,7 @@ pub(crate) fn gate(takes: bool, called: Called, waker: &Waker) -> Gate {
     if !cancelled && deadline == NEVER {
         return Gate::Open;
     }
+    testing::passed();
     if !cancelled
         && let Ok(handle) = Handle::try_current()
         && let now = clock::to_u64(handle.now())

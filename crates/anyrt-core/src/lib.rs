@@ -39,18 +39,24 @@ mod lock;
 #[cfg(all(test, anyrt_loom))]
 mod models;
 pub mod net;
+mod observe;
 mod queue;
+mod quiet;
 mod run;
+mod run_local;
 mod runtime;
 mod scope;
 mod semaphore;
 pub mod signal;
+mod span;
 mod sync;
 mod task;
+mod testing;
 mod time;
 mod view;
 mod waits;
 mod wake;
+mod watchdog;
 
 pub use blocking::{
     Acquire, AcquireOnBehalf, AlreadyBorrowed, BlockingCall, BlockingHandle, BlockingPool, BlockingPortal,
@@ -72,7 +78,9 @@ pub use group::{
 pub use handle::{Finder, Handle, NoRuntime};
 pub use locals::{LocalKey, NotSet, TaskContext, WithLocal};
 pub use lock::{Lock, LockGuard};
+pub use quiet::{AllTasksBlocked, wait_all_tasks_blocked};
 pub use run::{Run, RunError, embed, try_embed};
+pub use run_local::RunLocal;
 pub use runtime::{Blocking, NotOwned, Runtime, Timer};
 pub use scope::{
     CancelScope, Cancelled, Cause, EffectiveDeadline, FailAfter, FinallyOwned, MoveOnAfter, Outcome,
@@ -84,5 +92,7 @@ pub use semaphore::{Permit, Semaphore};
 pub use task::{
     JoinHandle, NotFinished, Task, TaskEnded, TaskHandle, TaskId, TaskInfo, TaskStatus, current_task,
 };
+pub use testing::{AssertCheckpoints, Sequencer, Step, Stepping, assert_checkpoints, assert_no_checkpoints};
 pub use time::{Interval, Sleep, interval, now, sleep, sleep_until};
 pub use view::{LimiterView, TaskState, TaskTree, TaskView, TreeEntry, tasks};
+pub use watchdog::{Alarm, Watchdog};

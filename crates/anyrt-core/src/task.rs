@@ -27,6 +27,7 @@ use crate::context::{self, Setting, TaskRef, Tasked};
 use crate::group::{BoxError, GroupState};
 use crate::handle::Handle;
 use crate::locals::Locals;
+use crate::span;
 use crate::sync::Arc;
 
 /// A task on its way to a runtime: a future that never panics and whose output nobody needs.
@@ -87,6 +88,7 @@ where
         task.refuse();
         return TaskHandle::new(task);
     }
+    let locals = span::add(locals, &info);
     let task = TaskCell::new(info, group, Some(future), settle);
     let current: TaskRef = task.clone();
     place(&current, task.group());

@@ -8,7 +8,10 @@ mod json;
 mod text;
 mod walk;
 
+pub(crate) use walk::places;
+
 use crate::handle::Handle;
+use crate::observe::Measured;
 use crate::scope::{Cancelled, ScopeKind};
 use crate::task::TaskId;
 
@@ -105,6 +108,24 @@ pub struct TaskView {
     pub state: TaskState,
     /// It is being polled now.
     pub running: bool,
+    /// How often it was polled, since the run is [measured](crate::Run::measure).
+    pub polls: Option<u64>,
+    /// How long it was polled in all, since the run is measured.
+    #[cfg_attr(feature = "serde", serde(serialize_with = "json::seconds"))]
+    pub busy: Option<Duration>,
+    /// How long ago its last poll ended, if the run is measured.
+    #[cfg_attr(feature = "serde", serde(serialize_with = "json::seconds"))]
+    pub since: Option<Duration>,
+}
+
+impl TaskView {
+    fn measured(&mut self, measured: &Measured, now: u64) {
+        self.polls = Some(measured.polls);
+        self.busy = Some(measured.busy);
+        if !self.running && measured.pending_since > 0 {
+            self.since = Some(Duration::from_nanos(now.saturating_sub(measured.pending_since)));
+        }
+    }
 }
 
 /// How it is with a task in a [`TaskTree`].

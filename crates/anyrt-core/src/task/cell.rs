@@ -16,6 +16,7 @@ use super::slot::Slot;
 use super::status::TaskStatus;
 use crate::context::{self, Tasked};
 use crate::group::{BoxError, ChildError, GroupState, Lost};
+use crate::observe;
 use crate::scope::Cancelled;
 use crate::scope::tree::{self, HasNode, Node, NodeRef, Verdict};
 use crate::sync::{Arc, Mutex};
@@ -228,8 +229,15 @@ where
     T: Send + 'static,
 {
     fn poll(&self, cx: &mut Context<'_>) -> Poll<()> {
+        let look =
+            observe::is_on().then(|| observe::begin(self.info.handle(), &self.info, &self.node, cx.waker()));
+        let waker = look.as_ref().map_or(cx.waker(), |look| look.waker(cx.waker()));
+        let cx = &mut Context::from_waker(waker);
         match self.with_future(|future| self.advance(future, cx)) {
             Some(end) => {
+                if let Some(look) = &look {
+                    look.task_ended();
+                }
                 self.report(end);
                 Poll::Ready(())
             }

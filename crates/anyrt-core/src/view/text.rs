@@ -192,6 +192,14 @@ impl fmt::Display for Told<'_> {
                 Some(waits) => write!(f, " at {}", Short(waits))?,
                 None => f.write_str(" for something that is not of anyrt")?,
             }
+            if self.upto.is_none() {
+                if let Some(since) = task.since {
+                    write!(f, " since {}", Span(since))?;
+                }
+                if let (Some(polls), Some(busy)) = (task.polls, task.busy) {
+                    write!(f, ", {polls} polls in {busy:.1?}")?;
+                }
+            }
         } else if matches!(entry.kind, ScopeKind::Branch | ScopeKind::Child)
             && let Some(waits) = entry.waits
         {

@@ -12,6 +12,7 @@ use super::kind::ScopeKind;
 use crate::blocking::InJob;
 use crate::context::Lazy;
 use crate::group::GroupState;
+use crate::observe::Track;
 use crate::scope::Cancelled;
 use crate::sync::atomic::{AtomicU16, AtomicU64, AtomicUsize, Ordering};
 use crate::sync::{Arc, Mutex};
@@ -141,6 +142,8 @@ pub(super) struct Rare {
     pub(super) reason: Option<Box<str>>,
     /// Where the deadline was moved.
     pub(super) moved: Option<&'static Location<'static>>,
+    /// Of a task that somebody looks at.
+    pub(super) track: Option<Arc<Track>>,
     /// Woken when a hold begins after all: those who wait to be dropped.
     pub(super) parked: Vec<Waker>,
     /// Woken when the cancellation is taken back by a shield: those who left their queue.
@@ -382,6 +385,23 @@ impl Node {
         drop(state);
         drop(old);
         due
+    }
+
+    /// The track of a task, made by `make` if there is none; and where it waited last.
+    pub(crate) fn track(&self, make: impl FnOnce() -> Arc<Track>) -> (Arc<Track>, Option<Called>) {
+        let mut state = self.state.lock();
+        let waits = state.waits;
+        (state.rare().track.get_or_insert_with(make).clone(), waits)
+    }
+
+    /// The track of a task, if somebody looks at it.
+    pub(crate) fn tracked(&self) -> Option<Arc<Track>> {
+        self.state.lock().rare.as_ref().and_then(|rare| rare.track.clone())
+    }
+
+    /// The waker of who owns it, as of its last pending poll.
+    pub(crate) fn owner(&self) -> Option<Waker> {
+        self.state.lock().waker.clone()
     }
 
     /// Waits to be dropped with the scope; woken if a hold begins in it after all.
