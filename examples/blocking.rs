@@ -5,66 +5,70 @@
 //! ANYRT_BACKEND=smol cargo run -p examples --example blocking
 //! ```
 //!
-//! Three tokens, a hundred calls, three levels deep. A thread that keeps its token while it waits for
-//! async code would hang here, with all three tokens taken by the first level. A thread that waits
-//! lends its token, and takes one back before it goes on.
+//! A hundred calls, three levels deep, on few tokens. A thread that keeps its token while it waits for async code
+//! would hang here, with all tokens taken by the first level. A thread that waits lends its token, and takes
+//! one back before it goes on; and those who continue go before those who start.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
 
-use anyrt::{CapacityLimiter, from_thread, run_blocking, task_group};
+use anyrt::{
+    CapacityLimiter, current_handle, embed, from_thread, iterate_blocking, run_blocking, task_group,
+};
 
-const TOKENS: usize = 3;
 const CALLS: usize = 100;
 const LEVELS: usize = 3;
 
-/// What happened, counted as it happens.
+/// What happened, noted as it happens.
 #[derive(Default)]
 struct Tally {
     /// Closures that do not wait for async code, now and at most.
     working: AtomicUsize,
     most_working: AtomicUsize,
-    /// Closures that ran, by level.
-    ran: [AtomicUsize; LEVELS],
+    /// Which call worked at which level, in the order in which they did.
+    order: Mutex<Vec<(usize, usize)>>,
 }
 
 impl Tally {
-    fn work(&self, level: usize) {
+    fn work(&self, call: usize, level: usize) {
         let now = self.working.fetch_add(1, SeqCst) + 1;
         self.most_working.fetch_max(now, SeqCst);
-        self.ran[level].fetch_add(1, SeqCst);
+        self.order.lock().unwrap_or_else(PoisonError::into_inner).push((call, level));
         // What blocks: a query, a file, a library without async.
-        thread::sleep(Duration::from_millis(1));
+        thread::sleep(Duration::from_micros(500));
         self.working.fetch_sub(1, SeqCst);
+    }
+
+    fn order(&self) -> Vec<(usize, usize)> {
+        self.order.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }
 
 /// A closure of one level: works, and calls the next one through async code.
-fn descend(level: usize, limiter: CapacityLimiter, tally: Arc<Tally>) -> usize {
-    tally.work(level);
+fn descend(call: usize, level: usize, limiter: CapacityLimiter, tally: Arc<Tally>) -> usize {
+    tally.work(call, level);
     if level + 1 == LEVELS {
         return 1;
     }
     let below = from_thread::run(async move {
         let inner = limiter.clone();
-        run_blocking(move || descend(level + 1, inner, tally)).limiter(&limiter).await
+        run_blocking(move || descend(call, level + 1, inner, tally)).limiter(&limiter).await
     });
     1 + below.expect("nobody cancels it")
 }
 
-#[anyrt::main]
-async fn main() {
-    let limiter = CapacityLimiter::new(TOKENS);
-    let tally = Arc::new(Tally::default());
+/// `calls` at once on `tokens`; what happened, and how many threads there were.
+async fn saturate(calls: usize, tokens: usize) -> (Arc<Tally>, usize) {
+    let (limiter, tally) = (CapacityLimiter::new(tokens), Arc::new(Tally::default()));
     let depths = task_group(async |group| {
-        let calls: Vec<_> = (0..CALLS)
-            .map(|_| {
+        let calls: Vec<_> = (0..calls)
+            .map(|call| {
                 let (limiter, tally) = (limiter.clone(), tally.clone());
                 group.spawn(async move {
                     let inner = limiter.clone();
-                    run_blocking(move || descend(0, inner, tally)).limiter(&limiter).await
+                    run_blocking(move || descend(call, 0, inner, tally)).limiter(&limiter).await
                 })
             })
             .collect();
@@ -76,15 +80,41 @@ async fn main() {
     })
     .await
     .expect("no child fails");
+    assert_eq!(depths, calls * LEVELS, "each call came to the bottom");
+    assert!(tally.most_working.load(SeqCst) <= tokens, "a limit is a limit");
+    assert_eq!((limiter.borrowed(), limiter.waiting()), (0, 0), "all tokens are back");
+    (tally, current_handle().blocking_threads())
+}
 
-    println!("{CALLS} calls, {LEVELS} levels, {TOKENS} tokens: all ended");
-    for (level, ran) in tally.ran.iter().enumerate() {
-        println!("  level {level}: {} closures", ran.load(SeqCst));
+#[anyrt::main]
+async fn main() {
+    println!("{CALLS} calls, {LEVELS} levels, all of them ended:");
+    println!("  tokens   worked at once   threads   never more than");
+    for tokens in [1, 3, 10] {
+        // A root of its own, with a pool of its own.
+        let (tally, threads) = embed(saturate(CALLS, tokens)).await;
+        let bound = CALLS * (LEVELS - 1) + tokens;
+        let most = tally.most_working.load(SeqCst);
+        println!("  {tokens:>6}   {most:>14}   {threads:>7}   {bound:>15}");
+        assert!(threads <= bound);
     }
-    println!("  at most {} closures worked at once", tally.most_working.load(SeqCst));
-    println!("  {} threads in the pool at the end", anyrt::current_handle().blocking_threads());
-    println!("  longest wait for a token: {:?}", limiter.statistics().longest_wait);
-    assert_eq!(depths, CALLS * LEVELS);
-    assert!(tally.most_working.load(SeqCst) <= TOKENS);
-    assert_eq!((limiter.borrowed(), limiter.waiting()), (0, 0));
+
+    let (tally, _) = embed(saturate(4, 1)).await;
+    let order: Vec<String> = tally.order().iter().map(|(call, level)| format!("{call}.{level}")).collect();
+    println!("who worked, with one token (call.level): {}", order.join(" "));
+    for levels in tally.order().chunks(LEVELS) {
+        let call = levels[0].0;
+        assert!(
+            levels.iter().copied().eq((0..LEVELS).map(|level| (call, level))),
+            "who has begun goes on first"
+        );
+    }
+
+    let mut lines = iterate_blocking(include_str!("blocking.rs").lines());
+    let mut count = 0;
+    while let Some(line) = lines.next().await {
+        count += usize::from(!line.is_empty());
+    }
+    println!("a blocking iterator as a stream: {count} lines that are not empty");
+    assert!(count > 100);
 }

@@ -7,6 +7,9 @@
 
 #[path = "allocations/allocator.rs"]
 mod allocator;
+#[macro_use]
+#[path = "allocations/on_each_backend.rs"]
+mod on_each_backend;
 
 use std::future::{IntoFuture, pending, ready};
 use std::hint::black_box;
@@ -16,8 +19,8 @@ use std::task::Context;
 use std::time::Duration;
 
 use anyrt::{
-    Backend, Builder, CancelScope, TaskGroup, fail_after, move_on_after, move_on_at, run_blocking, shield,
-    task_group,
+    Backend, Builder, CancelScope, TaskGroup, fail_after, iterate_blocking, move_on_after, move_on_at,
+    run_blocking, shield, task_group,
 };
 
 const PASSES: usize = 8;
@@ -95,26 +98,6 @@ fn assert_each(backend: Backend, count: u64, each: u64) {
     );
 }
 
-/// One test for each backend that is compiled in.
-macro_rules! on_each_backend {
-    ($($(#[$attribute:meta])* fn $name:ident($backend:ident) $body:block)*) => {
-        $($(#[$attribute])* fn $name($backend: Backend) $body)*
-        on_each_backend!(@"tokio" tokio_current_thread TokioCurrentThread $($name)*);
-        on_each_backend!(@"tokio" tokio Tokio $($name)*);
-        on_each_backend!(@"smol" smol Smol $($name)*);
-        on_each_backend!(@"async-std" async_std AsyncStd $($name)*);
-    };
-    (@$feature:literal $module:ident $backend:ident $($name:ident)*) => {
-        #[cfg(feature = $feature)]
-        mod $module {
-            $(#[test]
-            fn $name() {
-                super::$name(anyrt::Backend::$backend);
-            })*
-        }
-    };
-}
-
 on_each_backend! {
     fn a_scope_around_a_ready_future_allocates_nothing(backend) {
         assert_eq!(least(backend, || repeated(|| move_on_at(None, ready(black_box(1))))), 0);
@@ -188,6 +171,17 @@ on_each_backend! {
         let count = least(backend, || repeated(|| run_blocking(|| black_box(1))));
         // A thread may start because the one that has just ended its job is not idle yet.
         assert!(count <= 2 * TIMES + TIMES / 8, "{count} allocations for {TIMES} calls");
+    }
+
+    fn a_blocking_iterator_allocates_once_for_many_items(backend) {
+        let pass = || async {
+            let mut items = iterate_blocking(0..TIMES);
+            let before = allocator::count();
+            while items.next().await.is_some() {}
+            allocator::count() - before
+        };
+        let count = least(backend, pass);
+        assert!(count < TIMES / 4, "{count} allocations for {TIMES} items");
     }
 }
 

@@ -2,7 +2,6 @@
 //! included. `cargo test -p tests --test http_allocations -- --nocapture` prints the counts.
 
 #[path = "allocations/allocator.rs"]
-#[allow(dead_code, reason = "each test file takes what it needs")]
 mod allocator;
 #[path = "http_client.rs"]
 mod http_client;

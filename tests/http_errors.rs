@@ -60,7 +60,7 @@ async fn a_wrong_method_is_405_and_says_which_are_right() {
     let server = Server::start(app).await;
     let reply = server.post("/items/1", "text/plain", "").await;
     assert_eq!((reply.status, detail(&reply.body)), (405, json!("Method Not Allowed")));
-    assert!(reply.head.contains("allow: get, head, delete\r\n"), "{}", reply.head);
+    assert!(reply.head.contains("allow: get, head, delete, options\r\n"), "{}", reply.head);
     server.stop().await;
 }
 

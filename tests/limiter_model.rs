@@ -1,4 +1,4 @@
-//! The capacity limiter against a naive model, and under stress.
+//! The capacity limiter against a naive model.
 //!
 //! The model is a queue and a number. After each step of a random history both must agree on who has a
 //! token, who waits, and what the counts say.
@@ -6,11 +6,9 @@
 use std::collections::VecDeque;
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::task::{Context, Poll, Waker};
 
-use anyrt::{Acquire, Backend, CapacityLimiter, Token, run_blocking, run_on, task_group};
+use anyrt::{Acquire, CapacityLimiter, Token};
 use proptest::prelude::*;
 
 #[derive(Debug, Clone)]
@@ -143,95 +141,4 @@ proptest! {
         drop((waiters, tokens));
         prop_assert_eq!((limiter.borrowed(), limiter.waiting()), (0, 0));
     }
-}
-
-fn backends() -> Vec<Backend> {
-    vec![
-        #[cfg(feature = "tokio")]
-        Backend::Tokio,
-        #[cfg(feature = "tokio")]
-        Backend::TokioCurrentThread,
-        #[cfg(feature = "smol")]
-        Backend::Smol,
-        #[cfg(feature = "async-std")]
-        Backend::AsyncStd,
-    ]
-}
-
-/// Random enough, and the same each time.
-fn coin(number: usize) -> bool {
-    number.wrapping_mul(0x9E37_79B9).rotate_left(7) & 1 == 0
-}
-
-#[test]
-fn ten_thousand_queued_jobs_of_which_half_are_cancelled_leave_the_counts_at_zero() {
-    const JOBS: usize = 10_000;
-    for backend in backends() {
-        run_on(backend, async {
-            let limiter = CapacityLimiter::new(0);
-            let ran = Arc::new(AtomicUsize::new(0));
-            let cancelled = task_group(async |group| {
-                let calls: Vec<_> = (0..JOBS)
-                    .map(|_| {
-                        let (limiter, ran) = (limiter.clone(), ran.clone());
-                        group.spawn(async move {
-                            run_blocking(move || ran.fetch_add(1, SeqCst)).limiter(&limiter).await;
-                        })
-                    })
-                    .collect();
-                while limiter.waiting() < JOBS {
-                    anyrt::checkpoint().await;
-                }
-                // Half of these while jobs run, half before.
-                let mut cancelled = 0;
-                for (number, call) in calls.iter().enumerate().filter(|(number, _)| coin(*number)) {
-                    if number == JOBS / 2 {
-                        limiter.set_total(8);
-                    }
-                    call.cancel("by the coin");
-                    cancelled += 1;
-                }
-                limiter.set_total(8);
-                cancelled
-            })
-            .await
-            .expect("no child fails");
-            let ran = ran.load(SeqCst);
-            assert!(ran >= JOBS - cancelled && ran <= JOBS, "{ran} ran, {cancelled} cancelled");
-            assert_eq!((limiter.borrowed(), limiter.waiting()), (0, 0));
-        });
-    }
-}
-
-#[test]
-fn twenty_thousand_jobs_of_which_half_panic_leave_the_counts_at_zero() {
-    const JOBS: usize = 20_000;
-    // Thousands of panics that are expected: nobody wants to read them.
-    std::panic::set_hook(Box::new(|_| ()));
-    for backend in backends() {
-        let panicked = run_on(backend, async {
-            let panicked = Arc::new(AtomicUsize::new(0));
-            task_group(async |group| {
-                for worker in 0..20 {
-                    let panicked = panicked.clone();
-                    group.spawn(async move {
-                        for number in worker * (JOBS / 20)..(worker + 1) * (JOBS / 20) {
-                            let call = run_blocking(move || assert!(!coin(number)));
-                            let call = std::panic::AssertUnwindSafe(call.into_future());
-                            let ended = futures::FutureExt::catch_unwind(call).await;
-                            panicked.fetch_add(usize::from(ended.is_err()), SeqCst);
-                        }
-                    });
-                }
-            })
-            .await
-            .expect("no child fails");
-            let limiter = anyrt::current_handle().limiter().clone();
-            assert_eq!((limiter.borrowed(), limiter.waiting()), (0, 0));
-            assert!(anyrt::current_handle().blocking_threads() <= 40);
-            panicked.load(SeqCst)
-        });
-        assert_eq!(panicked, (0..JOBS).filter(|number| coin(*number)).count());
-    }
-    let _ = std::panic::take_hook();
 }

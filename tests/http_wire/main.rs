@@ -4,5 +4,7 @@
 #[path = "../http_client.rs"]
 mod client;
 
+mod frames;
+mod http2;
 mod limits;
 mod protocol;

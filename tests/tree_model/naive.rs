@@ -111,7 +111,7 @@ impl Naive {
 
     // Questions
 
-    fn indices(&self) -> impl Iterator<Item = usize> + use<> {
+    fn indices(&self) -> impl DoubleEndedIterator<Item = usize> + use<> {
         0..self.parts.len()
     }
 
@@ -225,7 +225,8 @@ impl Naive {
                 self.finish(group, End::Failed);
                 return true;
             }
-            if self.cut_from_outside[group] && self.inherits(group) {
+            let cut = self.cut_from_outside[group] || body == End::Cancelled;
+            if cut && self.inherits(group) {
                 continue;
             }
             self.finish(group, body);
@@ -234,8 +235,9 @@ impl Naive {
         false
     }
 
+    /// Innermost first, as futures are polled: a group inside may still have an error to tell.
     fn is_cut(&mut self) -> bool {
-        for part in self.indices().filter(|&part| self.is_running(part)).collect::<Vec<_>>() {
+        for part in self.indices().rev().filter(|&part| self.is_running(part)).collect::<Vec<_>>() {
             let has_body = self.bodies(part).into_iter().any(|part| self.is_running(part));
             let drop_point =
                 matches!(self.parts[part].kind, Kind::Scope | Kind::Work | Kind::Group | Kind::Child);

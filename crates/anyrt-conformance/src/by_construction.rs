@@ -121,3 +121,16 @@
 //! ```compile_fail,E0308
 //! let limiter = anyrt_core::CapacityLimiter::new(1.5);
 //! ```
+//!
+//! # SY-07: a lock belongs to its guard
+//!
+//! No task owns a lock: the guard does, and may be handed to another task. Who has it needs no second one,
+//! and who asks for a second one all the same is told so at once by `try_lock`.
+//!
+//! ```
+//! let lock = anyrt_core::Lock::new(());
+//! let guard = lock.try_lock().unwrap();
+//! assert!(lock.try_lock().is_err());
+//! std::thread::spawn(move || drop(guard)).join().unwrap();
+//! assert!(lock.try_lock().is_ok());
+//! ```

@@ -192,3 +192,24 @@ pub(crate) fn rt_obligation_jobs_in_its_own_pool_run_once_to_their_end_on_other_
         Err(error) => assert!(!native && matches!(error, RunError::NoNativePool { .. }), "{error}"),
     }
 }
+
+pub(crate) fn rule_54_after_the_end_of_the_run_a_blocking_call_is_an_error(runtime: Arc<dyn Runtime>) {
+    let refused = |handle: Handle| {
+        let dropped = Counter::new();
+        let local = dropped.on_drop();
+        let call = handle.run_blocking(move || drop(local)).try_start();
+        let error = futures::executor::block_on(call).expect_err("the run has ended");
+        assert!(matches!(error, StartError::RunEnded), "{error}");
+        assert_eq!((dropped.get(), handle.limiter().borrowed()), (1, 0));
+    };
+    let handle = Run::new(runtime).run(async {
+        let inner = anyrt_core::embed(async {
+            run_blocking(|| ()).await;
+            Handle::current()
+        });
+        refused(inner.await);
+        a_job_ends_late().await;
+        Handle::current()
+    });
+    refused(handle);
+}

@@ -29,9 +29,11 @@
 //! | RS, RC, RM | several futures in one task, groups cut short, futures that are moved and kept |
 //! | TT, FT, CL | blocking jobs, from threads back into the run, the capacity limiter |
 //! | RT | what a program sees of itself |
+//! | SY, CH | locks, events, conditions; channels |
 //! | WT | what a framework relies on that runs plain functions in threads |
 //! | RD, RP | what foreign code drops, what panics where nobody expects it |
 //! | `stop_…` | two-phase cancel: told to stop, cancelled when the grace is over |
+//! | `exit_…` | what a scope runs at its end; clean-up within a grace |
 //! | `rule_…` | what the rules behind these families say and no case of theirs asks |
 //! | `rt_obligation_…` | the obligations of the trait |
 //!
@@ -47,12 +49,14 @@ mod suite;
 mod watchdog;
 
 mod blocking;
+mod channels;
 mod checkpoints;
 mod children;
 mod context_managers;
 mod cut_short;
 mod deadlines;
 mod dropped;
+mod exits;
 mod from_thread;
 mod group_errors;
 mod groups;
@@ -61,9 +65,12 @@ mod in_threads;
 mod introspection;
 mod iterators;
 mod limiter;
+mod locks;
 mod many;
+mod meetings;
 mod moved;
 mod nesting;
+mod news;
 mod obligations;
 mod panics;
 mod readiness;
@@ -79,6 +86,7 @@ mod counting;
 mod double;
 mod endings;
 mod late;
+mod lock_likes;
 mod time;
 mod warnings;
 

@@ -51,6 +51,7 @@ macro_rules! for_each_case {
                 program cn_08_after_a_handled_inner_timeout_the_outer_scope_still_catches_its_own [TimerWakes, TimerNotEarly];
                 program cn_09_a_cancellation_reaches_groups_at_any_depth [TasksRun];
                 program cn_10_cancelling_the_private_scope_of_a_child_leaves_host_and_group_alone [TasksRun];
+                program rule_17_a_group_that_cancelled_itself_goes_to_the_scope_that_is_cancelled_meanwhile [TasksRun];
                 program rule_15_cancelling_a_deep_tree_of_scopes_needs_no_stack [];
             }
             deadlines {
@@ -99,6 +100,21 @@ macro_rules! for_each_case {
                 program stop_is_true_in_a_cancelled_scope_and_lets_nobody_pass [];
                 program stop_reaches_the_children_of_a_borrowing_scope [TimerWakes, TimerNotEarly];
                 program stop_is_heard_by_a_service_and_the_grace_ends_those_that_do_not_listen [TasksRun, TimerWakes, TimerNotEarly];
+            }
+            exits {
+                program exit_clean_ups_run_in_reverse_order_and_are_told_the_end [];
+                program exit_clean_ups_run_in_a_scope_that_is_cancelled_itself [TimerWakes, TimerNotEarly];
+                program exit_clean_ups_run_before_the_scope_around_is_left [];
+                program exit_clean_ups_that_are_nested_run_innermost_first [];
+                program exit_clean_ups_run_when_the_body_panics_and_the_panic_goes_on [];
+                program exit_a_clean_up_that_panics_is_heard_after_the_others_have_run [];
+                program exit_clean_ups_of_a_group_run_when_its_children_have_ended [TasksRun];
+                program exit_clean_ups_of_a_borrowing_scope_hold_what_is_around_it [TimerWakes, TimerNotEarly];
+                program exit_an_outer_cancel_while_cleaning_up_goes_to_the_outer_scope [];
+                bare exit_clean_ups_of_a_scope_that_is_dropped_run_at_the_root [TasksRun];
+                bare exit_a_clean_up_that_outlives_its_grace_is_cancelled_and_named [TimerWakes, TimerNotEarly];
+                bare exit_a_shield_that_is_held_beyond_its_grace_is_named_once [TimerWakes, TimerNotEarly];
+                program exit_a_grace_counts_in_a_cancelled_scope_too [TimerWakes, TimerNotEarly];
             }
             shields {
                 program sh_01_a_shielded_body_goes_on_while_the_outer_scope_is_cancelled [TimerWakes, TimerNotEarly];
@@ -197,7 +213,7 @@ macro_rules! for_each_case {
                 program rs_06_a_started_shield_that_is_not_polled_ends_with_the_other_await [TimerWakes, TimerNotEarly];
                 bare rs_07_a_warning_names_a_started_shield_that_nobody_polls [TimerWakes];
                 program rs_08_two_loops_out_of_step_end [];
-                program rs_09_receivers_and_blocking_jobs_take_no_new_work_after_the_cancel [TimerWakes, TimerNotEarly];
+                program rs_09_receivers_and_blocking_jobs_take_no_new_work_after_the_cancel [];
                 program rs_10_a_fair_lock_passes_over_a_waiter_whose_scope_is_cancelled [];
                 program rs_11_a_branch_that_parked_is_woken_when_a_shield_begins_beside_it [];
                 program rs_12_each_branch_of_our_own_combinators_is_dropped_by_itself [];
@@ -253,6 +269,7 @@ macro_rules! for_each_case {
                 program wt_18_of_sixty_jobs_forty_run_and_twenty_wait_while_the_loop_serves_others [TasksRun, ForeignWake];
                 program rule_57_a_call_without_a_limit_waits_for_no_token [ForeignWake];
                 bare rule_48_a_job_that_the_pool_drops_or_refuses_is_an_error [];
+                bare rule_54_after_the_end_of_the_run_a_blocking_call_is_an_error [ForeignWake];
                 bare rt_obligation_jobs_in_its_own_pool_run_once_to_their_end_on_other_threads [ForeignWake];
             }
             iterators {
@@ -322,6 +339,64 @@ macro_rules! for_each_case {
                 program steps_are_taken_in_their_order [TasksRun];
                 program checkpoints_are_asserted [];
                 program the_tree_tells_how_it_is_with_a_task [TasksRun];
+            }
+            locks {
+                program sy_01_nobody_is_inside_twice [TasksRun];
+                program sy_02_turns_go_round_in_strict_order [];
+                program sy_03_who_got_it_without_a_wait_keeps_others_waiting_until_the_release [];
+                program sy_04_a_release_hands_over_before_it_returns [];
+                program sy_05_a_waiter_that_is_cancelled_leaves_the_lock_free [];
+                program sy_08_nobody_releases_what_it_does_not_have [];
+                program sy_09_an_owner_that_ends_has_released [TasksRun];
+                program sy_10_what_is_free_is_taken_without_a_yield [];
+                program sy_11_a_semaphore_has_no_more_than_its_maximum [];
+                program sy_12_a_waiter_that_was_woken_is_not_overtaken [];
+                program sy_20_everything_tells_how_many_wait [];
+                program rule_60_a_writer_that_waits_stops_new_readers [];
+                program rule_61_readers_behind_a_writer_that_leaves_go_on [];
+                program rule_61_who_asked_for_many_and_leaves_lets_the_others_go_on [];
+                program rule_60_a_writer_that_reads_on_lets_no_writer_in_between [];
+            }
+            meetings {
+                program sy_13_an_event_wakes_all_and_stays [];
+                program sy_14_who_waited_when_it_happened_does_not_miss_it [];
+                program sy_15_a_condition_needs_the_guard_of_its_lock [];
+                program sy_16_notify_wakes_so_many_in_their_order [];
+                program sy_17_a_wait_that_was_cancelled_has_the_lock_again [TimerWakes, TimerNotEarly];
+                program sy_19_wait_for_waits_until_it_is_true [TasksRun];
+                program rule_64_a_wait_that_foreign_code_drops_leaves_a_guard_that_says_so [];
+                program rule_61_a_barrier_opens_when_all_have_come [];
+                program rule_61_who_is_cancelled_at_a_barrier_has_not_come [];
+                program rule_61_a_cell_is_made_once_whoever_is_cancelled [];
+                program rule_61_a_cell_whose_maker_panics_is_made_by_the_next [TimerWakes, TimerNotEarly];
+            }
+            channels {
+                program ch_01_without_a_buffer_a_send_waits_for_a_receiver [];
+                program ch_02_what_would_wait_says_so [];
+                program ch_03_receiving_from_a_full_buffer_admits_the_next_sender [];
+                program ch_04_iteration_ends_after_the_last_sender [TasksRun];
+                program ch_06_sending_without_a_receiver_is_broken [];
+                program ch_07_a_closed_end_is_closed [];
+                program ch_08_closing_the_peer_wakes_who_waits_with_the_right_error [];
+                program ch_09_closing_ones_own_end_wakes_who_waits_there [];
+                program ch_10_what_was_handed_over_before_the_close_is_delivered [];
+                program ch_11_a_cancelled_send_leaves_nothing_and_a_cancelled_receive_loses_nothing [];
+                program ch_13_receivers_with_a_pending_cancellation_are_passed_over [];
+                program ch_14_in_a_cancelled_scope_nothing_is_sent_or_received [];
+                program ch_15_producers_and_consumers_take_turns [];
+                program ch_16_an_end_that_is_dropped_is_closed [];
+                program ch_17_statistics_tell_how_it_stands [];
+                program rule_65_what_a_dropped_stream_was_handed_goes_on [];
+                program rule_65_a_sink_reserves_before_it_is_ready [];
+            }
+            news {
+                program rule_65_a_oneshot_keeps_its_item_until_it_is_seen [];
+                program rule_65_the_ends_of_a_oneshot_know_of_each_other [];
+                program rule_65_a_broadcast_goes_to_every_receiver [];
+                program rule_65_a_receiver_that_lags_is_told_how_many_it_missed [];
+                program rule_65_a_broadcast_keeps_what_somebody_has_not_seen [];
+                program rule_65_a_watch_shows_the_latest_value [];
+                program rule_65_the_ends_of_a_watch_know_of_each_other [];
             }
             dropped {
                 program rd_01_a_group_that_a_select_drops_is_waited_for_by_the_group_around [TasksRun];

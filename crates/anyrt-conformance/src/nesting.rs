@@ -5,11 +5,12 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::Poll;
 
-use anyrt_core::{CancelScope, Event, checkpoint, finally, is_cancelled, move_on_after, task_group};
+use anyrt_core::{CancelScope, Event, checkpoint, finally, is_cancelled, move_on_after, shield, task_group};
 use futures::future::pending;
 
 use crate::by_hand::ByHand;
 use crate::counting::Counter;
+use crate::endings::SetsOnDrop;
 use crate::time::{A_MOMENT, Stopwatch};
 
 pub(crate) async fn cn_01_what_follows_an_inner_scope_does_not_run_when_the_outer_is_cancelled() {
@@ -96,6 +97,44 @@ pub(crate) async fn cn_05_an_outer_cancel_during_the_clean_up_of_an_inner_one_go
         .await;
     assert_eq!(result.expect_err("the outer one catches").reason(), Some("outer"));
     assert_eq!(steps.get(), 1, "the clean-up ended, the inner scope was not left");
+}
+
+/// CN-05 for a group: its body was cut short by its own cancellation, and a child that ends well all the same
+/// has not ended yet when the cancellation around it comes.
+pub(crate) async fn rule_17_a_group_that_cancelled_itself_goes_to_the_scope_that_is_cancelled_meanwhile() {
+    for (cut_short, comes_after) in [(true, 0), (false, 1)] {
+        let after = Counter::new();
+        let counted = after.clone();
+        let result = CancelScope::new()
+            .run(async move |outer| {
+                let result = task_group(async move |group| {
+                    let body_ended = Arc::new(Event::new());
+                    let ended = Arc::clone(&body_ended);
+                    group.spawn(shield(async move {
+                        ended.wait().await;
+                        outer.cancel("outer");
+                        checkpoint().await;
+                    }));
+                    let _ends = SetsOnDrop(body_ended);
+                    group.cancel("the group itself");
+                    if cut_short {
+                        checkpoint().await;
+                    }
+                    "value"
+                })
+                .await;
+                counted.add();
+                result.ok()
+            })
+            .await;
+        assert_eq!(after.get(), comes_after);
+        match result {
+            Ok(value) => {
+                assert_eq!((value, cut_short), (Some("value"), false), "what all have finished stays")
+            }
+            Err(cancelled) => assert_eq!((cancelled.reason(), cut_short), (Some("outer"), true)),
+        }
+    }
 }
 
 pub(crate) async fn cn_06_an_outer_cancel_during_the_clean_up_of_a_shielded_inner_one_waits() {

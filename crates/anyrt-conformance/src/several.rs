@@ -3,12 +3,11 @@
 use std::num::NonZeroUsize;
 use std::pin::pin;
 use std::sync::{Arc, mpsc};
-use std::time::Duration;
 
 use anyrt_core::channel::{self, Receiver};
 use anyrt_core::{
-    CancelScope, Either, Event, Lock, Run, Runtime, checkpoint, finally, for_each_concurrent, join,
-    move_on_after, race, run_blocking, scope, shield, sleep, task_group, yield_shielded,
+    CancelScope, Either, Event, Lock, Run, Runtime, ScopeHandle, checkpoint, finally, for_each_concurrent,
+    join, move_on_after, race, run_blocking, scope, shield, sleep, task_group, yield_shielded,
 };
 use futures::future::{FutureExt, LocalBoxFuture, pending};
 use futures::stream::{self, FuturesUnordered, StreamExt};
@@ -270,8 +269,6 @@ async fn shields_for_ever(begun: &[Counter; 2], this: usize) {
     }
 }
 
-const HALF_A_STEP: Duration = Duration::from_millis(5);
-
 pub(crate) async fn rs_09_receivers_and_blocking_jobs_take_no_new_work_after_the_cancel() {
     // Two loops `{ recv; shield }`: the shield of the one must not let the other receive.
     let taken = Counter::new();
@@ -279,20 +276,17 @@ pub(crate) async fn rs_09_receivers_and_blocking_jobs_take_no_new_work_after_the
     for message in 0..64 {
         assert!(sender.try_send(message).is_ok());
     }
-    let (one, two) = (receives_for_ever(&receiver, &taken), receives_for_ever(&receiver, &taken));
     let result = CancelScope::new()
         .run(async |scope| {
-            let later = async {
-                sleep(HALF_A_STEP).await;
-                two.await;
-            };
+            let one = receives_for_ever(&receiver, &taken, &scope, 2);
+            let two = receives_for_ever(&receiver, &taken, &scope, 4);
             let cancel = async {
                 while taken.get() < 2 {
                     checkpoint().await;
                 }
                 scope.cancel("while both are in their shields");
             };
-            futures::join!(one, later, cancel);
+            futures::join!(one, two, cancel);
         })
         .await;
     assert!(result.is_err());
@@ -340,10 +334,18 @@ pub(crate) async fn rs_09_receivers_and_blocking_jobs_take_no_new_work_after_the
     assert_eq!(std::iter::from_fn(|| receiver.try_recv().ok()).count(), 24, "the rest is still there");
 }
 
-async fn receives_for_ever(receiver: &Receiver<u32>, taken: &Counter) {
+async fn receives_for_ever(receiver: &Receiver<u32>, taken: &Counter, scope: &ScopeHandle, more: usize) {
     while receiver.recv().await.is_ok() {
         taken.add();
-        shield(sleep(A_MOMENT)).await;
+        shield(async {
+            while !scope.is_cancelled() {
+                checkpoint().await;
+            }
+            for _ in 0..more {
+                checkpoint().await;
+            }
+        })
+        .await;
     }
 }
 

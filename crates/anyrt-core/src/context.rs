@@ -144,6 +144,15 @@ pub(crate) fn gate(takes: bool, called: Called, waker: &Waker) -> Gate {
     }
 }
 
+/// Waits in the scope around the code that runs to be dropped with it.
+pub(crate) fn wait_to_be_dropped(waker: &Waker) {
+    if let Some(top) = top()
+        && !top.node().holds()
+    {
+        top.node().park(waker);
+    }
+}
+
 /// Whether the code that runs is in a cancelled scope, and the earliest deadline in its sight.
 pub(crate) fn view() -> (bool, u64) {
     CURRENT.with_borrow(Current::view)

@@ -12,7 +12,7 @@
 //! | [`task_group()`], [`scope()`] | children, parallel or borrowing |
 //! | [`join()`], [`race()`], [`join_all()`], [`map_concurrent()`] | several futures in one task |
 //! | [`run_blocking()`], [`run_cpu()`], [`iterate_blocking()`], [`blocking_context()`], [`from_thread`], [`blocking_portal()`], [`CapacityLimiter`] | sync code beside async code |
-//! | [`Event`], [`Lock`], [`Semaphore`], [`channel`] | between tasks |
+//! | [`Event`], [`Lock`], [`RwLock`], [`Semaphore`], [`Condition`], [`Barrier`], [`OnceCell`], [`channel`] | between tasks |
 //!
 //! # The rule
 //!
@@ -25,17 +25,18 @@
 //! cancelled, return early", and a cancellation cannot be swallowed.
 #![deny(unsafe_code)]
 
+mod between;
 mod blocking;
 pub mod channel;
 mod checkpoint;
 mod clock;
 mod combine;
 mod context;
-mod event;
+mod crowd;
+mod fork;
 mod group;
 mod handle;
 mod locals;
-mod lock;
 #[cfg(all(test, anyrt_loom))]
 mod models;
 pub mod net;
@@ -46,7 +47,6 @@ mod run;
 mod run_local;
 mod runtime;
 mod scope;
-mod semaphore;
 pub mod signal;
 mod span;
 mod sync;
@@ -58,6 +58,11 @@ mod waits;
 mod wake;
 mod watchdog;
 
+pub use between::{
+    AboveMaximum, AcquirePermits, Barrier, BarrierWait, BarrierWaitResult, Condition, Event, Lock, LockGuard,
+    LockStatistics, Locking, OnceCell, Permit, Reading, RwLock, RwLockReadGuard, RwLockStatistics,
+    RwLockWriteGuard, Semaphore, SemaphoreStatistics, SetError, Wait, Writing,
+};
 pub use blocking::{
     Acquire, AcquireOnBehalf, AlreadyBorrowed, BlockingCall, BlockingHandle, BlockingPool, BlockingPortal,
     BoxedJob, CallError, CapacityLimiter, IterateBlocking, Job, Leaving, LimiterStatistics, NotBorrowed,
@@ -69,7 +74,7 @@ pub use checkpoint::{checkpoint, checkpoint_if_cancelled, yield_shielded};
 pub use combine::{
     AsCompleted, Either, as_completed, for_each_concurrent, join, join_all, map_concurrent, race, try_join,
 };
-pub use event::{Event, Wait};
+pub use fork::Forked;
 pub use group::{
     AResult, AnyChild, AnyOutput, BoxError, ChildError, GroupError, LimitedGroup, LocalGroup, LocalHandle,
     LocalScope, NotAResultElseUseTry, NotReady, Ok, Ready, SendChild, Spawner, TaskGroup, scope, send_scope,
@@ -77,18 +82,16 @@ pub use group::{
 };
 pub use handle::{Finder, Handle, NoRuntime};
 pub use locals::{LocalKey, NotSet, TaskContext, WithLocal};
-pub use lock::{Lock, LockGuard};
 pub use quiet::{AllTasksBlocked, wait_all_tasks_blocked};
 pub use run::{Run, RunError, embed, try_embed};
 pub use run_local::RunLocal;
 pub use runtime::{Blocking, NotOwned, Runtime, Timer};
 pub use scope::{
-    CancelScope, Cancelled, Cause, EffectiveDeadline, FailAfter, FinallyOwned, MoveOnAfter, Outcome,
-    ScopeHandle, ScopeKind, Shield, ShieldOwned, Stopping, TimedOut, current_deadline, fail_after, fail_at,
-    finally, finally_owned, finally_with, is_cancelled, is_stopping, move_on_after, move_on_at, shield,
-    shield_owned, stopping,
+    CancelScope, Cancelled, Cause, EffectiveDeadline, Exit, FailAfter, FinallyOwned, MoveOnAfter, Outcome,
+    ScopeHandle, ScopeKind, Shield, ShieldOwned, ShieldWithin, Stopping, TimedOut, current_deadline,
+    fail_after, fail_at, finally, finally_owned, finally_owned_within, finally_with, finally_within,
+    is_cancelled, is_stopping, move_on_after, move_on_at, shield, shield_owned, shield_within, stopping,
 };
-pub use semaphore::{Permit, Semaphore};
 pub use task::{
     JoinHandle, NotFinished, Task, TaskEnded, TaskHandle, TaskId, TaskInfo, TaskStatus, current_task,
 };

@@ -5,15 +5,21 @@
 //! that is dropped before it saw it goes on to the next.
 
 use std::collections::VecDeque;
+use std::fmt;
 use std::task::{Context, Poll, Waker};
 
 use crate::context::{self, Gate};
 use crate::scope::tree::NodeRef;
 use crate::sync::{Arc, Mutex};
 use crate::waits::{self, Called};
+use crate::wake::WakeList;
 
 /// The place of one waiter, shared between it and the queue.
-pub(crate) struct Ticket<T>(Mutex<Place<T>>);
+pub(crate) struct Ticket<T> {
+    /// What the owner of the queue has to know of the waiter: how much it wants, which end it is.
+    note: usize,
+    place: Mutex<Place<T>>,
+}
 
 enum Place<T> {
     Waiting {
@@ -35,7 +41,7 @@ pub(crate) struct Queue<T> {
 }
 
 impl<T> Queue<T> {
-    pub(crate) fn new() -> Queue<T> {
+    pub(crate) const fn new() -> Queue<T> {
         Queue { continuing: VecDeque::new(), starting: VecDeque::new() }
     }
 
@@ -62,26 +68,94 @@ impl<T> Queue<T> {
     /// Hands `value` to the first waiter whose scope is not cancelled; its waker, to be woken
     /// outside of the owner's lock. Given back when there is none.
     pub(crate) fn serve(&mut self, value: T) -> Result<Option<Waker>, T> {
-        while let Some(ticket) = self.continuing.pop_front().or_else(|| self.starting.pop_front()) {
-            let mut place = ticket.0.lock();
-            if let Place::Waiting { waker, scope, passed_over } = &mut *place {
-                if scope.as_ref().is_some_and(|scope| scope.node().is_cancelled()) {
-                    *passed_over = true;
-                    continue;
+        self.serve_if(value, |_| true).map(|(_, waker)| waker)
+    }
+
+    /// As [`serve`](Queue::serve), if `fits` says so of what that waiter has noted; with the note.
+    /// Nobody behind it is asked.
+    pub(crate) fn serve_if(
+        &mut self,
+        value: T,
+        fits: impl Fn(usize) -> bool,
+    ) -> Result<(usize, Option<Waker>), T> {
+        loop {
+            let line = if self.continuing.is_empty() { &mut self.starting } else { &mut self.continuing };
+            let Some(ticket) = line.front() else { return Err(value) };
+            let note = ticket.note;
+            let mut place = ticket.place.lock();
+            match &mut *place {
+                Place::Waiting { waker, scope, passed_over } => {
+                    if scope.as_ref().is_some_and(|scope| scope.node().is_cancelled()) {
+                        *passed_over = true;
+                    } else if fits(note) {
+                        let waker = waker.take();
+                        let waiting = std::mem::replace(&mut *place, Place::Served(value));
+                        drop(place);
+                        // Only the scope is left in it: ours, and the waiter has it too.
+                        drop(waiting);
+                        line.pop_front();
+                        return Ok((note, waker));
+                    } else {
+                        return Err(value);
+                    }
                 }
-                let waker = waker.take();
-                let waiting = std::mem::replace(&mut *place, Place::Served(value));
-                // Only the scope is left in it: ours, and the waiter has it too.
-                drop(waiting);
-                return Ok(waker);
+                Place::Served(_) | Place::Gone => (),
+            }
+            drop(place);
+            line.pop_front();
+        }
+    }
+
+    /// Hands something to each waiter with such a note; those whose scope is cancelled are passed over.
+    pub(crate) fn answer(
+        &mut self,
+        whom: impl Fn(usize) -> bool,
+        value: impl Fn() -> T,
+        wakes: &mut WakeList,
+    ) {
+        for line in [&mut self.continuing, &mut self.starting] {
+            line.retain(|ticket| {
+                if !whom(ticket.note) {
+                    return true;
+                }
+                if !ticket.pass_over() {
+                    wakes.take(&mut ticket.hand(value()));
+                }
+                false
+            });
+        }
+    }
+
+    /// Hands something to all who wait, after [`live`](Queue::live) has found them.
+    pub(crate) fn answer_all(&mut self, value: impl Fn() -> T, wakes: &mut WakeList) {
+        for ticket in self.continuing.drain(..).chain(self.starting.drain(..)) {
+            wakes.take(&mut ticket.hand(value()));
+        }
+    }
+
+    /// How many wait whose scope is not cancelled, counted up to `enough`; the others that are found
+    /// on the way are passed over.
+    pub(crate) fn live(&mut self, enough: usize) -> usize {
+        let mut live = 0;
+        for line in [&mut self.continuing, &mut self.starting] {
+            let mut next = 0;
+            while live < enough
+                && let Some(ticket) = line.get(next)
+            {
+                if ticket.pass_over() {
+                    line.remove(next);
+                } else {
+                    next += 1;
+                    live += 1;
+                }
             }
         }
-        Err(value)
+        live
     }
 
     /// The scopes of those who wait, as of their last poll; those first that are served first. Threads have none.
     pub(crate) fn scopes(&self) -> Vec<NodeRef> {
-        let scope = |ticket: &Arc<Ticket<T>>| match &*ticket.0.lock() {
+        let scope = |ticket: &Arc<Ticket<T>>| match &*ticket.place.lock() {
             Place::Waiting { scope, .. } => scope.clone(),
             _ => None,
         };
@@ -96,20 +170,40 @@ impl<T> Queue<T> {
 }
 
 impl<T> Ticket<T> {
-    pub(crate) fn new() -> Arc<Ticket<T>> {
+    pub(crate) fn new(note: usize) -> Arc<Ticket<T>> {
         let place = Place::Waiting { waker: None, scope: context::top(), passed_over: false };
-        Arc::new(Ticket(Mutex::new(place)))
+        Arc::new(Ticket { note, place: Mutex::new(place) })
     }
 
     /// Of a thread, which waits whatever is cancelled.
     pub(crate) fn of_thread(waker: Waker) -> Arc<Ticket<T>> {
         let place = Place::Waiting { waker: Some(waker), scope: None, passed_over: false };
-        Arc::new(Ticket(Mutex::new(place)))
+        Arc::new(Ticket { note: 0, place: Mutex::new(place) })
+    }
+
+    /// Passes it over if its scope is cancelled: it has no place in its queue any more.
+    fn pass_over(&self) -> bool {
+        match &mut *self.place.lock() {
+            Place::Waiting { scope: Some(scope), passed_over, .. } if scope.node().is_cancelled() => {
+                *passed_over = true;
+                true
+            }
+            _ => false,
+        }
+    }
+
+    /// Hands something to one that waits; its waker.
+    fn hand(&self, value: T) -> Option<Waker> {
+        let old = std::mem::replace(&mut *self.place.lock(), Place::Served(value));
+        match old {
+            Place::Waiting { waker, .. } => waker,
+            _ => None,
+        }
     }
 
     /// What was handed over to a thread.
     pub(crate) fn served(&self) -> Option<T> {
-        let mut place = self.0.lock();
+        let mut place = self.place.lock();
         if !matches!(*place, Place::Served(_)) {
             return None;
         }
@@ -122,7 +216,7 @@ impl<T> Ticket<T> {
     /// What was handed over; or leaves waker and scope. None when the queue has passed it over.
     fn poll(&self, cx: &mut Context<'_>) -> Poll<Option<T>> {
         let (new, place_now) = (cx.waker().clone(), context::top());
-        let mut place = self.0.lock();
+        let mut place = self.place.lock();
         let old = match &mut *place {
             Place::Waiting { waker, scope, passed_over: false } => {
                 let old = (waker.replace(new), std::mem::replace(scope, place_now));
@@ -141,7 +235,7 @@ impl<T> Ticket<T> {
 
     /// What was handed over and not taken, after the ticket was removed from its queue.
     pub(crate) fn retire(&self) -> Option<T> {
-        let old = std::mem::replace(&mut *self.0.lock(), Place::Gone);
+        let old = std::mem::replace(&mut *self.place.lock(), Place::Gone);
         match old {
             Place::Served(value) => Some(value),
             _ => None,
@@ -152,6 +246,16 @@ impl<T> Ticket<T> {
 /// Something that takers wait for in strict order.
 pub(crate) trait Supply: Sized {
     type Item;
+
+    /// Takes, if it is there and nobody waits: asked first, and costs no ticket.
+    fn try_take(&self) -> Option<Self::Item> {
+        None
+    }
+
+    /// What the ticket of this taker says of it.
+    fn note(&self) -> usize {
+        0
+    }
 
     /// Takes, if it is there and nobody waits, else joins the queue, in one step.
     fn take_or_join(&self, ticket: &Arc<Ticket<Self::Item>>, first: bool) -> Option<Self::Item>;
@@ -173,6 +277,11 @@ impl<S: Supply> Take<S> {
     /// `called`: the place that the task view shows while it waits.
     pub(crate) fn new(supply: S, called: Called) -> Take<S> {
         Take { supply, first: false, ticket: None, called }
+    }
+
+    /// From now on it goes before those who start: it continues what it has begun.
+    pub(crate) fn go_first(&mut self) {
+        self.first = true;
     }
 
     /// Whether it stands in the queue.
@@ -213,7 +322,10 @@ impl<S: Supply> Take<S> {
             if self.ticket.is_some() {
                 return Poll::Pending;
             }
-            let ticket = Ticket::new();
+            if let Some(item) = self.supply.try_take() {
+                return Poll::Ready(item);
+            }
+            let ticket = Ticket::new(self.supply.note());
             if let Some(item) = self.supply.take_or_join(&ticket, self.first) {
                 return Poll::Ready(item);
             }
@@ -231,5 +343,15 @@ impl<S: Supply> Take<S> {
 impl<S: Supply> Drop for Take<S> {
     fn drop(&mut self) {
         self.leave();
+    }
+}
+
+/// Where it was called, and whether it waits.
+impl<S: Supply> fmt::Debug for Take<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Take")
+            .field("waiting", &self.is_waiting())
+            .field("called", &self.called)
+            .finish_non_exhaustive()
     }
 }

@@ -14,6 +14,7 @@ use pin_project_lite::pin_project;
 
 use crate::blocking::{BlockingPool, CapacityLimiter, DEFAULT_LIMIT, IDLE, PATIENCE, Pool};
 use crate::context::{self, Setting, Tasked};
+use crate::fork::{self, Forked};
 use crate::group::{GroupError, GroupState, Policy};
 use crate::handle::Handle;
 use crate::locals::Locals;
@@ -107,6 +108,9 @@ pub enum RunError {
          await the future instead, or use `anyrt::embed(..).await`, or start the run on a thread of its own"
     )]
     Nested,
+    /// This process was forked off another one in which a run had been started.
+    #[error(transparent)]
+    Forked(#[from] Forked),
     /// The runtime was adopted: its owner drives it.
     #[error(transparent)]
     NotOwned(#[from] NotOwned),
@@ -213,15 +217,19 @@ impl Run {
         self
     }
 
-    /// Whether a run can be started on this thread: not while a task is being polled.
+    /// Whether a run can be started on this thread: not while a task is being polled, and not in a process
+    /// that was forked after a run had been started.
     ///
     /// What [`try_run`](Run::try_run) asks first; for those who would start a runtime before it.
     ///
     /// # Errors
     ///
-    /// [`RunError::Nested`].
+    /// [`RunError::Nested`], [`RunError::Forked`].
     pub fn check_here() -> Result<(), RunError> {
-        if context::is_polling() { Err(RunError::Nested) } else { Ok(()) }
+        if context::is_polling() {
+            return Err(RunError::Nested);
+        }
+        Ok(fork::check_run()?)
     }
 
     /// Runs `main` to its end on this thread, and then everything that it has spawned.

@@ -3,13 +3,14 @@
 use std::fmt;
 use std::future::Future;
 use std::panic::Location;
-use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 mod cause;
+pub(crate) mod exit;
 mod finally;
 mod owned;
+mod running;
 pub(crate) mod scoped;
 mod shield;
 mod timeout;
@@ -17,14 +18,15 @@ pub(crate) mod tree;
 mod watch;
 
 pub use cause::{Cancelled, Cause};
+pub use exit::Exit;
 pub(crate) use finally::{Ended, work};
-pub use finally::{Outcome, finally, finally_with};
-pub use owned::{FinallyOwned, ShieldOwned, finally_owned, shield_owned};
-pub use shield::{Shield, shield};
+pub use finally::{Outcome, finally, finally_with, finally_within};
+pub use owned::{FinallyOwned, ShieldOwned, finally_owned, finally_owned_within, shield_owned};
+pub use shield::{Shield, ShieldWithin, shield, shield_within};
 pub use timeout::{FailAfter, MoveOnAfter, TimedOut, fail_after, fail_at, move_on_after, move_on_at};
 pub use watch::{Stopping, is_stopping, stopping};
 
-use self::scoped::{Ending, Outer, Scoped};
+use self::running::Running;
 pub use self::tree::ScopeKind;
 use self::tree::{NEVER, Node, NodeRef};
 use self::watch::News;
@@ -131,10 +133,7 @@ impl CancelScope {
                 }
             }
             let body = body(self.handle());
-            match InScope(Scoped::at(self.node, body)).await {
-                Ending::Value(value) => Ok(value),
-                Ending::Cancelled(cancelled) => Err(cancelled),
-            }
+            Running::new(self.node, body).await
         }
     }
 }
@@ -142,23 +141,6 @@ impl CancelScope {
 impl fmt::Debug for CancelScope {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("CancelScope").field("node", self.node.node()).finish_non_exhaustive()
-    }
-}
-
-pin_project_lite::pin_project! {
-    struct Running<F> { #[pin] scoped: Scoped<F> }
-}
-
-#[expect(non_snake_case, reason = "reads as the constructor that it is")]
-fn InScope<F>(scoped: Scoped<F>) -> Running<F> {
-    Running { scoped }
-}
-
-impl<F: Future> Future for Running<F> {
-    type Output = Ending<F::Output>;
-
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        self.project().scoped.poll_to_end(cx, Outer::Returns)
     }
 }
 

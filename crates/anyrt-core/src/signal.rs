@@ -28,7 +28,7 @@
 use std::io;
 use std::sync::{OnceLock, PoisonError, RwLock};
 
-use crate::event::Event;
+use crate::between::Event;
 
 /// Waits for the next Ctrl-C (`SIGINT`).
 ///

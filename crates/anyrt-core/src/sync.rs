@@ -3,7 +3,7 @@
 //! All locks, atomics, threads and thread-locals of the core come from here. `Arc` is std's in both worlds: the tree is
 //! linked by owned `Arc`s of trait objects, and their counts are not what the models are about.
 
-pub(crate) use std::sync::Arc;
+pub(crate) use std::sync::{Arc, OnceLock};
 
 #[cfg(anyrt_loom)]
 pub(crate) use loom::sync::atomic;
@@ -28,6 +28,12 @@ pub(crate) use source::MutexGuard;
 pub(crate) struct Mutex<T>(source::Mutex<T>);
 
 impl<T> Mutex<T> {
+    #[cfg(not(anyrt_loom))]
+    pub(crate) const fn new(value: T) -> Self {
+        Mutex(source::Mutex::new(value))
+    }
+
+    #[cfg(anyrt_loom)]
     pub(crate) fn new(value: T) -> Self {
         Mutex(source::Mutex::new(value))
     }

@@ -1,29 +1,31 @@
-//! The app: routes, dependencies and limits, put together and checked.
+//! The app: a router, limits, and what serves them.
 
-use std::any::{TypeId, type_name};
-use std::collections::hash_map::Entry;
+use std::any::TypeId;
 use std::future::Future;
 use std::sync::Arc;
 
-use anyrt::BoxError;
 use anyrt::net::TcpListener;
+use anyrt::{BoxError, Either, race};
 use axum_core::extract::Request;
 use bytes::Bytes;
 use futures_util::FutureExt;
 use http::Method;
+use tower_layer::Layer;
 use tower_service::Service;
 
 use crate::arguments::{FromArgs, FromHead};
 use crate::error::{Error, Result};
-use crate::graph;
 use crate::handler::{Callable, Dispatch, Kind};
-use crate::host::{Hosted, Nested};
+use crate::host::Hosted;
+use crate::layers::Next;
+use crate::lifespan::{Lifespan, LifespanEnd, Planned};
 use crate::limits::Limits;
-use crate::operation::Operation;
-use crate::provider::{Provide, Source, Sources};
-use crate::routes::{Routes, Target};
+use crate::needs::Need;
+use crate::provider::{Provide, Provider};
+use crate::router::{Flat, HasRouter, Router, building, verbs};
 use crate::service::{AppService, Core};
-use crate::{operation, provider, server};
+use crate::sources::{Fake, Source};
+use crate::{graph, operation, provider, server, startup};
 
 /// Path operations, dependencies and limits. Put together with its methods, then served.
 ///
@@ -57,96 +59,22 @@ use crate::{operation, provider, server};
 #[derive(Debug, Default)]
 #[must_use = "an app does nothing until it is served"]
 pub struct App {
-    routes: Routes,
-    sources: Sources,
+    router: Router,
     limits: Limits,
-    /// The first mistake.
-    mistake: Option<Error>,
 }
 
-macro_rules! verbs {
-    ($($name:ident $method:ident),*) => {$(
-        #[doc = concat!("Adds a path operation for ", stringify!($method), ".")]
-        ///
-        /// An `async` function runs on the event loop, a plain one in the thread pool. It takes up to
-        /// sixteen extractors and [`Dep`](crate::Dep)s, of which the last may consume the body.
-        pub fn $name<H, A, M, K>(self, path: &str, handler: H) -> Self
-        where
-            H: Callable<A> + Send + Sync + 'static,
-            A: FromArgs<M> + 'static,
-            H::Output: Kind<K>,
-            K: Dispatch<H::Output> + 'static,
-            M: 'static,
-        {
-            self.operation(Method::$method, path, operation::Function::<H, A, M, K>::new(handler))
-        }
-    )*};
+impl HasRouter for App {
+    fn router(&mut self) -> &mut Router {
+        &mut self.router
+    }
 }
+
+building!(App);
 
 impl App {
     /// An app without routes, with the default [`Limits`].
     pub fn new() -> Self {
         Self::default()
-    }
-
-    verbs!(get GET, post POST, put PUT, patch PATCH, delete DELETE);
-
-    fn operation(mut self, method: Method, path: &str, operation: impl Operation + 'static) -> Self {
-        let added = self.routes.add(method, path, Box::new(operation));
-        self.note(added);
-        self
-    }
-
-    /// Hosts any tower service, such as an axum `Router`, under a path. The service sees the path
-    /// without the prefix.
-    pub fn nest_service<S, B>(mut self, prefix: &str, service: S) -> Self
-    where
-        S: Service<Request, Response = http::Response<B>> + Clone + Send + 'static,
-        S::Error: Into<BoxError>,
-        S::Future: Send,
-        B: http_body::Body<Data = Bytes> + Send + 'static,
-        B::Error: Into<BoxError>,
-    {
-        let prefix = prefix.trim_end_matches('/');
-        if prefix.contains(['{', '}']) {
-            let reason = "the prefix of a nested service has no parameters".to_owned();
-            self.note(Err(Error::Route { path: prefix.to_owned(), reason }));
-            return self;
-        }
-        let host = Arc::new(Nested::new(prefix.to_owned(), Hosted::new(service)));
-        for path in [prefix.to_owned(), format!("{prefix}/"), format!("{prefix}/{{*rest}}")] {
-            if !path.is_empty() {
-                let added = self.routes.insert(&path, Target::Hosted(host.clone()));
-                self.note(added);
-            }
-        }
-        self
-    }
-
-    /// Says how a dependency is made: by an `async` function, or by a plain one in the thread pool.
-    ///
-    /// Its arguments are extractors that leave the body alone, and other [`Dep`](crate::Dep)s. It
-    /// returns a [`Dependency`](crate::Dependency) or a `Result` of one, whose error is the response
-    /// that refuses the request. It is called at most once a request, when the first function asks;
-    /// what it asks for is made before it, in the order of its arguments.
-    pub fn provide<H, A, M, K>(mut self, provider: H) -> Self
-    where
-        H: Callable<A> + Send + Sync + 'static,
-        A: FromHead<M> + 'static,
-        H::Output: Provide<K>,
-        K: 'static,
-        M: 'static,
-    {
-        type Value<R, K> = <R as Provide<K>>::Value;
-        let source = Source::Provider(Box::new(provider::Function::<H, A, M, K>::new(provider)));
-        self.source(TypeId::of::<Value<H::Output, K>>(), type_name::<Value<H::Output, K>>(), source);
-        self
-    }
-
-    /// Gives a value as a dependency, shared by all requests. It may be of any type.
-    pub fn provide_value<T: Send + Sync + 'static>(mut self, value: T) -> Self {
-        self.source(TypeId::of::<T>(), type_name::<T>(), Source::Value(Arc::new(value)));
-        self
     }
 
     /// Sets the limits.
@@ -160,18 +88,52 @@ impl App {
     /// # Errors
     ///
     /// The first mistake: see [`Error`].
+    ///
+    /// [`Error::NeedsStart`] of an app that has a lifespan or dependencies of the app's scope: see
+    /// [`run_with`](App::run_with).
     pub fn into_service(self) -> Result<AppService> {
-        if let Some(mistake) = self.mistake {
-            return Err(mistake);
+        let (service, lifespans) = self.build()?;
+        if lifespans.is_empty() && !service.core().sources.has_start() {
+            return Ok(service);
         }
-        graph::check(&self.routes, &self.sources)?;
+        Err(Error::NeedsStart)
+    }
+
+    /// Starts the app, runs `serve` with the tower service of it, for example mounted in an axum router, and then ends
+    /// the app: its lifespans and the dependencies of the app's scope are around `serve`.
+    ///
+    /// ```no_run
+    /// # async fn serve_it(service: anyrt_http::AppService) {}
+    /// # async fn demo(app: anyrt_http::App) -> anyrt_http::Result<()> {
+    /// app.run_with(async |service| serve_it(service).await).await
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// The first mistake: see [`Error`]; what refused to start; the error of a lifespan.
+    ///
+    /// # Panics
+    ///
+    /// Outside of any runtime, naming the cure; with the panic of `serve` or of a lifespan.
+    ///
+    /// # Cancel safety
+    ///
+    /// Cancelled, what was started is ended before this is left.
+    pub async fn run_with<T: Send>(self, serve: impl AsyncFnOnce(AppService) -> T) -> Result<T> {
+        let (service, lifespans) = self.build()?;
+        startup::around(Arc::clone(service.core()), lifespans, async |_| Ok(serve(service).await)).await
+    }
+
+    /// Checks the app, and puts its parts into their places.
+    pub(crate) fn build(self) -> Result<(AppService, Vec<Planned>)> {
+        let Flat { mut routes, sources, lifespans, layers } = self.router.flatten()?;
+        graph::check(&mut routes, &sources)?;
         // A program that anyrt did not start may meet it first in a handler.
         anyrt::init();
-        for (method, path, operation) in self.routes.operations() {
-            let place = if operation.blocking() { "thread pool" } else { "event loop" };
-            tracing::info!(%method, path, handler = operation.name(), place, "route");
-        }
-        Ok(AppService::new(Core { routes: self.routes, sources: self.sources, limits: self.limits }))
+        let core = Core { routes, sources, limits: self.limits };
+        core.log();
+        Ok((AppService::new(core, &layers), lifespans))
     }
 
     /// Serves on this address until Ctrl-C or SIGTERM, then ends gracefully: no new connections, what
@@ -190,12 +152,11 @@ impl App {
     /// Dropped or cancelled, it closes the listener and cancels all requests; what holds in them is
     /// brought to an end by the enclosing scope.
     pub async fn serve(self, address: &str) -> Result<()> {
-        let service = self.into_service()?;
+        let built = self.build()?;
         let listener = TcpListener::bind(address)
             .await
             .map_err(|source| Error::Listen { address: address.to_owned(), source })?;
-        let limits = service.limits().clone();
-        server::run(listener, Arc::new(service), limits, server::told_to_stop()).await
+        run(built, listener, server::told_to_stop()).await
     }
 
     /// Serves on a listener until `stop` is ready, then ends as [`serve`](App::serve) does.
@@ -216,21 +177,23 @@ impl App {
         listener: TcpListener,
         stop: impl Future<Output = ()> + Send,
     ) -> Result<()> {
-        let service = self.into_service()?;
-        let limits = service.limits().clone();
-        server::run(listener, Arc::new(service), limits, stop.map(Ok)).await
+        run(self.build()?, listener, stop.map(Ok)).await
     }
+}
 
-    fn source(&mut self, kind: TypeId, name: &'static str, source: Source) {
-        match self.sources.entry(kind) {
-            Entry::Vacant(free) => drop(free.insert(source)),
-            Entry::Occupied(_) => self.note(Err(Error::ProvidedTwice(name))),
-        }
-    }
-
-    fn note(&mut self, added: Result<()>) {
-        if let (Err(mistake), None) = (added, &self.mistake) {
-            self.mistake = Some(mistake);
-        }
-    }
+/// Serves between start and end of an app; a lifespan that ends by itself stops it, too.
+async fn run(
+    (service, lifespans): (AppService, Vec<Planned>),
+    listener: TcpListener,
+    stop: impl Future<Output = Result<()>> + Send,
+) -> Result<()> {
+    let (core, limits) = (Arc::clone(service.core()), service.limits().clone());
+    startup::around(core, lifespans, async move |failing| {
+        let stop = race(stop, failing.wait()).map(|first| match first {
+            Either::Left(stopped) => stopped,
+            Either::Right(()) => Ok(()),
+        });
+        server::run(listener, Arc::new(service), limits, stop).await
+    })
+    .await
 }

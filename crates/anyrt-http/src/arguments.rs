@@ -2,15 +2,18 @@
 
 use std::future::Future;
 
+use axum_core::body::Body;
 use axum_core::extract::{DefaultBodyLimit, FromRequest, FromRequestParts, Request};
 use axum_core::response::{IntoResponse, Response};
 use http::request::Parts;
 use http_body::Body as _;
 
+use crate::client::Client;
 use crate::context::RequestContext;
-use crate::dependency::{Argument, Dep};
+use crate::dependency::{Argument, ArgumentKind, Dep, Fresh};
 use crate::limits::DEFAULT_BODY;
 use crate::problem::Findings;
+use crate::request::{Background, ResponseHeaders};
 
 /// Marks arguments that are made from the request's head, by axum-core's `FromRequestParts`.
 #[derive(Debug)]
@@ -23,6 +26,10 @@ pub struct ViaRequest<M>(std::marker::PhantomData<M>);
 /// Marks arguments that are dependencies.
 #[derive(Debug)]
 pub enum ViaDep {}
+
+/// Marks arguments that are made from the request's context.
+#[derive(Debug)]
+pub enum ViaContext {}
 
 /// An argument that can stand anywhere: an extractor that leaves the body alone, or a
 /// [`Dep`].
@@ -56,15 +63,42 @@ where
     }
 }
 
-impl<T: Send + Sync + 'static> Extract<ViaDep> for Dep<T> {
-    fn describe() -> Argument {
-        Argument::dependency::<T>()
-    }
+/// What needs no body can be the last argument, too.
+macro_rules! anywhere {
+    ([$($generics:tt)*] $type:ty, $via:ident, $describe:expr, |$parts:ident, $context:ident| $make:expr) => {
+        impl<$($generics)*> Extract<$via> for $type {
+            fn describe() -> Argument {
+                $describe
+            }
 
-    async fn extract(parts: &mut Parts, context: &RequestContext) -> Result<Self, Response> {
-        Dep::find(parts, context).await
-    }
+            async fn extract($parts: &mut Parts, $context: &RequestContext) -> Result<Self, Response> {
+                $make
+            }
+        }
+
+        impl<$($generics)*> ExtractLast<$via> for $type {
+            fn describe() -> Argument {
+                $describe
+            }
+
+            async fn extract_last(mut parts: Parts, _: Body, $context: &RequestContext) -> Result<Self, Response> {
+                let $parts = &mut parts;
+                $make
+            }
+        }
+    };
 }
+
+anywhere! { [T: Send + Sync + 'static] Dep<T>, ViaDep, Argument::dependency::<T>(),
+|parts, context| Dep::find(parts, context).await }
+anywhere! { [T: Send + Sync + 'static] Fresh<T>, ViaDep, Argument::dependency::<T>(),
+|parts, context| Fresh::find(parts, context).await }
+anywhere! { [] Background, ViaContext, Argument::context::<Background>(ArgumentKind::Context),
+|_parts, context| Ok(context.background()) }
+anywhere! { [] ResponseHeaders, ViaContext, Argument::context::<ResponseHeaders>(ArgumentKind::Context),
+|_parts, context| Ok(context.response_headers()) }
+anywhere! { [] Client, ViaContext, Argument::context::<Client>(ArgumentKind::Client),
+|_parts, context| Ok(Client::of(context)) }
 
 /// The last argument of a path operation, which may take the body.
 #[diagnostic::on_unimplemented(
@@ -79,7 +113,8 @@ pub trait ExtractLast<M>: Sized + Send {
 
     /// Makes the argument, or the response that refuses the request.
     fn extract_last(
-        request: Request,
+        parts: Parts,
+        body: Body,
         context: &RequestContext,
     ) -> impl Future<Output = Result<Self, Response>> + Send;
 }
@@ -92,23 +127,13 @@ where
         Argument::extractor::<T>()
     }
 
-    async fn extract_last(mut request: Request, context: &RequestContext) -> Result<Self, Response> {
+    async fn extract_last(parts: Parts, body: Body, context: &RequestContext) -> Result<Self, Response> {
+        let mut request = Request::from_parts(parts, body);
         let limit = context.limits().body;
         if limit != DEFAULT_BODY && !request.body().is_end_stream() {
             DefaultBodyLimit::max(limit).apply(&mut request);
         }
         T::from_request(request, context).await.map_err(IntoResponse::into_response)
-    }
-}
-
-impl<T: Send + Sync + 'static> ExtractLast<ViaDep> for Dep<T> {
-    fn describe() -> Argument {
-        Argument::dependency::<T>()
-    }
-
-    async fn extract_last(request: Request, context: &RequestContext) -> Result<Self, Response> {
-        let (mut parts, _body) = request.into_parts();
-        Dep::find(&mut parts, context).await
     }
 }
 
@@ -124,7 +149,8 @@ pub trait FromArgs<M>: Sized + Send {
 
     /// Makes the arguments in their order.
     fn from_request(
-        request: Request,
+        parts: Parts,
+        body: Body,
         context: &RequestContext,
     ) -> impl Future<Output = Result<Self, Response>> + Send;
 }
@@ -151,7 +177,7 @@ impl FromArgs<()> for () {
         Vec::new()
     }
 
-    async fn from_request(_: Request, _: &RequestContext) -> Result<Self, Response> {
+    async fn from_request(_: Parts, _: Body, _: &RequestContext) -> Result<Self, Response> {
         Ok(())
     }
 }
@@ -179,13 +205,15 @@ macro_rules! from_request {
                 vec![$($argument::describe(),)* $last::describe()]
             }
 
-            async fn from_request(request: Request, context: &RequestContext) -> Result<Self, Response> {
-                #[allow(unused_mut, reason = "not moved when there is only one argument")]
-                let (mut parts, body) = request.into_parts();
+            #[allow(unused_mut, reason = "not read when there is only one argument")]
+            async fn from_request(
+                mut parts: Parts,
+                body: Body,
+                context: &RequestContext,
+            ) -> Result<Self, Response> {
                 let mut findings = Findings::default();
                 $(let $argument = findings.keep($argument::extract(&mut parts, context).await)?;)*
-                let request = Request::from_parts(parts, body);
-                let $last = findings.keep($last::extract_last(request, context).await)?;
+                let $last = findings.keep($last::extract_last(parts, body, context).await)?;
                 match ($($argument,)* $last,) {
                     ($(Some($argument),)* Some($last),) => Ok(($($argument,)* $last,)),
                     _ => Err(findings.into_response()),

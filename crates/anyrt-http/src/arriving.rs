@@ -11,7 +11,7 @@ use http_body::{Frame, SizeHint};
 use hyper::body::Incoming;
 
 use crate::connection::Connection;
-use crate::deadlines::Which;
+use crate::deadlines::{Watched, Which};
 
 /// A body that comes too slowly.
 #[derive(Debug, thiserror::Error)]
@@ -33,12 +33,14 @@ pub(crate) struct Arriving {
     waited: Duration,
     bytes: u64,
     waker: Option<Waker>,
+    /// Of a body that is not the only one of its connection: HTTP/2.
+    own: Option<Watched>,
 }
 
 impl Arriving {
     pub(crate) fn new(body: Incoming, connection: &Arc<Connection>) -> Self {
         let connection = Arc::clone(connection);
-        Arriving { body, connection, since: None, waited: Duration::ZERO, bytes: 0, waker: None }
+        Arriving { body, connection, since: None, waited: Duration::ZERO, bytes: 0, waker: None, own: None }
     }
 
     /// How long the next piece may take.
@@ -52,12 +54,16 @@ impl Arriving {
     }
 
     fn wait(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
-        let watch = self.connection.watch();
+        if self.own.is_none() && self.connection.is_http2() {
+            self.own = Some(self.connection.server.deadlines.watch());
+        }
+        let patience = self.patience();
+        let watch = self.own.as_ref().unwrap_or(self.connection.watch());
         watch.wake(Which::Body, cx.waker(), &mut self.waker);
         match self.since {
             None => {
                 self.since = Some(watch.time());
-                watch.set(Which::Body, self.patience());
+                watch.set(Which::Body, patience);
                 Poll::Pending
             }
             Some(_) if watch.has_passed(Which::Body) => {
@@ -71,7 +77,7 @@ impl Arriving {
     fn came(&mut self, bytes: usize) {
         self.bytes += bytes as u64;
         if let Some(since) = self.since.take() {
-            let watch = self.connection.watch();
+            let watch = self.own.as_ref().unwrap_or(self.connection.watch());
             self.waited += watch.time().saturating_sub(since);
             watch.clear(Which::Body);
         }
@@ -107,7 +113,7 @@ impl http_body::Body for Arriving {
 impl Drop for Arriving {
     fn drop(&mut self) {
         if self.since.is_some() {
-            self.connection.watch().clear(Which::Body);
+            self.own.as_ref().unwrap_or(self.connection.watch()).clear(Which::Body);
         }
     }
 }

@@ -2,27 +2,95 @@
 
 use std::any::Any;
 use std::fmt;
+use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use anyrt::{CancelScope, Handle};
+use axum_core::extract::Request;
 use axum_core::response::Response;
 use futures_util::FutureExt;
-use http::StatusCode;
 
 use crate::connection::Connection;
 use crate::disconnect::Leaving;
 use crate::operation::Answer;
-use crate::problem::detail;
+use crate::request::{After, internal, message};
+use crate::test_client::TestHome;
 
 /// Where a request goes on that its caller dropped.
 #[derive(Debug, Clone)]
 pub(crate) enum Home {
     /// In the task group of the server that serves this connection.
     Server(Arc<Connection>),
+    /// In the task group of a test client.
+    Test(Arc<TestHome>),
     /// In a root task: called by a foreign server.
     Root,
+}
+
+impl Home {
+    /// Runs here what is left to be done.
+    fn spawn(&self, name: &str, future: impl Future<Output = ()> + Send + 'static) {
+        match self {
+            Home::Server(connection) => drop(connection.group().named(name).spawn(future)),
+            Home::Test(home) => drop(home.group.named(name).spawn(future)),
+            Home::Root => match Handle::try_current() {
+                Ok(handle) => drop(handle.spawn(future)),
+                Err(_) => tracing::warn!(
+                    "a request was dropped outside of any runtime, with what was left to be done of it"
+                ),
+            },
+        }
+    }
+
+    /// Runs a part of what is left in a task that has a name; none if it was cancelled.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropped, it leaves the task running, which is in the same group as who waits for it.
+    pub(crate) async fn run<T: Send + 'static>(
+        &self,
+        name: &str,
+        part: impl Future<Output = T> + Send + 'static,
+    ) -> Option<T> {
+        /// Not a `Result`, whatever the part ends in.
+        struct Ended<T>(T);
+        let part = async move { Ended(part.await) };
+        let task = match self {
+            Home::Server(connection) => connection.group().named(name).spawn(part),
+            Home::Test(home) => home.group.named(name).spawn(part),
+            Home::Root => Handle::try_current().ok()?.spawn(part),
+        };
+        task.await.ok().map(|Ended(value)| value)
+    }
+
+    /// Begins what is left of a request when its response has been sent.
+    pub(crate) fn after_sent(self, after: After) {
+        match &self {
+            Home::Server(connection) => connection.after_sent(after),
+            Home::Test(_) | Home::Root => self.begin(after),
+        }
+    }
+
+    /// Begins what is left of a request.
+    pub(crate) fn begin(&self, after: After) {
+        const NAME: &str = "after a response";
+        match self {
+            Home::Test(home) => self.spawn(NAME, home.telling(after.run())),
+            _ => self.spawn(NAME, after.run()),
+        }
+    }
+
+    /// Lets a request carry its home through services of others.
+    pub(crate) fn take_along(&self, request: &mut Request) {
+        request.extensions_mut().insert(self.clone());
+    }
+
+    /// What a request carries; a root task, if a foreign server calls.
+    pub(crate) fn taken_along(request: &mut Request) -> Home {
+        request.extensions_mut().remove().unwrap_or(Home::Root)
+    }
 }
 
 /// The future of one request. Nothing is added to the fast path but a flag.
@@ -57,7 +125,7 @@ impl Attended {
             Err(panic) => {
                 report(&*panic);
                 self.end();
-                Poll::Ready(detail(StatusCode::INTERNAL_SERVER_ERROR, "Internal Server Error"))
+                Poll::Ready(internal())
             }
         }
     }
@@ -89,27 +157,14 @@ impl Drop for Attended {
                 report(&*panic);
             }
         };
-        match &self.home {
-            Home::Server(connection) => drop(connection.group().spawn(cut)),
-            Home::Root => match Handle::try_current() {
-                Ok(handle) => drop(handle.spawn(cut)),
-                Err(_) => {
-                    tracing::warn!("a request was dropped outside of any runtime, its clean-up with it")
-                }
-            },
-        }
+        self.home.spawn("a request whose client left", cut);
     }
 }
 
 /// Logs a panic with the name of the task it happened in.
 pub(crate) fn report(panic: &(dyn Any + Send)) {
-    let message = panic
-        .downcast_ref::<&str>()
-        .copied()
-        .or_else(|| panic.downcast_ref::<String>().map(String::as_str))
-        .unwrap_or("a panic without a message");
     let task = anyrt::current_task().map(|task| task.name().to_string()).unwrap_or_default();
-    tracing::error!(task, panic = message, "a request panicked");
+    tracing::error!(task, panic = message(panic), "a request panicked");
 }
 
 impl fmt::Debug for Attended {

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::future::{Future, poll_fn};
 use std::io;
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::Poll;
@@ -11,16 +11,18 @@ use std::task::Poll;
 use anyrt::BoxError;
 use anyrt::TaskGroup;
 use anyrt::sync::Event;
-use hyper::server::conn::http1;
+use hyper::server::conn::{http1, http2};
 
 use crate::attended::Home;
 use crate::counters::Counters;
 use crate::deadlines::{Watched, Which};
 use crate::disconnect::Leaving;
 use crate::exchange::PerRequest;
+use crate::http2::InGroup;
 use crate::limits::Limits;
+use crate::request::After;
 use crate::server::Shared;
-use crate::stream::Wire;
+use crate::stream::{Protocol, Wire};
 use crate::transport::Transport;
 
 /// Why a connection was ended by the server.
@@ -51,6 +53,7 @@ pub(crate) struct Connection {
     pub(crate) server: Arc<Shared>,
     watch: Watched,
     phase: AtomicU8,
+    http2: AtomicBool,
     /// Requests that were begun, and whose response was not yet made whole.
     in_flight: AtomicUsize,
     /// Responses that were made whole, and not yet flushed.
@@ -62,6 +65,9 @@ pub(crate) struct Connection {
     half_closed_is_fine: AtomicBool,
     /// Told when the client has left, for a handler that asked.
     gone: Mutex<Option<Event>>,
+    /// What begins when what was written is flushed; none when the stream is gone.
+    after: Mutex<Option<Vec<After>>>,
+    has_after: AtomicBool,
 }
 
 impl Connection {
@@ -73,11 +79,14 @@ impl Connection {
             watch,
             server,
             phase: AtomicU8::new(Phase::New as u8),
+            http2: AtomicBool::new(false),
             in_flight: AtomicUsize::new(0),
             unflushed: AtomicUsize::new(0),
             waiting: AtomicBool::new(false),
             half_closed_is_fine: AtomicBool::new(false),
             gone: Mutex::new(None),
+            after: Mutex::new(Some(Vec::new())),
+            has_after: AtomicBool::new(false),
         })
     }
 
@@ -116,6 +125,9 @@ impl Connection {
     /// Bytes have come.
     pub(crate) fn bytes_came(&self) {
         let limits = &self.server.limits;
+        if self.is_http2() {
+            return;
+        }
         if self.is(Phase::New) {
             // One clock from the accept on: what is left of it.
             let left = limits.head.saturating_sub(limits.first_byte.min(limits.head));
@@ -158,18 +170,73 @@ impl Connection {
         if whole {
             self.unflushed.fetch_add(1, Ordering::Relaxed);
         }
-        self.in_flight.fetch_sub(1, Ordering::Relaxed);
+        let last = self.in_flight.fetch_sub(1, Ordering::Relaxed) == 1;
+        // Streams end in tasks of their own, maybe after the last flush.
+        if last && self.is_http2() {
+            self.becomes_idle();
+        }
+    }
+
+    /// What is to begin when the response is with the system.
+    pub(crate) fn after_sent(&self, after: After) {
+        // A stream of HTTP/2 ends in a task of its own, maybe after the last flush.
+        if !self.is_http2()
+            && let Some(waiting) = &mut *self.after.lock().unwrap_or_else(PoisonError::into_inner)
+        {
+            waiting.push(after);
+            self.has_after.store(true, Ordering::Relaxed);
+            return;
+        }
+        after.begin();
+    }
+
+    fn begin_after(&self) {
+        let waiting = match &mut *self.after.lock().unwrap_or_else(PoisonError::into_inner) {
+            Some(waiting) => std::mem::take(waiting),
+            None => Vec::new(),
+        };
+        self.has_after.store(false, Ordering::Relaxed);
+        waiting.into_iter().for_each(After::begin);
+    }
+
+    /// There is no stream any more: nothing waits for a flush.
+    pub(crate) fn stream_gone(&self) {
+        let waiting = self.after.lock().unwrap_or_else(PoisonError::into_inner).take();
+        waiting.into_iter().flatten().for_each(After::begin);
     }
 
     /// All that was written is with the system.
     pub(crate) fn flushed(&self) {
+        if self.has_after.load(Ordering::Relaxed) {
+            self.begin_after();
+        }
         if self.unflushed.load(Ordering::Relaxed) > 0 {
             self.counters().answered(self.unflushed.swap(0, Ordering::Relaxed));
         }
         if self.is(Phase::Serving) && self.in_flight.load(Ordering::Relaxed) == 0 {
-            self.watch.set(Which::Reading, self.server.limits.idle);
-            self.go(Phase::Idle);
+            self.becomes_idle();
         }
+    }
+
+    /// The first bytes were those of HTTP/2: from now on it is idle while no stream is open.
+    fn speaks_http2(&self) {
+        self.http2.store(true, Ordering::Relaxed);
+        self.becomes_idle();
+    }
+
+    pub(crate) fn is_http2(&self) -> bool {
+        self.http2.load(Ordering::Relaxed)
+    }
+
+    fn is_idle(&self) -> bool {
+        self.is(Phase::Idle)
+    }
+
+    fn becomes_idle(&self) {
+        let limits = &self.server.limits;
+        let limit = if self.server.is_stopping() { limits.first_byte } else { limits.idle };
+        self.watch.set(Which::Reading, limit);
+        self.go(Phase::Idle);
     }
 
     /// Whether the client has taken nothing, or sent nothing, for too long.
@@ -177,7 +244,15 @@ impl Connection {
         if self.watch.has_passed(Which::Writing) {
             return Some(Slow::Writing);
         }
-        self.watch.has_passed(Which::Reading).then_some(Slow::Head)
+        if !self.watch.has_passed(Which::Reading) {
+            return None;
+        }
+        if self.is_http2() && self.in_flight.load(Ordering::Relaxed) > 0 {
+            // One stream ended while another began.
+            self.watch.clear(Which::Reading);
+            return None;
+        }
+        Some(Slow::Head)
     }
 }
 
@@ -192,35 +267,88 @@ impl Connection {
 ///
 /// Dropped, it closes the connection and cancels its request.
 pub(crate) async fn serve(transport: Transport, connection: Arc<Connection>) -> Result<(), BoxError> {
-    let wire = Wire::new(transport, Arc::clone(&connection));
-    let http = &connection.server.http1;
-    http1(wire, http, &connection).await
+    let mut wire = Wire::new(transport, Arc::clone(&connection));
+    let Some(protocol) = sniffed(&mut wire, &connection).await? else { return Ok(()) };
+    let service = PerRequest::new(Arc::clone(&connection));
+    let server = &connection.server;
+    match protocol {
+        Protocol::Http1 => drive(pin!(server.http1.serve_connection(wire, service)), &connection).await,
+        Protocol::Http2 => {
+            connection.speaks_http2();
+            // Boxed, so that the many connections of HTTP/1 need no room for it.
+            let mut serving = Box::pin(server.http2.serve_connection(wire, service));
+            drive(serving.as_mut(), &connection).await
+        }
+    }
 }
 
-async fn http1(wire: Wire, http: &http1::Builder, connection: &Arc<Connection>) -> Result<(), BoxError> {
-    let service = PerRequest::new(Arc::clone(connection));
-    let mut serving = pin!(http.serve_connection(wire, service));
-    let mut told = false;
+/// Which protocol the client speaks, by its first bytes; none when the server stops before there is one.
+async fn sniffed(wire: &mut Wire, connection: &Connection) -> Result<Option<Protocol>, BoxError> {
     let mut known = None;
+    poll_fn(|cx| {
+        connection.watch.wake(Which::Reading, cx.waker(), &mut known);
+        if let Poll::Ready(protocol) = wire.poll_protocol(cx) {
+            return Poll::Ready(protocol.map(Some).map_err(BoxError::from));
+        }
+        if connection.is(Phase::New) && connection.server.is_stopping() {
+            return Poll::Ready(Ok(None));
+        }
+        match connection.too_slow() {
+            Some(slow) => Poll::Ready(Err(slow.into())),
+            None => Poll::Pending,
+        }
+    })
+    .await
+}
+
+/// What hyper's connections have in common.
+trait Graceful: Future<Output = hyper::Result<()>> {
+    /// No request after those that were begun.
+    fn end(self: Pin<&mut Self>);
+}
+
+impl Graceful for http1::Connection<Wire, PerRequest> {
+    fn end(self: Pin<&mut Self>) {
+        self.graceful_shutdown();
+    }
+}
+
+impl Graceful for http2::Connection<Wire, PerRequest, InGroup> {
+    fn end(self: Pin<&mut Self>) {
+        self.graceful_shutdown();
+    }
+}
+
+async fn drive(mut serving: Pin<&mut impl Graceful>, connection: &Connection) -> Result<(), BoxError> {
+    let (mut ending, mut known) = (false, None);
     poll_fn(|cx| {
         connection.watch.wake(Which::Reading, cx.waker(), &mut known);
         loop {
             if let Poll::Ready(end) = serving.as_mut().poll(cx) {
                 return Poll::Ready(end.map_err(BoxError::from));
             }
-            // A request whose first byte was read is read to its end, and answered.
-            let may_end = !connection.is(Phase::Head);
-            if told || !may_end || !connection.server.is_stopping() {
-                break;
+            let slow = connection.too_slow();
+            let end = match slow {
+                Some(Slow::Writing) => return Poll::Ready(Err(Slow::Writing.into())),
+                Some(Slow::Head) if connection.is_idle() => {
+                    if ending || !connection.is_http2() {
+                        return Poll::Ready(Ok(()));
+                    }
+                    // Told that it is the end, it has a moment to hear it.
+                    true
+                }
+                Some(Slow::Head) => return Poll::Ready(Err(Slow::Head.into())),
+                // A request whose first byte was read is read to its end, and answered.
+                None => connection.server.is_stopping() && !connection.is(Phase::Head),
+            };
+            if ending || !end {
+                return Poll::Pending;
             }
-            told = true;
-            serving.as_mut().graceful_shutdown();
-        }
-        match connection.too_slow() {
-            // Nobody waits for it, and nothing was begun.
-            Some(Slow::Head) if connection.is(Phase::Idle) => Poll::Ready(Ok(())),
-            Some(slow) => Poll::Ready(Err(slow.into())),
-            None => Poll::Pending,
+            ending = true;
+            serving.as_mut().end();
+            if connection.is_idle() {
+                connection.watch.set(Which::Reading, connection.limits().first_byte);
+            }
         }
     })
     .await

@@ -2,13 +2,22 @@
 
 use std::any::TypeId;
 use std::fmt;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use anyrt::sync::Event;
+use axum_core::extract::Request;
+use axum_core::response::Response;
 use http::request::Parts;
 
+use crate::attended::Home;
+use crate::configure::Scope;
 use crate::dependency::Value;
 use crate::limits::Limits;
-use crate::routes::Parameters;
+use crate::operation::{Answer, answered};
+use crate::request::{
+    After, Background, Entry, List, Outcome, Reply, ResponseHeaders, Stack, internal, told,
+};
+use crate::routes::{Parameters, Place};
 use crate::service::Core;
 
 /// What the arguments of one request share: path parameters, the cache of dependencies, limits.
@@ -18,14 +27,64 @@ use crate::service::Core;
 /// it.
 pub struct RequestContext {
     core: Arc<Core>,
-    route: usize,
+    /// None at start-up.
+    place: Option<Place>,
     parameters: Parameters,
-    cache: Mutex<Vec<(TypeId, Value)>>,
+    home: Home,
+    /// Set when the client leaves, if anything asks for that.
+    gone: Option<Event>,
+    state: Mutex<State>,
+}
+
+/// What a request collects on its way. Nothing of it allocates before it is used.
+#[derive(Default)]
+struct State {
+    cache: Vec<(TypeId, Value)>,
+    function: Stack,
+    request: Stack,
+    background: Option<Arc<List>>,
+    reply: Option<Arc<Reply>>,
 }
 
 impl RequestContext {
-    pub(crate) fn new(core: Arc<Core>, route: usize, parameters: Parameters) -> Self {
-        RequestContext { core, route, parameters, cache: Mutex::default() }
+    pub(crate) fn new(
+        core: Arc<Core>,
+        place: Place,
+        parameters: Parameters,
+        home: Home,
+        gone: Option<Event>,
+    ) -> Self {
+        RequestContext { core, place: Some(place), parameters, home, gone, state: Mutex::default() }
+    }
+
+    /// A context for what is made at start-up, without a request.
+    pub(crate) fn at_start(core: Arc<Core>) -> Self {
+        let parameters = Parameters::default();
+        RequestContext {
+            core,
+            place: None,
+            parameters,
+            home: Home::Root,
+            gone: None,
+            state: Mutex::default(),
+        }
+    }
+
+    /// Calls the path operation that this context was made for.
+    pub(crate) fn call(request: Request, context: RequestContext) -> Answer {
+        let core = Arc::clone(&context.core);
+        match context.place {
+            Some(place) => core.routes.operated(place).call(request, context),
+            None => answered(internal()),
+        }
+    }
+
+    pub(crate) fn home(&self) -> &Home {
+        &self.home
+    }
+
+    pub(crate) fn is_start(&self) -> bool {
+        self.place.is_none()
     }
 
     /// The limits of the app.
@@ -33,9 +92,19 @@ impl RequestContext {
         &self.core.limits
     }
 
-    /// The route's pattern, as it was given: `/items/{id}`.
+    /// The route's pattern, with all prefixes: `/items/{id}`.
     pub fn route(&self) -> &str {
-        self.core.routes.pattern(self.route)
+        self.place.map_or("", |(route, _)| self.core.routes.pattern(route))
+    }
+
+    /// The background tasks of this request, for extractors of your own.
+    pub fn background(&self) -> Background {
+        Background::of(Arc::clone(self.lock().background.get_or_insert_default()))
+    }
+
+    /// What is added to the response of this request, for extractors of your own.
+    pub fn response_headers(&self) -> ResponseHeaders {
+        ResponseHeaders::of(Arc::clone(self.lock().reply.get_or_insert_default()))
     }
 
     /// Name and text of each path parameter, still percent-encoded, in the order of the path.
@@ -44,22 +113,103 @@ impl RequestContext {
         parts: &'a Parts,
     ) -> impl Iterator<Item = (&'a str, &'a str)> + use<'a> {
         let path = parts.uri.path();
-        let names = self.core.routes.names(self.route).iter().map(String::as_str);
+        let names = self.place.map_or(&[][..], |(route, _)| self.core.routes.names(route));
         // A middleware that shortened the path leaves nothing to read: an empty text then.
-        names.zip(self.parameters.iter().map(move |range| path.get(range).unwrap_or_default()))
+        let texts = self.parameters.iter().map(move |range| path.get(range).unwrap_or_default());
+        names.iter().map(String::as_str).zip(texts)
+    }
+
+    /// Where the last path parameter is in the path.
+    pub(crate) fn last_parameter(&self) -> Option<std::ops::Range<usize>> {
+        self.parameters.iter().last()
     }
 
     pub(crate) fn core(&self) -> &Core {
         &self.core
     }
 
+    pub(crate) fn gone(&self) -> Option<Event> {
+        self.gone.clone()
+    }
+
     pub(crate) fn cached(&self, kind: TypeId) -> Option<Value> {
-        let cache = self.cache.lock().unwrap_or_else(PoisonError::into_inner);
-        cache.iter().find(|(cached, _)| *cached == kind).map(|(_, value)| Arc::clone(value))
+        let state = self.lock();
+        state.cache.iter().find(|(cached, _)| *cached == kind).map(|(_, value)| Arc::clone(value))
     }
 
     pub(crate) fn cache(&self, kind: TypeId, value: Value) {
-        self.cache.lock().unwrap_or_else(PoisonError::into_inner).push((kind, value));
+        self.lock().cache.push((kind, value));
+    }
+
+    /// Notes what has to be undone.
+    pub(crate) fn push(&self, scope: Scope, entry: Entry) {
+        let mut state = self.lock();
+        match scope {
+            Scope::Function => state.function.push(entry),
+            Scope::Request | Scope::App => state.request.push(entry),
+        }
+    }
+
+    /// What was made at start-up and has to be undone at shutdown.
+    pub(crate) fn into_stack(self) -> Stack {
+        self.state.into_inner().unwrap_or_else(PoisonError::into_inner).request
+    }
+
+    /// Whether the response is all that is left of the request.
+    pub(crate) fn is_done(&mut self) -> bool {
+        let state = self.state.get_mut().unwrap_or_else(PoisonError::into_inner);
+        state.function.is_empty()
+            && state.request.is_empty()
+            && state.background.is_none()
+            && state.reply.is_none()
+    }
+
+    /// Undoes the function scope, and puts what is left onto the response.
+    ///
+    /// # Cancel safety
+    ///
+    /// Shielded. Between its end and the return of the response to whoever sends it nothing is lost: the response carries it.
+    pub(crate) async fn close(&self, mut response: Response, mut outcome: Outcome) -> Response {
+        let function = std::mem::take(&mut self.lock().function);
+        if !function.is_empty() {
+            let replace = |name: &'static str, error: Response| {
+                told(name, &error);
+                response = error;
+            };
+            anyrt::shield(function.undo(&mut outcome, replace)).await;
+            if let Outcome::Panicked(_) = outcome {
+                response = internal();
+            }
+        }
+        let (stack, background, reply) = {
+            let mut state = self.lock();
+            (std::mem::take(&mut state.request), state.background.clone(), state.reply.take())
+        };
+        if let Some(reply) = reply {
+            reply.apply(&mut response);
+        }
+        if stack.is_empty() && background.is_none() {
+            return response;
+        }
+        After { home: self.home.clone(), background, stack, outcome }.attach(response)
+    }
+
+    /// Undoes all of a request that makes no response.
+    pub(crate) async fn undo_all(&self, mut outcome: Outcome) {
+        let (function, request, background) = {
+            let mut state = self.lock();
+            let function = std::mem::take(&mut state.function);
+            (function, std::mem::take(&mut state.request), state.background.clone())
+        };
+        if let Some(background) = background {
+            background.give_up();
+        }
+        function.undo(&mut outcome, |name, error| told(name, &error)).await;
+        request.undo(&mut outcome, |name, error| told(name, &error)).await;
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -6,12 +6,10 @@ use std::ops::Deref;
 use std::sync::Arc;
 
 use axum_core::response::Response;
-use http::StatusCode;
 use http::request::Parts;
 
 use crate::context::RequestContext;
-use crate::problem::detail;
-use crate::provider::Source;
+use crate::request::internal;
 
 /// A dependency in the cache or the registry: an `Arc<T>` whose type is found again by `TypeId`.
 pub(crate) type Value = Arc<dyn Any + Send + Sync>;
@@ -26,8 +24,8 @@ pub(crate) type Value = Arc<dyn Any + Send + Sync>;
 /// impl anyrt_http::Dependency for User {}
 /// ```
 ///
-/// A value of a foreign type comes in by [`App::provide_value`](crate::App::provide_value), or in a
-/// struct of your own.
+/// A value of a foreign type comes in by [`App::provide_value`](crate::App::provide_value), in a
+/// [`Teardown`](crate::Teardown), or in a struct of your own.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not marked as something that a provider returns",
     label = "needs `impl anyrt_http::Dependency for ..`",
@@ -38,7 +36,8 @@ pub trait Dependency: Send + Sync + 'static {}
 /// A dependency, found by its type: what [`App::provide`](crate::App::provide) or
 /// [`App::provide_value`](crate::App::provide_value) told the app to give.
 ///
-/// It is shared: one value a request, and with `provide_value` one value for all. Clones are cheap.
+/// It is shared: one value a request, and with `provide_value` or in the scope
+/// [`App`](crate::Scope::App) one value for all. Clones are cheap.
 pub struct Dep<T: Send + Sync + 'static>(Arc<T>);
 
 impl<T: Send + Sync + 'static> Dep<T> {
@@ -52,49 +51,71 @@ impl<T: Send + Sync + 'static> Dep<T> {
         self.0
     }
 
+    pub(crate) fn shared(value: Arc<T>) -> Self {
+        Dep(value)
+    }
+
     /// The value from the registry, the cache or its provider, in this order.
     pub(crate) async fn find(parts: &mut Parts, context: &RequestContext) -> Result<Self, Response> {
-        let kind = TypeId::of::<T>();
-        let value = match context.core().sources.get(&kind) {
-            Some(Source::Value(value)) => Arc::clone(value),
-            Some(Source::Provider(provider)) => match context.cached(kind) {
-                Some(value) => value,
-                None => {
-                    let value = provider.call(parts, context).await?;
-                    context.cache(kind, Arc::clone(&value));
-                    value
-                }
-            },
-            None => return Err(missing::<T>()),
-        };
-        value.downcast().map(Dep).map_err(|_| missing::<T>())
+        find(false, parts, context).await.map(Dep)
     }
 }
 
-/// The check when the app is built leaves one way to come here: an extractor that asks for what
-/// it did not declare.
-fn missing<T>() -> Response {
-    tracing::error!(dependency = type_name::<T>(), "nothing provides this dependency");
-    detail(StatusCode::INTERNAL_SERVER_ERROR, "Internal Server Error")
+async fn find<T>(fresh: bool, parts: &mut Parts, context: &RequestContext) -> Result<Arc<T>, Response>
+where
+    T: Send + Sync + 'static,
+{
+    let (kind, sources) = (TypeId::of::<T>(), &context.core().sources);
+    let value = match sources.ready(kind) {
+        Some(value) => value,
+        None => sources.find(kind, fresh, parts, context).await?,
+    };
+    value.downcast().map_err(|_| {
+        tracing::error!(dependency = type_name::<T>(), "nothing provides this dependency");
+        internal()
+    })
 }
 
-impl<T: Send + Sync + 'static> Deref for Dep<T> {
-    type Target = T;
+/// As [`Dep`], made for this argument alone: neither taken from the request nor shared with who asks later.
+///
+/// A value that is the app's ([`provide_value`](crate::App::provide_value), [`Scope::App`](crate::Scope::App)) is the
+/// same all the same.
+pub struct Fresh<T: Send + Sync + 'static>(Arc<T>);
 
-    fn deref(&self) -> &T {
-        &self.0
+impl<T: Send + Sync + 'static> Fresh<T> {
+    /// A dependency made by hand, for calling a path operation in a test.
+    pub fn new(value: T) -> Self {
+        Fresh(Arc::new(value))
+    }
+
+    pub(crate) async fn find(parts: &mut Parts, context: &RequestContext) -> Result<Self, Response> {
+        find(true, parts, context).await.map(Fresh)
     }
 }
+
+macro_rules! holds_a_value {
+    ($name:ident) => {
+        impl<T: Send + Sync + 'static> Deref for $name<T> {
+            type Target = T;
+
+            fn deref(&self) -> &T {
+                &self.0
+            }
+        }
+
+        impl<T: fmt::Debug + Send + Sync + 'static> fmt::Debug for $name<T> {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.debug_tuple(stringify!($name)).field(&self.0).finish()
+            }
+        }
+    };
+}
+holds_a_value!(Dep);
+holds_a_value!(Fresh);
 
 impl<T: Send + Sync + 'static> Clone for Dep<T> {
     fn clone(&self) -> Self {
         Dep(Arc::clone(&self.0))
-    }
-}
-
-impl<T: fmt::Debug + Send + Sync + 'static> fmt::Debug for Dep<T> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Dep").field(&self.0).finish()
     }
 }
 
@@ -103,15 +124,31 @@ impl<T: fmt::Debug + Send + Sync + 'static> fmt::Debug for Dep<T> {
 #[doc(hidden)]
 pub struct Argument {
     pub(crate) name: &'static str,
-    pub(crate) dependency: Option<TypeId>,
+    pub(crate) is: ArgumentKind,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[doc(hidden)]
+pub enum ArgumentKind {
+    Dependency(TypeId),
+    /// Something of the request's head or body.
+    Extractor,
+    /// Something of the request's context: background tasks, the response's headers.
+    Context,
+    /// The client, who may leave.
+    Client,
 }
 
 impl Argument {
     pub(crate) fn extractor<T>() -> Self {
-        Argument { name: type_name::<T>(), dependency: None }
+        Argument { name: type_name::<T>(), is: ArgumentKind::Extractor }
     }
 
     pub(crate) fn dependency<T: 'static>() -> Self {
-        Argument { name: type_name::<T>(), dependency: Some(TypeId::of::<T>()) }
+        Argument { name: type_name::<T>(), is: ArgumentKind::Dependency(TypeId::of::<T>()) }
+    }
+
+    pub(crate) fn context<T>(is: ArgumentKind) -> Self {
+        Argument { name: type_name::<T>(), is }
     }
 }

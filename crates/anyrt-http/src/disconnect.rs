@@ -4,42 +4,54 @@ use std::cell::{Cell, OnceCell};
 
 use anyrt::sync::Event;
 
+use crate::attended::Home;
+
 /// What becomes of a request whose client leaves before it is answered.
+///
+/// Whoever asks by [`Client`](crate::Client) learns of it in every case, as far as it still runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub enum Disconnect {
     /// It is cancelled: dropped at its next await, but for what holds in it.
     #[default]
     Cancel,
-    /// It goes on, without being told. A client that ended only its sending side is still answered.
+    /// It goes on. A client that ended only its sending side is still answered.
     Detach,
-    /// As `Detach`, and the handler can learn of it.
+    /// As `Detach`, of a handler that looks for it: that ends early by itself.
     Notify,
 }
 
 /// A request on its way to its route, which says what becomes of it when the client leaves.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Arrival {
+    home: Home,
     disconnect: Cell<Disconnect>,
     gone: OnceCell<Event>,
 }
 
 impl Arrival {
+    /// Of a request that goes on at this place when its caller drops it.
+    pub(crate) fn at(home: Home) -> Self {
+        Arrival { home, disconnect: Cell::default(), gone: OnceCell::new() }
+    }
+
+    pub(crate) fn home(&self) -> &Home {
+        &self.home
+    }
+
     /// Called by the route, before its handler begins.
-    #[allow(dead_code, reason = "for routes that say so")]
     pub(crate) fn on_disconnect(&self, disconnect: Disconnect) {
         self.disconnect.set(disconnect);
     }
 
-    /// Set when the client has left, of a route that goes on: [`Disconnect::Notify`].
-    #[allow(dead_code, reason = "for routes that ask")]
+    /// Set when the client has left. Of a route that does not ask it costs nothing.
     pub(crate) fn gone(&self) -> &Event {
         self.gone.get_or_init(Event::new)
     }
 
-    /// What the route has said.
-    pub(crate) fn said(self) -> Leaving {
-        Leaving { disconnect: self.disconnect.get(), gone: self.gone.into_inner() }
+    /// What the route has said, and where the request goes on.
+    pub(crate) fn said(self) -> (Home, Leaving) {
+        (self.home, Leaving { disconnect: self.disconnect.get(), gone: self.gone.into_inner() })
     }
 }
 
@@ -51,14 +63,11 @@ pub(crate) struct Leaving {
 }
 
 impl Leaving {
-    /// Whether the handler goes on; then it is told, if it asked.
+    /// Tells the handler, if it asked; whether it goes on.
     pub(crate) fn goes_on(&self) -> bool {
-        if self.disconnect == Disconnect::Cancel {
-            return false;
-        }
         if let Some(gone) = &self.gone {
             gone.set();
         }
-        true
+        self.disconnect != Disconnect::Cancel
     }
 }

@@ -2,6 +2,10 @@
 
 use std::io;
 
+use anyrt::BoxError;
+
+use crate::configure::Scope;
+
 /// Why an [`App`](crate::App) could not be built or served.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -43,6 +47,56 @@ pub enum Error {
         /// What does the same here.
         instead: &'static str,
     },
+    /// A dependency needs another one that is undone before it.
+    #[error(
+        "what {by} makes lives {}, and needs a `Dep<{needed}>`, which lives {}: give both the same `scope`",
+        lives(*.scope), lives(*.until)
+    )]
+    Scope {
+        /// Who asks.
+        by: String,
+        /// How long what it makes lives.
+        scope: Scope,
+        /// The type that is asked for.
+        needed: &'static str,
+        /// How long that lives.
+        until: Scope,
+    },
+    /// A dependency of the app's scope asks for a part of a request.
+    #[error("{by} is called at start-up, where there is no request, and takes a `{argument}`")]
+    AtStart {
+        /// Who takes it.
+        by: String,
+        /// The type of the argument.
+        argument: &'static str,
+    },
+    /// A setting that means nothing where it was given.
+    #[error("{by}: {reason}")]
+    Setting {
+        /// Where it was given.
+        by: String,
+        /// Why it means nothing there.
+        reason: &'static str,
+    },
+    /// There is no dependency of the type that an override makes.
+    #[error("nothing provides `{0}`, so that there is nothing to override")]
+    NothingToOverride(&'static str),
+    /// A dependency of the app's scope could not be made at start-up.
+    #[error("the app could not start: {by} was refused: {reason}")]
+    Start {
+        /// Who was refused.
+        by: String,
+        /// The status and, if it has one, the source of the response that it refused with.
+        reason: String,
+    },
+    /// A lifespan failed, at start-up, while the app ran, or at shutdown.
+    #[error("the lifespan failed: {0}")]
+    Lifespan(#[source] BoxError),
+    /// The app has something to start and to end, which a service alone cannot do.
+    #[error(
+        "this app has a lifespan or dependencies of the app's scope: serve it, or mount it inside of `App::run_with`"
+    )]
+    NeedsStart,
     /// The address could not be listened on.
     #[error("cannot listen: {source}")]
     Listen {
@@ -54,6 +108,14 @@ pub enum Error {
     /// The end of the program cannot be waited for.
     #[error("cannot wait for Ctrl-C and SIGTERM: {0}")]
     Signal(io::Error),
+}
+
+fn lives(scope: Scope) -> &'static str {
+    match scope {
+        Scope::App => "as long as the app",
+        Scope::Request => "to the end of the request",
+        Scope::Function => "until the handler has returned",
+    }
 }
 
 /// `A` needs `B`, which needs `A`.

@@ -48,14 +48,13 @@ impl hyper::service::Service<Request<Incoming>> for PerRequest {
         let request = request.map(|body| {
             if body.is_end_stream() { Body::empty() } else { boxed(Arriving::new(body, &self.connection)) }
         });
-        let arrival = Arrival::default();
+        let arrival = Arrival::at(Home::of(&self.connection));
         let answer = self.connection.server.host.call(request, &arrival);
-        let leaving = arrival.said();
-        self.connection.set_leaving(&leaving);
-        Answering {
-            attended: Attended::new(answer, Home::of(&self.connection), leaving),
-            flight: Some(flight),
+        let (home, leaving) = arrival.said();
+        if !self.connection.is_http2() {
+            self.connection.set_leaving(&leaving);
         }
+        Answering { attended: Attended::new(answer, home, leaving), flight: Some(flight) }
     }
 }
 

@@ -3,15 +3,37 @@
 //! The bounds are split so that inference goes by bounds that ask nothing of the user
 //! ([`Callable`], [`Kind`]), and each requirement fails on its own, with a message that names it.
 
+use std::any::type_name;
 use std::future::Future;
 use std::sync::Arc;
 
 use axum_core::response::{IntoResponse, Response};
 
 use crate::admission;
+use crate::configure::Settings;
 use crate::limits::Limits;
 
 /// A function of up to sixteen arguments: `fn` items, closures, `async` closures, `fn` pointers.
+///
+/// It is implemented for all of these. Implement it for a type of your own to make objects of it that can be called:
+///
+/// ```
+/// use anyrt_http::{App, Path, detection::Callable};
+///
+/// struct Greeter(String);
+///
+/// impl Callable<(Path<String>,)> for Greeter {
+///     type Output = String;
+///
+///     // Plain, so it runs in the thread pool; with a future as output it would run on the event loop.
+///     fn invoke(&self, (Path(name),): (Path<String>,)) -> String {
+///         format!("{}, {name}", self.0)
+///     }
+/// }
+///
+/// let app = App::new().get("/hello/{name}", Greeter("Hello".into()));
+/// # drop(app);
+/// ```
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not a function that a path operation can be",
     label = "expected a function or closure of up to 16 arguments, callable more than once"
@@ -22,6 +44,18 @@ pub trait Callable<Args> {
 
     /// Calls the function.
     fn invoke(&self, args: Args) -> Self::Output;
+
+    /// What was set at the function; see [`Configure`](crate::Configure).
+    #[doc(hidden)]
+    fn settings(&self) -> Settings {
+        Settings::default()
+    }
+
+    /// The function's path, as the compiler names it, or the name it was given.
+    #[doc(hidden)]
+    fn name(&self) -> &'static str {
+        type_name::<Self>()
+    }
 }
 
 impl<Function, Output> Callable<()> for Function
@@ -80,8 +114,15 @@ pub trait Dispatch<R> {
     /// Whether functions of this kind run in the thread pool.
     const BLOCKING: bool;
 
-    /// Calls the function and makes a response of what it returns.
-    fn run<H, A>(handler: &Arc<H>, args: A, limits: &Limits) -> impl Future<Output = Response> + Send
+    /// Calls the function, in the thread pool unless it was said to run inline, and makes a response of what it
+    /// returns.
+    #[doc(hidden)]
+    fn run<H, A>(
+        handler: &Arc<H>,
+        args: A,
+        inline: bool,
+        limits: &Limits,
+    ) -> impl Future<Output = Response> + Send
     where
         H: Callable<A, Output = R> + Send + Sync + 'static,
         A: Send + 'static;
@@ -94,7 +135,7 @@ where
 {
     const BLOCKING: bool = false;
 
-    async fn run<H, A>(handler: &Arc<H>, args: A, _: &Limits) -> Response
+    async fn run<H, A>(handler: &Arc<H>, args: A, _: bool, _: &Limits) -> Response
     where
         H: Callable<A, Output = R> + Send + Sync + 'static,
         A: Send + 'static,
@@ -110,11 +151,14 @@ where
 {
     const BLOCKING: bool = true;
 
-    async fn run<H, A>(handler: &Arc<H>, args: A, limits: &Limits) -> Response
+    async fn run<H, A>(handler: &Arc<H>, args: A, inline: bool, limits: &Limits) -> Response
     where
         H: Callable<A, Output = R> + Send + Sync + 'static,
         A: Send + 'static,
     {
+        if inline {
+            return handler.invoke(args).into_response();
+        }
         let handler = Arc::clone(handler);
         // The making of the response may be as slow as the function: a large value turned to JSON.
         let answer = admission::run(limits, move || handler.invoke(args).into_response()).await;

@@ -84,23 +84,35 @@
 #![allow(clippy::result_large_err, reason = "a refusal is a response, made once and sent as it is")]
 
 mod app;
+mod configure;
 mod error;
+mod layers;
+mod lifespan;
 mod limits;
+mod listing;
+mod router;
 mod service;
+mod startup;
+mod test_client;
 
 mod arguments;
 mod arity;
+mod client;
 mod context;
 mod handler;
+mod needs;
 mod operation;
+mod request;
 mod routes;
 
 mod dependency;
 mod graph;
 mod provider;
+mod sources;
 
 mod body;
 mod form;
+mod http_error;
 mod json;
 mod path;
 mod problem;
@@ -114,31 +126,51 @@ mod counters;
 mod deadlines;
 mod disconnect;
 mod exchange;
+mod frames;
 mod host;
+mod http1;
+mod http2;
 mod server;
 mod stream;
+mod timer;
 mod transport;
 mod vetting;
 
+pub use anyrt::BoxError;
 pub use app::App;
+pub use client::Client;
+pub use configure::{Configure, Configured, Scope};
 pub use context::RequestContext;
-pub use dependency::{Dep, Dependency};
+pub use dependency::{Dep, Dependency, Fresh};
 pub use disconnect::Disconnect;
 pub use error::{Error, Result};
 pub use form::Form;
+pub use http_error::HttpError;
 pub use json::Json;
+pub use layers::Next;
+pub use lifespan::Lifespan;
 pub use limits::Limits;
+pub use listing::Listed;
 pub use path::Path;
 pub use problem::Invalid;
 pub use query::Query;
+pub use request::{
+    Background, BackgroundEnded, BackgroundHandle, Failure, Outcome, ResponseHeaders, Teardown, TooLate,
+};
+pub use router::Router;
 pub use server::{serve, serve_until};
 pub use service::{AppFuture, AppService};
+pub use test_client::{Test, TestClient, TestRequest, TestResponse};
 
 /// How functions are told apart and given their arguments. These traits are implemented for all that
 /// they fit; nobody needs to implement or call them.
 pub mod detection {
-    pub use crate::arguments::{Extract, ExtractLast, FromArgs, FromHead, ViaDep, ViaParts, ViaRequest};
-    pub use crate::dependency::Argument;
+    pub use crate::arguments::{
+        Extract, ExtractLast, FromArgs, FromHead, ViaContext, ViaDep, ViaParts, ViaRequest,
+    };
+    pub use crate::dependency::{Argument, ArgumentKind};
     pub use crate::handler::{Async, Blocking, Callable, Dispatch, Kind};
-    pub use crate::provider::{Fallible, Plain, Provide, Provided};
+    pub use crate::lifespan::LifespanEnd;
+    pub use crate::provider::{Fallible, Plain, Provide, Provided, Undoable};
+    pub use crate::request::{BackgroundOutput, BackgroundTask, Undo, Undone};
 }

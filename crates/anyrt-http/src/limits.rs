@@ -22,6 +22,12 @@ use std::time::Duration;
 /// | `write_stall` | 30 s | a client that takes no byte of what is to be sent: closed |
 /// | `buffer` | 400 KiB | of one connection, read or to be written: no more is read, or made |
 /// | `pipelined` | 1 | requests of one HTTP/1 connection in flight: the next is begun when the one before is answered |
+/// | `streams` | 200 | requests of one HTTP/2 connection in flight: those beyond are refused |
+/// | `pending_resets` | 20 | streams that an HTTP/2 client has reset before they were begun: the connection is ended |
+/// | `error_resets` | 1,024 | streams that the server has reset for an HTTP/2 client's errors: the connection is ended |
+/// | `control_frames` | 10,000 a second | frames of HTTP/2 that carry no request (`SETTINGS`, `PING`, `PRIORITY`, `RST_STREAM`, unknown ones): closed |
+/// | `ping_every` | 20 s | an HTTP/2 connection is asked whether it lives |
+/// | `ping_timeout` | 10 s | and if there is no answer: closed |
 /// | `connections` | 20,000 | those beyond wait to be accepted |
 /// | `queue_factor` | 10 | plain handlers that wait for the thread pool, as a multiple of its tokens: 503 with `Retry-After` |
 /// | `queue_time` | 5 s | a plain handler that has waited so long for the thread pool: 503 with `Retry-After` |
@@ -64,6 +70,18 @@ pub struct Limits {
     /// The most bytes that are kept of one connection in each direction; at least 8 KiB. A single piece
     /// of a response may be larger, and is then the only one.
     pub buffer: usize,
+    /// The most requests of one HTTP/2 connection at once.
+    pub streams: u32,
+    /// How many streams an HTTP/2 client may have reset before they were begun (CVE-2023-44487).
+    pub pending_resets: usize,
+    /// How many streams the server may have reset for errors of an HTTP/2 client.
+    pub error_resets: usize,
+    /// How many frames without a request an HTTP/2 client may send in a second.
+    pub control_frames: u32,
+    /// How often an HTTP/2 client is asked whether it lives.
+    pub ping_every: Duration,
+    /// How long it may take to answer.
+    pub ping_timeout: Duration,
     /// The most connections at once, of all listeners of a server. Zero is taken as one.
     pub connections: usize,
     /// How many plain handlers may wait for the thread pool, as a multiple of the limiter's tokens.
@@ -111,6 +129,12 @@ impl Default for Limits {
             body_grace: Duration::from_secs(5),
             write_stall: Duration::from_secs(30),
             buffer: 400 * 1024,
+            streams: 200,
+            pending_resets: 20,
+            error_resets: 1024,
+            control_frames: 10_000,
+            ping_every: Duration::from_secs(20),
+            ping_timeout: Duration::from_secs(10),
             connections: 20_000,
             queue_factor: 10,
             queue_time: Duration::from_secs(5),

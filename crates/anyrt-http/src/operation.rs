@@ -1,26 +1,41 @@
 //! Path operations: a handler together with what its detection found.
 
-use std::any::type_name;
 use std::fmt;
 use std::future::Future;
 use std::marker::PhantomData;
 use std::pin::Pin;
 use std::sync::Arc;
 
+use axum_core::body::Body;
 use axum_core::extract::Request;
 use axum_core::response::Response;
+use http::header::{CONTENT_LENGTH, HeaderValue};
+use http::request::Parts;
+use http::{Method, StatusCode};
+use http_body::Body as _;
 
 use crate::arguments::FromArgs;
+use crate::configure::Settings;
 use crate::context::RequestContext;
 use crate::dependency::Argument;
+use crate::disconnect::Arrival;
 use crate::handler::{Callable, Dispatch};
+use crate::host::{Host, without_prefix};
+use crate::needs::Need;
+use crate::problem::{Findings, detail};
+use crate::request::{Outcome, Work, attend};
 
-/// The one allocation that every request makes.
+/// A request that is being answered: the one allocation that every request makes.
 pub(crate) type Answer = Pin<Box<dyn Future<Output = Response> + Send>>;
+
+/// An answer that is there already.
+pub(crate) fn answered(response: Response) -> Answer {
+    Box::pin(std::future::ready(response))
+}
 
 /// A path operation, whatever its arguments.
 pub(crate) trait Operation: Send + Sync {
-    /// The handler's path, as the compiler names it.
+    /// Its name: the handler's path, or what it was given.
     fn name(&self) -> &'static str;
 
     /// Whether the handler runs in the thread pool.
@@ -29,23 +44,45 @@ pub(crate) trait Operation: Send + Sync {
     /// What it asks for.
     fn arguments(&self) -> &[Argument];
 
+    /// What was set at the handler.
+    fn settings(&self) -> &Settings;
+
     /// Gathers the arguments, calls the handler and makes the response.
-    fn call(&self, request: Request, context: RequestContext) -> Answer;
+    fn call(&self, request: Request, context: RequestContext, attention: Attention) -> Answer;
+}
+
+/// What a request of a route needs besides its handler. Nothing, mostly.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Attention {
+    /// What has to be there before the arguments are gathered: what the routers ask for.
+    pub(crate) needs: Option<Arc<[Need]>>,
+    /// Something may have to be undone, or is set for this route.
+    pub(crate) attended: bool,
 }
 
 /// A handler with the types that its detection found.
 pub(crate) struct Function<H, A, M, K> {
     function: Arc<H>,
+    name: &'static str,
+    settings: Settings,
     arguments: Vec<Argument>,
     found: PhantomData<fn(A, M, K)>,
 }
 
 impl<H, A, M, K> Function<H, A, M, K>
 where
+    H: Callable<A>,
     A: FromArgs<M>,
 {
     pub(crate) fn new(function: H) -> Self {
-        Function { function: Arc::new(function), arguments: A::describe(), found: PhantomData }
+        let (name, settings) = (function.name(), function.settings());
+        Function {
+            function: Arc::new(function),
+            name,
+            settings,
+            arguments: A::describe(),
+            found: PhantomData,
+        }
     }
 }
 
@@ -56,26 +93,146 @@ where
     K: Dispatch<H::Output>,
 {
     fn name(&self) -> &'static str {
-        type_name::<H>()
+        self.name
     }
 
     fn blocking(&self) -> bool {
-        K::BLOCKING
+        K::BLOCKING && !self.settings.inline
     }
 
     fn arguments(&self) -> &[Argument] {
         &self.arguments
     }
 
-    fn call(&self, request: Request, context: RequestContext) -> Answer {
+    fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    fn call(&self, request: Request, mut context: RequestContext, attention: Attention) -> Answer {
         let function = Arc::clone(&self.function);
+        let Attention { needs, attended } = attention;
+        let Settings { inline, deadline, .. } = self.settings;
+        let (parts, body) = request.into_parts();
+        let head = parts.method == Method::HEAD;
+        if attended {
+            return Box::pin(async move {
+                let work: Work<'_> = Box::pin(async {
+                    let response = match gather::<A, M>(parts, body, needs, &context).await {
+                        Ok(arguments) => K::run(&function, arguments, inline, context.limits()).await,
+                        Err(refusal) => refusal,
+                    };
+                    if head { without_body(response) } else { response }
+                });
+                attend(work, &context, deadline).await
+            });
+        }
         Box::pin(async move {
-            match A::from_request(request, &context).await {
-                Ok(arguments) => K::run(&function, arguments, context.limits()).await,
+            let response = match gather::<A, M>(parts, body, needs, &context).await {
+                Ok(arguments) => K::run(&function, arguments, inline, context.limits()).await,
                 Err(refusal) => refusal,
+            };
+            let response = if head { without_body(response) } else { response };
+            if context.is_done() {
+                return response;
             }
+            let outcome = Outcome::of(&response);
+            let closing: Work<'_> = Box::pin(context.close(response, outcome));
+            closing.await
         })
     }
+}
+
+/// A service of another framework in the place of a path operation.
+pub(crate) struct Mounted {
+    host: Arc<dyn Host>,
+    /// The last parameter of the path is what the service sees of it; else the service sees `/`.
+    rest: bool,
+    settings: Settings,
+}
+
+impl Mounted {
+    pub(crate) fn new(host: Arc<dyn Host>, rest: bool) -> Self {
+        Mounted { host, rest, settings: Settings::default() }
+    }
+}
+
+impl Operation for Mounted {
+    fn name(&self) -> &'static str {
+        "a nested service"
+    }
+
+    fn blocking(&self) -> bool {
+        false
+    }
+
+    fn arguments(&self) -> &[Argument] {
+        &[]
+    }
+
+    fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    fn call(&self, mut request: Request, context: RequestContext, attention: Attention) -> Answer {
+        let path = request.uri().path();
+        let rest = if self.rest { context.last_parameter().map(|rest| rest.start) } else { None };
+        match without_prefix(request.uri(), rest.unwrap_or(path.len())) {
+            Some(uri) => *request.uri_mut() = uri,
+            None => return answered(detail(StatusCode::NOT_FOUND, "Not Found")),
+        }
+        let home = context.home().clone();
+        let Some(needs) = attention.needs else { return self.host.call(request, &Arrival::at(home)) };
+        let host = Arc::clone(&self.host);
+        Box::pin(async move {
+            let work: Work<'_> = Box::pin(async {
+                let (mut parts, body) = request.into_parts();
+                match find_all(&needs, &mut parts, &context).await {
+                    Ok(findings) if findings.is_empty() => {
+                        let request = Request::from_parts(parts, body);
+                        let answer = host.call(request, &Arrival::at(home));
+                        answer.await
+                    }
+                    Ok(findings) => findings.into_response(),
+                    Err(refusal) => refusal,
+                }
+            });
+            attend(work, &context, None).await
+        })
+    }
+}
+
+/// What the routers ask for, then the arguments of the handler. What does not fit is told all at once.
+async fn gather<A: FromArgs<M>, M>(
+    mut parts: Parts,
+    body: Body,
+    needs: Option<Arc<[Need]>>,
+    context: &RequestContext,
+) -> Result<A, Response> {
+    let Some(needs) = needs else { return A::from_request(parts, body, context).await };
+    let finding: Work<'_, Result<Findings, Response>> = Box::pin(find_all(&needs, &mut parts, context));
+    let mut findings = finding.await?;
+    let arguments = findings.keep(A::from_request(parts, body, context).await)?;
+    match arguments {
+        Some(arguments) if findings.is_empty() => Ok(arguments),
+        _ => Err(findings.into_response()),
+    }
+}
+
+async fn find_all(needs: &[Need], parts: &mut Parts, context: &RequestContext) -> Result<Findings, Response> {
+    let mut findings = Findings::default();
+    for need in needs {
+        findings.keep(need.find(parts, context).await)?;
+    }
+    Ok(findings)
+}
+
+/// The answer to HEAD: the length stays, the body goes.
+pub(crate) fn without_body(mut response: Response) -> Response {
+    let length = response.body().size_hint().exact();
+    if let (Some(length), false) = (length, response.headers().contains_key(CONTENT_LENGTH)) {
+        response.headers_mut().insert(CONTENT_LENGTH, HeaderValue::from(length));
+    }
+    response.map(|_| Body::empty())
 }
 
 impl fmt::Debug for dyn Operation {

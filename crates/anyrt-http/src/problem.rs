@@ -1,10 +1,15 @@
 //! What a client is told when its request is wrong: JSON with one key, `detail`.
 
+use std::fmt;
+use std::sync::Arc;
+
 use axum_core::body::Body;
 use axum_core::response::{IntoResponse, Response};
 use http::StatusCode;
 use http::header::{CONTENT_TYPE, HeaderValue};
 use serde::Serialize;
+
+use crate::request::Source;
 
 pub(crate) const JSON: HeaderValue = HeaderValue::from_static("application/json");
 
@@ -95,10 +100,33 @@ impl From<Problem> for Invalid {
     }
 }
 
+impl fmt::Display for Invalid {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the request does not fit")?;
+        for problem in &self.problems {
+            let place: Vec<_> = problem.loc.iter().map(Step::to_string).collect();
+            write!(f, "; {}: {}", place.join("."), problem.msg)?;
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for Invalid {}
+
+impl fmt::Display for Step {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Step::Name(name) => f.write_str(name),
+            Step::Index(index) => index.fmt(f),
+        }
+    }
+}
+
 impl IntoResponse for Invalid {
     fn into_response(self) -> Response {
         let mut response = answer(StatusCode::UNPROCESSABLE_ENTITY, &self.problems);
-        // Carried along for `Findings`, which cannot see through an erased rejection.
+        // For teardowns, which are told why; and for `Findings`, which cannot see through an erased rejection.
+        response.extensions_mut().insert(Source(Arc::new(self.clone())));
         response.extensions_mut().insert(self);
         response
     }
@@ -121,6 +149,10 @@ impl Findings {
             None => self.0 = Some(invalid),
         }
         Ok(None)
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_none()
     }
 
     pub(crate) fn into_response(self) -> Response {

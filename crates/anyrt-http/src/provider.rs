@@ -1,105 +1,163 @@
 //! Providers: functions that make dependencies, async or plain.
 
 use std::any::{TypeId, type_name};
-use std::collections::HashMap;
 use std::fmt;
 use std::future::Future;
 use std::marker::PhantomData;
 use std::pin::Pin;
 use std::sync::Arc;
 
+use anyrt::CapacityLimiter;
 use axum_core::response::{IntoResponse, Response};
 use http::request::Parts;
 
+use crate::admission;
 use crate::arguments::FromHead;
+use crate::configure::{Scope, Settings};
 use crate::context::RequestContext;
-use crate::dependency::{Argument, Dependency, Value};
+use crate::dependency::{Argument, Dep, Dependency, Value};
 use crate::handler::{Async, Blocking, Callable};
-
-/// Where each dependency comes from.
-pub(crate) type Sources = HashMap<TypeId, Source>;
-
-/// Where a dependency comes from.
-pub(crate) enum Source {
-    /// A value that all requests share.
-    Value(Value),
-    /// A function that makes one for each request that asks.
-    Provider(Box<dyn Provider>),
-}
+use crate::limits::Limits;
+use crate::request::{Entry, Teardown, UndoOf};
 
 /// A provider, whatever its arguments.
 pub(crate) trait Provider: Send + Sync {
-    /// The provider's path, as the compiler names it.
+    /// Its name: the function's path, or what it was given.
     fn name(&self) -> &'static str;
 
-    /// The type it makes, as the compiler names it.
-    fn makes(&self) -> &'static str;
+    /// The type it makes, and its name as the compiler says it.
+    fn makes(&self) -> (TypeId, &'static str);
 
     /// What it asks for.
     fn arguments(&self) -> &[Argument];
 
-    /// Gathers its arguments, first of all other dependencies, and calls it.
-    fn call<'a>(&'a self, parts: &'a mut Parts, context: &'a RequestContext) -> Providing<'a>;
+    /// Whether it runs in the thread pool.
+    fn blocking(&self) -> bool;
+
+    /// Whether what it makes has to be undone.
+    fn undoes(&self) -> bool;
+
+    /// What was set at the function.
+    fn settings(&self) -> &Settings;
+
+    /// Gathers its arguments, first of all other dependencies, waits for a place, and calls it.
+    fn call<'a>(
+        &'a self,
+        parts: &'a mut Parts,
+        context: &'a RequestContext,
+        rules: &'a Rules,
+    ) -> Providing<'a>;
 }
 
-type Providing<'a> = Pin<Box<dyn Future<Output = Result<Value, Response>> + Send + 'a>>;
+pub(crate) type Providing<'a> = Pin<Box<dyn Future<Output = Result<Value, Response>> + Send + 'a>>;
 
-/// What a provider gives at last: a value, or a result of one.
+/// What holds for a dependency, whoever provides it.
+#[derive(Debug, Clone)]
+pub(crate) struct Rules {
+    pub(crate) scope: Scope,
+    /// How many there may be at once.
+    pub(crate) places: Option<CapacityLimiter>,
+}
+
+impl Default for Rules {
+    fn default() -> Self {
+        Rules { scope: Scope::Request, places: None }
+    }
+}
+
+/// What a provider has made.
+#[doc(hidden)]
+#[expect(missing_debug_implementations, reason = "passed on, and nowhere kept")]
+pub struct Made<T: Send + Sync + 'static> {
+    value: T,
+    undo: Option<UndoOf<T>>,
+}
+
+/// What a provider gives at last: a value, a [`Teardown`], or a result of one of them.
 ///
-/// Implemented for every [`Dependency`] (marker [`Plain`]) and for `Result<T, E>` of one (marker
-/// [`Fallible`]); an error is the response that refuses the request.
+/// Implemented for every [`Dependency`] (marker [`Plain`]), for `Teardown<T>` (marker [`Undoable`]) and for
+/// `Result<T, E>` of these (markers [`Fallible`]); an error is the response that refuses the request.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not what a provider can return",
-    label = "neither a `Dependency` nor a `Result` of one, nor a future of these",
+    label = "neither a `Dependency` or `Teardown` nor a `Result` of one, nor a future of these",
     note = "write `impl anyrt_http::Dependency for YourType {{}}`; an error must be a response (`IntoResponse`)"
 )]
 pub trait Provided<K>: Sized {
     /// The type that [`Dep`](crate::Dep) finds.
-    type Value: Dependency;
+    type Value: Send + Sync + 'static;
+
+    /// Whether the value has to be undone.
+    #[doc(hidden)]
+    const UNDOES: bool = false;
 
     /// The value, or the response that refuses the request.
-    fn provided(self) -> Result<Self::Value, Response>;
+    #[doc(hidden)]
+    fn provided(self) -> Result<Made<Self::Value>, Response>;
 }
 
 /// Marks values that a provider returns as they are.
 #[derive(Debug)]
 pub enum Plain {}
 
+/// Marks values that come with what undoes them.
+#[derive(Debug)]
+pub enum Undoable {}
+
 /// Marks values that a provider returns in a `Result`.
 #[derive(Debug)]
-pub enum Fallible {}
+pub struct Fallible<K>(PhantomData<K>);
 
 impl<T: Dependency> Provided<Plain> for T {
     type Value = T;
 
-    fn provided(self) -> Result<T, Response> {
-        Ok(self)
+    fn provided(self) -> Result<Made<T>, Response> {
+        Ok(Made { value: self, undo: None })
     }
 }
 
-impl<T: Dependency, E: IntoResponse> Provided<Fallible> for Result<T, E> {
+impl<T: Send + Sync + 'static> Provided<Undoable> for Teardown<T> {
     type Value = T;
+    const UNDOES: bool = true;
 
-    fn provided(self) -> Result<T, Response> {
-        self.map_err(IntoResponse::into_response)
+    fn provided(self) -> Result<Made<T>, Response> {
+        Ok(Made { value: self.value, undo: Some(self.undo) })
+    }
+}
+
+impl<T: Provided<K>, K, E: IntoResponse> Provided<Fallible<K>> for Result<T, E> {
+    type Value = T::Value;
+    const UNDOES: bool = T::UNDOES;
+
+    fn provided(self) -> Result<Made<T::Value>, Response> {
+        self.map_err(IntoResponse::into_response)?.provided()
     }
 }
 
 /// Tells by what a provider returns where it runs, and what it makes.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not what a provider can return",
-    label = "neither a `Dependency` nor a `Result` of one, nor a future of these",
+    label = "neither a `Dependency` or `Teardown` nor a `Result` of one, nor a future of these",
     note = "write `impl anyrt_http::Dependency for YourType {{}}`; an error must be a response (`IntoResponse`)"
 )]
 pub trait Provide<K>: Sized {
     /// The type that [`Dep`](crate::Dep) finds.
-    type Value: Dependency;
+    type Value: Send + Sync + 'static;
 
-    /// Calls the provider where it belongs: a plain function in the thread pool.
+    /// Whether the provider runs in the thread pool.
+    const BLOCKING: bool;
+
+    /// Whether the value has to be undone.
+    #[doc(hidden)]
+    const UNDOES: bool;
+
+    /// Calls the provider where it belongs: a plain function in the thread pool, unless it was said to run inline.
+    #[doc(hidden)]
     fn run<H, A>(
         provider: &Arc<H>,
         arguments: A,
-    ) -> impl Future<Output = Result<Self::Value, Response>> + Send
+        inline: bool,
+        limits: &Limits,
+    ) -> impl Future<Output = Result<Made<Self::Value>, Response>> + Send
     where
         H: Callable<A, Output = Self> + Send + Sync + 'static,
         A: Send + 'static;
@@ -111,8 +169,15 @@ where
     F::Output: Provided<K>,
 {
     type Value = <F::Output as Provided<K>>::Value;
+    const BLOCKING: bool = false;
+    const UNDOES: bool = <F::Output as Provided<K>>::UNDOES;
 
-    async fn run<H, A>(provider: &Arc<H>, arguments: A) -> Result<Self::Value, Response>
+    async fn run<H, A>(
+        provider: &Arc<H>,
+        arguments: A,
+        _: bool,
+        _: &Limits,
+    ) -> Result<Made<Self::Value>, Response>
     where
         H: Callable<A, Output = Self> + Send + Sync + 'static,
         A: Send + 'static,
@@ -127,30 +192,50 @@ where
     R: Provided<K>,
 {
     type Value = R::Value;
+    const BLOCKING: bool = true;
+    const UNDOES: bool = R::UNDOES;
 
-    async fn run<H, A>(provider: &Arc<H>, arguments: A) -> Result<Self::Value, Response>
+    async fn run<H, A>(
+        provider: &Arc<H>,
+        arguments: A,
+        inline: bool,
+        limits: &Limits,
+    ) -> Result<Made<Self::Value>, Response>
     where
         H: Callable<A, Output = Self> + Send + Sync + 'static,
         A: Send + 'static,
     {
+        if inline {
+            return provider.invoke(arguments).provided();
+        }
         let provider = Arc::clone(provider);
-        anyrt::run_blocking(move || provider.invoke(arguments).provided()).await
+        admission::run(limits, move || provider.invoke(arguments).provided()).await?
     }
 }
 
 /// A provider with the types that its detection found.
 pub(crate) struct Function<H, A, M, K> {
     function: Arc<H>,
+    name: &'static str,
+    settings: Settings,
     arguments: Vec<Argument>,
     found: PhantomData<fn(A, M, K)>,
 }
 
 impl<H, A, M, K> Function<H, A, M, K>
 where
+    H: Callable<A>,
     A: FromHead<M>,
 {
     pub(crate) fn new(function: H) -> Self {
-        Function { function: Arc::new(function), arguments: A::describe(), found: PhantomData }
+        let (name, settings) = (function.name(), function.settings());
+        Function {
+            function: Arc::new(function),
+            name,
+            settings,
+            arguments: A::describe(),
+            found: PhantomData,
+        }
     }
 }
 
@@ -161,31 +246,59 @@ where
     A: FromHead<M> + 'static,
 {
     fn name(&self) -> &'static str {
-        type_name::<H>()
+        self.name
     }
 
-    fn makes(&self) -> &'static str {
-        type_name::<<H::Output as Provide<K>>::Value>()
+    fn makes(&self) -> (TypeId, &'static str) {
+        type Value<R, K> = <R as Provide<K>>::Value;
+        (TypeId::of::<Value<H::Output, K>>(), type_name::<Value<H::Output, K>>())
     }
 
     fn arguments(&self) -> &[Argument] {
         &self.arguments
     }
 
-    fn call<'a>(&'a self, parts: &'a mut Parts, context: &'a RequestContext) -> Providing<'a> {
+    fn blocking(&self) -> bool {
+        <H::Output as Provide<K>>::BLOCKING && !self.settings.inline
+    }
+
+    fn undoes(&self) -> bool {
+        <H::Output as Provide<K>>::UNDOES
+    }
+
+    fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    fn call<'a>(
+        &'a self,
+        parts: &'a mut Parts,
+        context: &'a RequestContext,
+        rules: &'a Rules,
+    ) -> Providing<'a> {
         Box::pin(async move {
             let arguments = A::from_head(parts, context).await?;
-            let value = <H::Output as Provide<K>>::run(&self.function, arguments).await?;
-            Ok(Arc::new(value) as Value)
+            let place = match &rules.places {
+                // It goes along with the request, to whatever task undoes it.
+                Some(places) => Some(places.acquire().await.detach()),
+                None => None,
+            };
+            let (function, inline) = (&self.function, self.settings.inline);
+            let run = <H::Output as Provide<K>>::run(function, arguments, inline, context.limits());
+            let Made { value, undo } = run.await?;
+            let value = Arc::new(value);
+            if undo.is_some() || place.is_some() {
+                let made = Dep::shared(Arc::clone(&value));
+                let undo = undo.map(|undo| Box::new(move |outcome| undo(made, outcome)) as _);
+                context.push(rules.scope, Entry { name: self.makes().1, undo, place });
+            }
+            Ok(value as Value)
         })
     }
 }
 
-impl fmt::Debug for Source {
+impl fmt::Debug for dyn Provider {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Source::Value(_) => f.write_str("Value"),
-            Source::Provider(provider) => f.debug_tuple("Provider").field(&provider.name()).finish(),
-        }
+        f.debug_tuple("Provider").field(&self.name()).finish()
     }
 }

@@ -4,12 +4,15 @@ use std::fmt;
 use std::ops::Range;
 use std::sync::Arc;
 
+use axum_core::extract::Request;
 use http::Method;
 use http::header::HeaderValue;
 
+use crate::context::RequestContext;
 use crate::error::Error;
 use crate::host::Host;
-use crate::operation::Operation;
+use crate::needs::Need;
+use crate::operation::{Answer, Attention, Operation};
 
 /// Path parameters as ranges into the path: no text is copied to find a route.
 #[derive(Debug, Clone, Copy, Default)]
@@ -49,61 +52,63 @@ pub(crate) struct Routes {
 struct Route {
     pattern: String,
     names: Vec<String>,
-    target: Target,
-}
-
-/// What answers under a path.
-pub(crate) enum Target {
-    /// Path operations, one a method.
-    Operations(Operations),
-    /// A service of another framework, for every method.
-    Hosted(Arc<dyn Host>),
+    operations: Operations,
 }
 
 /// The path operations of one path.
 pub(crate) struct Operations {
-    by_method: Vec<(Method, Box<dyn Operation>)>,
+    by_method: Vec<Operated>,
     /// The value of `Allow`, ready to be sent.
     pub(crate) allow: HeaderValue,
 }
 
+/// A path operation in its place, with what the routers around it say.
+pub(crate) struct Operated {
+    /// None for every method: a service of another framework.
+    pub(crate) method: Option<Method>,
+    pub(crate) operation: Box<dyn Operation>,
+    /// What the routers ask for.
+    pub(crate) needs: Option<Arc<[Need]>>,
+    /// The layers of the routers, around all of their path operations.
+    pub(crate) layered: Option<Arc<dyn Host>>,
+    /// Something may have to be undone, or is set for this route.
+    pub(crate) attended: bool,
+    /// Something asks whether the client is still there.
+    pub(crate) watched: bool,
+}
+
+/// A path operation's place: the index of its route, and its own in there.
+pub(crate) type Place = (usize, usize);
+
 impl Routes {
     /// Adds a path operation.
-    pub(crate) fn add(
-        &mut self,
-        method: Method,
-        path: &str,
-        operation: Box<dyn Operation>,
-    ) -> Result<(), Error> {
-        let refused = |reason: &str| Error::Route { path: path.to_owned(), reason: reason.to_owned() };
+    pub(crate) fn add(&mut self, path: &str, operated: Operated) -> Result<(), Error> {
+        let refused = |reason: String| Error::Route { path: path.to_owned(), reason };
         let Some(known) = self.routes.iter_mut().find(|route| route.pattern == path) else {
+            if !path.starts_with('/') {
+                return Err(refused("a path starts with `/`".to_owned()));
+            }
+            let names = names(path);
+            if names.len() > Parameters::MOST {
+                return Err(refused(format!("a path has at most {} parameters", Parameters::MOST)));
+            }
+            self.paths.insert(path, self.routes.len()).map_err(|error| refused(error.to_string()))?;
             let mut operations = Operations { by_method: Vec::new(), allow: HeaderValue::from_static("") };
-            operations.add(method, operation);
-            return self.insert(path, Target::Operations(operations));
+            operations.add(operated);
+            self.routes.push(Route { pattern: path.to_owned(), names, operations });
+            return Ok(());
         };
-        match &mut known.target {
-            Target::Operations(operations) if operations.exact(&method).is_none() => {
-                operations.add(method, operation);
+        let operations = &mut known.operations;
+        match &operated.method {
+            Some(method) if operations.exact(method).is_some() => {
+                Err(refused(format!("it has two path operations for {method}")))
+            }
+            Some(_) if operations.by_method.iter().all(|known| known.method.is_some()) => {
+                operations.add(operated);
                 Ok(())
             }
-            Target::Operations(_) => Err(refused(&format!("it has two path operations for {method}"))),
-            Target::Hosted(_) => Err(refused("a service is nested there")),
+            _ => Err(refused("a service is nested there".to_owned())),
         }
-    }
-
-    /// Adds what answers under a path that is not known yet.
-    pub(crate) fn insert(&mut self, path: &str, target: Target) -> Result<(), Error> {
-        let refused = |reason: String| Error::Route { path: path.to_owned(), reason };
-        if !path.starts_with('/') {
-            return Err(refused("a path starts with `/`".to_owned()));
-        }
-        let names = names(path);
-        if names.len() > Parameters::MOST {
-            return Err(refused(format!("a path has at most {} parameters", Parameters::MOST)));
-        }
-        self.paths.insert(path, self.routes.len()).map_err(|error| refused(error.to_string()))?;
-        self.routes.push(Route { pattern: path.to_owned(), names, target });
-        Ok(())
     }
 
     /// The route of this path, by its index, and the parameters in the path.
@@ -112,8 +117,12 @@ impl Routes {
         Some((*found.value, Parameters::of(path, &found.params)))
     }
 
-    pub(crate) fn target(&self, route: usize) -> &Target {
-        &self.routes[route].target
+    pub(crate) fn operations(&self, route: usize) -> &Operations {
+        &self.routes[route].operations
+    }
+
+    pub(crate) fn operated(&self, (route, operation): Place) -> &Operated {
+        &self.routes[route].operations.by_method[operation]
     }
 
     pub(crate) fn pattern(&self, route: usize) -> &str {
@@ -124,27 +133,30 @@ impl Routes {
         &self.routes[route].names
     }
 
-    /// Every path operation, with its method and path.
-    pub(crate) fn operations(&self) -> impl Iterator<Item = (&Method, &str, &dyn Operation)> {
+    /// Every path operation, with its path.
+    pub(crate) fn all(&self) -> impl Iterator<Item = (&str, &Operated)> {
         self.routes.iter().flat_map(|route| {
-            let operations = match &route.target {
-                Target::Operations(operations) => operations.by_method.as_slice(),
-                Target::Hosted(_) => &[],
-            };
-            operations.iter().map(|(method, operation)| (method, route.pattern.as_str(), operation.as_ref()))
+            route.operations.by_method.iter().map(|operated| (route.pattern.as_str(), operated))
         })
+    }
+
+    pub(crate) fn all_mut(&mut self) -> impl Iterator<Item = &mut Operated> {
+        self.routes.iter_mut().flat_map(|route| route.operations.by_method.iter_mut())
     }
 }
 
 impl Operations {
-    fn add(&mut self, method: Method, operation: Box<dyn Operation>) {
-        self.by_method.push((method, operation));
-        let mut allow = Vec::new();
-        for (method, _) in &self.by_method {
+    fn add(&mut self, operated: Operated) {
+        self.by_method.push(operated);
+        let mut allow: Vec<&str> = Vec::new();
+        for method in self.by_method.iter().filter_map(|operated| operated.method.as_ref()) {
             allow.push(method.as_str());
             if *method == Method::GET && self.exact(&Method::HEAD).is_none() {
                 allow.push("HEAD");
             }
+        }
+        if self.exact(&Method::OPTIONS).is_none() {
+            allow.push("OPTIONS");
         }
         // Methods are tokens, so that their list is a header value.
         if let Ok(allow) = HeaderValue::try_from(allow.join(", ")) {
@@ -153,14 +165,32 @@ impl Operations {
     }
 
     /// The path operation for a method; GET also answers HEAD.
-    pub(crate) fn find(&self, method: &Method) -> Option<&dyn Operation> {
-        let asked = self.exact(method);
-        if asked.is_none() && *method == Method::HEAD { self.exact(&Method::GET) } else { asked }
+    pub(crate) fn find(&self, method: &Method) -> Option<(usize, &Operated)> {
+        let place = self
+            .exact(method)
+            .or_else(|| self.exact(&Method::GET).filter(|_| *method == Method::HEAD))
+            .or_else(|| self.by_method.iter().position(|operated| operated.method.is_none()))?;
+        Some((place, &self.by_method[place]))
     }
 
-    fn exact(&self, method: &Method) -> Option<&dyn Operation> {
-        let found = self.by_method.iter().find(|(known, _)| known == method);
-        found.map(|(_, operation)| operation.as_ref())
+    fn exact(&self, method: &Method) -> Option<usize> {
+        self.by_method.iter().position(|known| known.method.as_ref() == Some(method))
+    }
+}
+
+impl Operated {
+    /// Calls the path operation itself, without the layers around it.
+    pub(crate) fn call(&self, request: Request, context: RequestContext) -> Answer {
+        let attended = self.attended || context.core().sources.is_faked();
+        self.operation.call(request, context, Attention { needs: self.needs.clone(), attended })
+    }
+
+    /// `GET /items/{id}`, for messages.
+    pub(crate) fn label(&self, path: &str) -> String {
+        match &self.method {
+            Some(method) => format!("`{method} {path}` ({})", self.operation.name()),
+            None => format!("what is nested at `{path}`"),
+        }
     }
 }
 

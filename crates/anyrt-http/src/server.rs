@@ -13,7 +13,6 @@ use anyrt::{BoxError, CancelScope, TaskGroup};
 use axum_core::extract::Request;
 use bytes::Bytes;
 use futures_util::FutureExt;
-use hyper::server::conn::http1;
 use tower_service::Service;
 
 use crate::attended::report;
@@ -22,8 +21,9 @@ use crate::counters::Counters;
 use crate::deadlines::Deadlines;
 use crate::error::{Error, Result};
 use crate::host::{Host, Hosted};
-use crate::limits::{DEFAULT_HEADERS, LEAST_BUFFER, Limits};
+use crate::limits::Limits;
 use crate::transport::Transport;
+use crate::{http1, http2};
 
 /// Serves any tower service, such as an axum `Router`, until Ctrl-C or SIGTERM, on whatever runtime
 /// this runs. Limits, ends and failures are those of [`App::serve`](crate::App::serve).
@@ -126,26 +126,12 @@ pub(crate) async fn run(
     }
 }
 
-/// hyper's settings for HTTP/1.
-fn http1(limits: &Limits) -> http1::Builder {
-    let mut http = http1::Builder::new();
-    // Times are kept by the server's own clock.
-    http.header_read_timeout(None)
-        .max_header_size(limits.header_size.max(LEAST_BUFFER))
-        .max_buf_size(limits.buffer.max(LEAST_BUFFER))
-        // The stream notices by itself that a client left; hyper then saves a read per request.
-        .half_close(true);
-    if limits.headers != DEFAULT_HEADERS {
-        http.max_headers(limits.headers);
-    }
-    http
-}
-
 /// What all connections of a server share.
 pub(crate) struct Shared {
     pub(crate) host: Arc<dyn Host>,
     pub(crate) limits: Limits,
-    pub(crate) http1: http1::Builder,
+    pub(crate) http1: hyper::server::conn::http1::Builder,
+    pub(crate) http2: http2::Builder,
     pub(crate) group: TaskGroup,
     pub(crate) deadlines: Arc<Deadlines>,
     pub(crate) counters: Counters,
@@ -157,11 +143,13 @@ pub(crate) struct Shared {
 
 impl Shared {
     fn new(host: Arc<dyn Host>, limits: Limits, group: &TaskGroup) -> Self {
+        let clock = anyrt::current_handle();
         Shared {
             host,
-            http1: http1(&limits),
+            http1: http1::builder(&limits),
+            http2: http2::builder(&limits, group, clock.clone()),
             group: group.clone(),
-            deadlines: Deadlines::new(anyrt::current_handle(), &limits),
+            deadlines: Deadlines::new(clock, &limits),
             counters: Counters::default(),
             room: Semaphore::new(limits.connections.max(1)),
             stopping: AtomicBool::new(false),

@@ -12,19 +12,20 @@ use axum_core::body::Body;
 use axum_core::extract::Request;
 use axum_core::response::Response;
 use bytes::Bytes;
-use http::header::{ALLOW, CONTENT_LENGTH, HeaderValue};
+use http::header::ALLOW;
 use http::{Method, StatusCode};
-use http_body::Body as _;
 
 use crate::attended::{Attended, Home};
 use crate::context::RequestContext;
 use crate::disconnect::Arrival;
 use crate::host::Host;
+use crate::layers::{Carried, Layering};
 use crate::limits::Limits;
-use crate::operation::Answer;
+use crate::operation::{Answer, answered};
 use crate::problem::detail;
-use crate::provider::Sources;
-use crate::routes::{Routes, Target};
+use crate::router::around;
+use crate::routes::{Operations, Routes};
+use crate::sources::Sources;
 
 /// What all requests to an app share.
 pub(crate) struct Core {
@@ -42,53 +43,77 @@ pub(crate) struct Core {
 /// # Cancel safety
 ///
 /// Dropping the future of a call cancels the handler: it is dropped at its next await, except for
-/// what holds in it (a shield, a task group, a clean-up of `anyrt::finally`), which a task of its own
+/// what holds in it (a shield, a task group, a clean-up of `anyrt::finally`, a teardown), which a task of its own
 /// brings to an end.
 #[derive(Clone)]
-pub struct AppService(Arc<Core>);
+pub struct AppService {
+    core: Arc<Core>,
+    /// With the layers of the app.
+    host: Arc<dyn Host>,
+}
 
 impl AppService {
-    pub(crate) fn new(core: Core) -> Self {
-        AppService(Arc::new(core))
+    pub(crate) fn new(core: Core, layers: &[Layering]) -> Self {
+        let core = Arc::new(core);
+        let host = around(layers, Arc::new(Routed(Arc::clone(&core))));
+        AppService { core, host }
+    }
+
+    pub(crate) fn core(&self) -> &Arc<Core> {
+        &self.core
     }
 
     pub(crate) fn limits(&self) -> &Limits {
-        &self.0.limits
+        &self.core.limits
     }
 }
 
 impl Host for AppService {
     fn call(&self, request: Request, arrival: &Arrival) -> Answer {
+        self.host.call(request, arrival)
+    }
+}
+
+/// The routes of an app, without the layers around them.
+struct Routed(Arc<Core>);
+
+impl Host for Routed {
+    fn call(&self, mut request: Request, arrival: &Arrival) -> Answer {
         let core = &self.0;
         let Some((route, parameters)) = core.routes.find(request.uri().path()) else {
-            return refusal(detail(StatusCode::NOT_FOUND, "Not Found"));
+            return answered(detail(StatusCode::NOT_FOUND, "Not Found"));
         };
-        let operations = match core.routes.target(route) {
-            Target::Operations(operations) => operations,
-            Target::Hosted(host) => return host.call(request, arrival),
+        let operations = core.routes.operations(route);
+        let Some((operation, operated)) = operations.find(request.method()) else {
+            return answered(not_allowed(request.method(), operations));
         };
-        let Some(operation) = operations.find(request.method()) else {
-            let mut response = detail(StatusCode::METHOD_NOT_ALLOWED, "Method Not Allowed");
-            response.headers_mut().insert(ALLOW, operations.allow.clone());
-            return refusal(response);
-        };
-        let head = *request.method() == Method::HEAD;
-        let answer = operation.call(request, RequestContext::new(Arc::clone(core), route, parameters));
-        if head { Box::pin(async move { without_body(answer.await) }) } else { answer }
+        if let Some(leaving) = operated.operation.settings().leaving {
+            arrival.on_disconnect(leaving);
+        }
+        let gone = operated.watched.then(|| arrival.gone().clone());
+        let place = (route, operation);
+        let context = RequestContext::new(Arc::clone(core), place, parameters, arrival.home().clone(), gone);
+        match &operated.layered {
+            None => operated.call(request, context),
+            Some(layers) => {
+                request.extensions_mut().insert(Carried::new(context));
+                layers.call(request, arrival)
+            }
+        }
     }
 }
 
-fn refusal(response: Response) -> Answer {
-    Box::pin(std::future::ready(response))
-}
-
-/// The answer to HEAD: the length stays, the body goes.
-fn without_body(mut response: Response) -> Response {
-    let length = response.body().size_hint().exact();
-    if let (Some(length), false) = (length, response.headers().contains_key(CONTENT_LENGTH)) {
-        response.headers_mut().insert(CONTENT_LENGTH, HeaderValue::from(length));
-    }
-    response.map(|_| Body::empty())
+/// What a path says that has no operation for a method: which it has.
+fn not_allowed(method: &Method, operations: &Operations) -> Response {
+    let mut response = if *method == Method::OPTIONS {
+        let mut response = Response::new(Body::empty());
+        *response.status_mut() = StatusCode::NO_CONTENT;
+        response
+    } else {
+        detail(StatusCode::METHOD_NOT_ALLOWED, "Method Not Allowed")
+    };
+    response.headers_mut().insert(ALLOW, operations.allow.clone());
+    response
 }
 
 impl<B> tower_service::Service<http::Request<B>> for AppService
@@ -105,9 +130,10 @@ where
     }
 
     fn call(&mut self, request: http::Request<B>) -> AppFuture {
-        let arrival = Arrival::default();
-        let answer = Host::call(self, request.map(boxed), &arrival);
-        AppFuture(Attended::new(answer, Home::Root, arrival.said()))
+        let mut request = request.map(boxed);
+        let arrival = Arrival::at(Home::taken_along(&mut request));
+        let answer = self.host.call(request, &arrival);
+        AppFuture::new(answer, arrival)
     }
 }
 
@@ -125,6 +151,13 @@ where
 #[must_use = "futures do nothing unless awaited"]
 pub struct AppFuture(Attended);
 
+impl AppFuture {
+    pub(crate) fn new(answer: Answer, arrival: Arrival) -> Self {
+        let (home, leaving) = arrival.said();
+        AppFuture(Attended::new(answer, home, leaving))
+    }
+}
+
 impl Future for AppFuture {
     type Output = Result<Response, Infallible>;
 
@@ -135,6 +168,6 @@ impl Future for AppFuture {
 
 impl fmt::Debug for AppService {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("AppService").field("routes", &self.0.routes).finish_non_exhaustive()
+        f.debug_struct("AppService").field("routes", &self.core.routes).finish_non_exhaustive()
     }
 }

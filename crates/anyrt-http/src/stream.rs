@@ -18,6 +18,7 @@ use hyper::rt::{Read, ReadBufCursor, Write};
 
 use crate::connection::Connection;
 use crate::deadlines::Which;
+use crate::frames::{Frames, PREFACE};
 use crate::transport::Transport;
 
 /// How much is read ahead at most. A client that sends more and then leaves is noticed when the
@@ -59,6 +60,13 @@ impl Ahead {
     }
 }
 
+/// What a client speaks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Protocol {
+    Http1,
+    Http2,
+}
+
 /// A connection as hyper sees it.
 #[derive(Debug)]
 pub(crate) struct Wire {
@@ -68,12 +76,44 @@ pub(crate) struct Wire {
     half_closed: bool,
     /// The clock of a client that takes nothing is running.
     stalled: bool,
+    /// For HTTP/2.
+    frames: Option<Box<Frames>>,
     connection: Arc<Connection>,
 }
 
 impl Wire {
     pub(crate) fn new(stream: Transport, connection: Arc<Connection>) -> Self {
-        Wire { stream, ahead: Ahead::default(), half_closed: false, stalled: false, connection }
+        Wire { stream, ahead: Ahead::default(), half_closed: false, stalled: false, frames: None, connection }
+    }
+
+    /// Which protocol the client speaks. What was read to know it is given to hyper's first reads.
+    pub(crate) fn poll_protocol(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Protocol>> {
+        loop {
+            let seen = &self.ahead.0;
+            let most = seen.len().min(PREFACE.len());
+            if seen[..most] != PREFACE[..most] {
+                return Poll::Ready(Ok(Protocol::Http1));
+            }
+            if most == PREFACE.len() {
+                let mut frames = Box::new(Frames::new());
+                frames.take(seen, self.connection.watch().time());
+                self.frames = Some(frames);
+                return Poll::Ready(Ok(Protocol::Http2));
+            }
+            let room = self.ahead.room();
+            match ready!(self.land(cx, room, |wire, bytes| wire.ahead.keep(bytes)))? {
+                // hyper reads the end once more.
+                0 => return Poll::Ready(Ok(Protocol::Http1)),
+                _ => self.connection.bytes_came(),
+            }
+        }
+    }
+
+    /// Whether the client sends more frames without a request than it may.
+    fn floods(&mut self, bytes: &[u8]) -> bool {
+        let Some(frames) = &mut self.frames else { return false };
+        let limit = self.connection.limits().control_frames;
+        frames.take(bytes, self.connection.watch().time()) > limit
     }
 
     /// Reads once, at most `most` bytes, and hands them to `take`.
@@ -130,7 +170,14 @@ impl Read for Wire {
     ) -> Poll<io::Result<()>> {
         let room = buffer.remaining();
         if self.ahead.is_empty() {
-            let count = ready!(self.land(cx, room, |_, bytes| buffer.put_slice(bytes)))?;
+            let mut flooded = false;
+            let count = ready!(self.land(cx, room, |wire, bytes| {
+                flooded = wire.floods(bytes);
+                buffer.put_slice(bytes);
+            }))?;
+            if flooded {
+                return Poll::Ready(Err(io::Error::other("too many frames that carry no request")));
+            }
             if count > 0 {
                 self.connection.bytes_came();
             }
@@ -165,7 +212,8 @@ impl Write for Wire {
         let poll = Pin::new(&mut self.stream).poll_flush(cx);
         ready!(self.wait_for_client(poll))?;
         self.connection.flushed();
-        if self.connection.is_waiting()
+        if self.frames.is_none()
+            && self.connection.is_waiting()
             && let Poll::Ready(error) = self.poll_gone(cx)
         {
             return Poll::Ready(Err(error));
@@ -176,6 +224,12 @@ impl Write for Wire {
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let poll = Pin::new(&mut self.stream).poll_close(cx);
         self.wait_for_client(poll)
+    }
+}
+
+impl Drop for Wire {
+    fn drop(&mut self) {
+        self.connection.stream_gone();
     }
 }
 

@@ -492,6 +492,23 @@ where
     anyrt_core::finally_owned(work, cleanup)
 }
 
+/// As [`finally_owned`], with a limit for the clean-up: see [`finally_within`](crate::finally_within()).
+///
+/// # Panics, cancel safety
+///
+/// As [`finally_owned`].
+#[track_caller]
+pub fn finally_owned_within<F, C, D>(grace: Duration, work: F, cleanup: C) -> FinallyOwned<F::Output>
+where
+    F: Future + Send + 'static,
+    F::Output: Send + 'static,
+    C: FnOnce() -> D + Send + 'static,
+    D: Future<Output = ()> + Send + 'static,
+{
+    init();
+    anyrt_core::finally_owned_within(grace, work, cleanup)
+}
+
 /// Runs `main` as the root of a run inside a program whose runtime somebody else drives, and then
 /// everything that it has spawned.
 ///

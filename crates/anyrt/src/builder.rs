@@ -5,6 +5,7 @@ use std::future::Future;
 use std::io;
 use std::num::NonZeroUsize;
 use std::panic::Location;
+use std::time::Duration;
 
 use anyrt_core::{BlockingPool, PortalThread, Run, RunError};
 
@@ -103,6 +104,8 @@ pub struct Builder {
     name: Option<String>,
     blocking_limit: Option<usize>,
     blocking_pool: BlockingPool,
+    blocking_idle: Option<Duration>,
+    abandoned_patience: Option<Duration>,
 }
 
 impl Builder {
@@ -139,6 +142,19 @@ impl Builder {
     /// Zero is an error of the run.
     pub fn blocking_limit(mut self, limit: usize) -> Builder {
         self.blocking_limit = Some(limit);
+        self
+    }
+
+    /// After how long without work a thread of the blocking pool ends; 10 seconds by default.
+    pub fn blocking_idle(mut self, idle: Duration) -> Builder {
+        self.blocking_idle = Some(idle);
+        self
+    }
+
+    /// How long the end of the run waits for blocking jobs that nobody waits for any more; 10 seconds by
+    /// default. Those left are named in a tracing error of target `anyrt::blocking`.
+    pub fn abandoned_patience(mut self, patience: Duration) -> Builder {
+        self.abandoned_patience = Some(patience);
         self
     }
 
@@ -259,11 +275,17 @@ impl Builder {
     /// `run`, told what this value says.
     fn told(self, run: Run) -> Result<Run, RunError> {
         let limit = self.limit()?;
-        let run = run.name(self.name.as_deref().unwrap_or(NAME)).blocking_pool(self.blocking_pool);
-        Ok(match limit {
-            Some(limit) => run.blocking_limit(limit),
-            None => run,
-        })
+        let mut run = run.name(self.name.as_deref().unwrap_or(NAME)).blocking_pool(self.blocking_pool);
+        if let Some(limit) = limit {
+            run = run.blocking_limit(limit);
+        }
+        if let Some(idle) = self.blocking_idle {
+            run = run.blocking_idle(idle);
+        }
+        if let Some(patience) = self.abandoned_patience {
+            run = run.abandoned_patience(patience);
+        }
+        Ok(run)
     }
 
     fn limit(&self) -> Result<Option<NonZeroUsize>, RunError> {

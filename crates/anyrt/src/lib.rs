@@ -11,8 +11,9 @@ pub mod sync;
 // What is ambient comes from here, the rest from the core: a name of one's own goes before a glob.
 pub use ambient::{
     asyncify, blocking_context, blocking_portal, current_handle, embed, fail_after, fail_at, finally_owned,
-    init, interval, iterate_blocking, move_on_after, move_on_at, now, run_blocking, run_cpu, shield_owned,
-    sleep, sleep_until, spawn, task_group, tasks, try_blocking_portal, try_embed, try_task_group,
+    finally_owned_within, init, interval, iterate_blocking, move_on_after, move_on_at, now, run_blocking,
+    run_cpu, shield_owned, sleep, sleep_until, spawn, task_group, tasks, try_blocking_portal, try_embed,
+    try_task_group,
 };
 #[doc(inline)]
 pub use anyrt_core::*;

@@ -4,6 +4,7 @@ use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use super::job::Job;
+use super::run::StartError;
 use crate::handle::Handle;
 use crate::task::panic_message;
 
@@ -34,14 +35,18 @@ pub enum BlockingPool {
 }
 
 /// Hands a job to the pool that the run has chosen, or to the runtime if that takes all jobs itself.
-pub(super) fn hand_over(handle: &Handle, job: Job) -> Result<(), (Option<Job>, io::Error)> {
+pub(super) fn hand_over(handle: &Handle, job: Job) -> Result<(), (Option<Job>, StartError)> {
     let shared = &handle.0.shared;
     let blocking = handle.runtime().blocking();
-    match blocking.filter(|own| shared.blocking_pool == BlockingPool::Native || own.takes_all()) {
-        Some(own) => match catch_unwind(AssertUnwindSafe(|| own.submit(job))) {
-            Ok(submitted) => submitted.map_err(|(job, error)| (Some(job), error)),
-            Err(payload) => Err((None, io::Error::other(panic_message(&*payload)))),
-        },
-        None => shared.pool.submit(job, handle.runtime()).map_err(|(job, error)| (Some(job), error)),
+    let Some(own) = blocking.filter(|own| shared.blocking_pool == BlockingPool::Native || own.takes_all())
+    else {
+        return shared.pool.submit(job, handle.runtime()).map_err(|(job, error)| (Some(job), error));
+    };
+    if shared.pool.is_retired() {
+        return Err((Some(job), StartError::RunEnded));
+    }
+    match catch_unwind(AssertUnwindSafe(|| own.submit(job))) {
+        Ok(submitted) => submitted.map_err(|(job, error)| (Some(job), StartError::NoThread(error))),
+        Err(payload) => Err((None, StartError::NoThread(io::Error::other(panic_message(&*payload))))),
     }
 }

@@ -3,7 +3,7 @@
 use std::any::Any;
 use std::collections::VecDeque;
 use std::fmt;
-use std::future::{IntoFuture, poll_fn};
+use std::future::{Future, IntoFuture, poll_fn};
 use std::num::NonZeroUsize;
 use std::panic::{AssertUnwindSafe, Location, catch_unwind, resume_unwind};
 use std::pin::Pin;
@@ -137,25 +137,11 @@ where
     /// # Panics, cancel safety
     ///
     /// As [`iterate_blocking`].
-    pub async fn next(&mut self) -> Option<I::Item> {
-        poll_fn(|cx| Pin::new(&mut *self).poll_next(cx)).await
-    }
-
-    fn pull(&self, mut kept: Kept<I>) -> BlockingCall<Pull<I>, Option<Kept<I>>> {
-        let (shelf, batch, called) = (self.shelf.clone(), self.batch, self.called);
-        let handle = Handle::current_for(self.called);
-        let pull: Pull<I> = {
-            let handle = handle.clone();
-            Box::new(move || {
-                let rest = pull(kept.source.take()?, &shelf, batch, &handle)?;
-                Some(Kept::new(rest, called))
-            })
-        };
-        let call = RunBlocking::called_at(pull, self.called).on(handle);
-        match &self.limiter {
-            Some(limiter) => call.limiter(limiter).into_future(),
-            None => call.into_future(),
-        }
+    #[track_caller]
+    #[expect(clippy::should_implement_trait, reason = "the same word for the same thing, awaited")]
+    pub fn next(&mut self) -> impl Future<Output = Option<I::Item>> {
+        let called = Location::caller();
+        poll_fn(move |cx| leaf(true, called, cx, |cx| self.poll_item(cx)))
     }
 
     fn poll_item(&mut self, cx: &mut Context<'_>) -> Poll<Option<I::Item>> {
@@ -190,6 +176,23 @@ where
                 }
                 State::Ended => return Poll::Ready(None),
             }
+        }
+    }
+
+    fn pull(&self, mut kept: Kept<I>) -> BlockingCall<Pull<I>, Option<Kept<I>>> {
+        let (shelf, batch, called) = (self.shelf.clone(), self.batch, self.called);
+        let handle = Handle::current_for(self.called);
+        let pull: Pull<I> = {
+            let handle = handle.clone();
+            Box::new(move || {
+                let rest = pull(kept.source.take()?, &shelf, batch, &handle)?;
+                Some(Kept::new(rest, called))
+            })
+        };
+        let call = RunBlocking::called_at(pull, self.called).on(handle);
+        match &self.limiter {
+            Some(limiter) => call.limiter(limiter).into_future(),
+            None => call.into_future(),
         }
     }
 }

@@ -507,10 +507,11 @@ impl Tokens {
 impl Supply for Tokens {
     type Item = ();
 
+    fn try_take(&self) -> Option<()> {
+        self.0.0.lock().try_take().ok()
+    }
+
     fn take_or_join(&self, ticket: &Arc<Ticket<()>>, first: bool) -> Option<()> {
-        if self.0.0.lock().try_take().is_ok() {
-            return Some(());
-        }
         // Asked only of those who would wait: what a blocking job has begun goes before what starts.
         self.take_or_join_as(ticket, first || context::is_below_job())
     }

@@ -6,6 +6,8 @@ use std::io;
 use std::time::Duration;
 
 use super::job::{Job, Label};
+use super::run::StartError;
+use crate::fork::{Born, Forked};
 use crate::runtime::Runtime;
 use crate::sync::thread::{self, JoinHandle};
 use crate::sync::{Arc, Condvar, Mutex};
@@ -24,6 +26,8 @@ struct Inner {
     name: Box<str>,
     idle: Duration,
     patience: Duration,
+    /// In which process its threads are.
+    born: Born,
     state: Mutex<State>,
     /// Threads without work wait here.
     work: Condvar,
@@ -84,22 +88,29 @@ impl Pool {
             name: name.into(),
             idle,
             patience,
+            born: Born::here(),
             state: Mutex::new(state),
             work: Condvar::default(),
             gone: Condvar::default(),
         }))
     }
 
-    /// Takes over a job. Given back only when no thread can start and none will come to it.
-    pub(crate) fn submit(&self, job: Job, runtime: &Arc<dyn Runtime>) -> Result<(), (Job, io::Error)> {
+    /// Takes over a job. Given back when the run has ended, when no thread can start and none will come
+    /// to it, and in a process that has none of the threads.
+    pub(crate) fn submit(&self, job: Job, runtime: &Arc<dyn Runtime>) -> Result<(), (Job, StartError)> {
         let mut state = self.0.state.lock();
+        if state.ending {
+            return Err((job, StartError::RunEnded));
+        }
         state.jobs.push_back((job, runtime.clone()));
         match self.0.call_for_help(&mut state) {
             Ok(()) => Ok(()),
-            Err(error) if state.threads <= state.away => match state.jobs.pop_back() {
-                Some((job, _)) => Err((job, error)),
-                None => Ok(()),
-            },
+            Err(error) if state.threads <= state.away || matches!(error, NoHelp::Forked(_)) => {
+                match state.jobs.pop_back() {
+                    Some((job, _)) => Err((job, error.into())),
+                    None => Ok(()),
+                }
+            }
             Err(error) => {
                 // Those who work will come to it.
                 tracing::warn!(%error, threads = state.threads, "no further thread for blocking jobs");
@@ -108,7 +119,12 @@ impl Pool {
         }
     }
 
-    /// Lets threads end as soon as they have no work.
+    /// Whether the run has ended, and with it the pool.
+    pub(super) fn is_retired(&self) -> bool {
+        self.0.state.lock().ending
+    }
+
+    /// Lets threads end as soon as they have no work, and takes no job any more.
     pub(crate) fn retire(&self) {
         self.0.state.lock().ending = true;
         self.0.work.notify_all();
@@ -160,7 +176,7 @@ impl Pool {
         state.away += 1;
         while let Err(error) = self.0.call_for_help(&mut state) {
             tracing::warn!(%error, "no further thread for blocking jobs");
-            if state.threads > state.away {
+            if state.threads > state.away || matches!(error, NoHelp::Forked(_)) {
                 break;
             }
             let Some((job, runtime)) = state.jobs.pop_front() else { break };
@@ -193,20 +209,40 @@ impl Pool {
     }
 }
 
+/// Why nobody is on the way to the jobs.
+#[derive(Debug, thiserror::Error)]
+enum NoHelp {
+    #[error(transparent)]
+    NoThread(#[from] io::Error),
+    #[error(transparent)]
+    Forked(#[from] Forked),
+}
+
+impl From<NoHelp> for StartError {
+    fn from(why: NoHelp) -> StartError {
+        match why {
+            NoHelp::NoThread(error) => StartError::NoThread(error),
+            NoHelp::Forked(forked) => StartError::Forked(forked),
+        }
+    }
+}
+
 impl Inner {
     /// Sees to it that somebody is on the way to the jobs. One at a time: whoever arrives and
     /// leaves work behind calls the next.
-    fn call_for_help(self: &Arc<Self>, state: &mut State) -> io::Result<()> {
+    fn call_for_help(self: &Arc<Self>, state: &mut State) -> Result<(), NoHelp> {
         if state.waking + state.arriving > 0 || state.jobs.is_empty() {
             return Ok(());
         }
+        // Beside a call of the system anyway.
+        self.born.check()?;
         if state.idle > 0 {
             state.waking += 1;
             self.work.notify_one();
             return Ok(());
         }
         if state.denied {
-            return Err(io::Error::new(io::ErrorKind::WouldBlock, "denied by a test"));
+            return Err(io::Error::new(io::ErrorKind::WouldBlock, "denied by a test").into());
         }
         let inner = self.clone();
         let number = state.number;

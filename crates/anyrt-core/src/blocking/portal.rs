@@ -11,8 +11,8 @@ use futures_util::FutureExt as _;
 
 use super::from_thread::CallError;
 use super::waited::BlockingHandle;
+use crate::between::Event;
 use crate::context;
-use crate::event::Event;
 use crate::group::{
     BoxError, GroupError, NotAResultElseUseTry, Ready, TaskGroup, task_group, try_task_group,
 };

@@ -11,6 +11,7 @@ use super::choice::hand_over;
 use super::job::{JobCell, Label, cut_off};
 use super::limiter::{Acquire, CapacityLimiter, Token};
 use crate::context::{self, Setting};
+use crate::fork::Forked;
 use crate::handle::Handle;
 use crate::scope::scoped::settle;
 use crate::scope::tree::{self, NodeRef};
@@ -90,6 +91,14 @@ pub enum StartError {
     /// The runtime, whose own pool was to run it, dropped the job before it ran. The token is back.
     #[error("the runtime dropped a blocking job before it ran: it has ended, or is about to")]
     Dropped,
+    /// The run has ended: this handle to it, or this job of it, has outlived it.
+    #[error(
+        "the run has ended and starts no blocking job any more: keep the run alive until its threads are done"
+    )]
+    RunEnded,
+    /// This process was forked off the one in which the run was started.
+    #[error(transparent)]
+    Forked(#[from] Forked),
 }
 
 /// A blocking call to be: awaited, or told more first.
@@ -285,7 +294,7 @@ where
                         }
                         Err(error) => {
                             this.state = State::Ended;
-                            return Poll::Ready(Err(StartError::NoThread(error)));
+                            return Poll::Ready(Err(error));
                         }
                     }
                 }
@@ -312,7 +321,7 @@ fn submit<F, T>(
     token: Token,
     abandon: bool,
     label: Label,
-) -> io::Result<Arc<JobCell<F, T>>>
+) -> Result<Arc<JobCell<F, T>>, StartError>
 where
     F: FnOnce() -> T + Send + 'static,
     T: Send + 'static,

@@ -38,6 +38,7 @@ pin_project! {
             if let Err(payload) = dropped {
                 this.state.panicked_unheard(payload);
             }
+            this.host.give_back(this.state);
             let root = this.handle.0.shared.root.clone();
             this.body.as_mut().seat().give_up();
             this.state.orphan(&root);

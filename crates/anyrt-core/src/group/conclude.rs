@@ -1,14 +1,17 @@
 //! What comes out of a group when its body and all its children have ended.
 
 use std::any::Any;
+use std::future::Future;
 use std::panic::resume_unwind;
-use std::task::{Context, Poll};
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
 
 use super::error::{BoxError, ChildError, GroupError};
 use super::state::{GroupState, Toll};
 use crate::context;
+use crate::scope::exit::{Exit, run_exits};
 use crate::scope::scoped::Ending;
-use crate::scope::tree;
+use crate::scope::tree::{self, NodeRef};
 use crate::scope::{Cancelled, Cause};
 use crate::sync::Arc;
 
@@ -19,14 +22,18 @@ pub(super) struct Host<T> {
     /// Everything has ended, but a cancellation from outside cut something short: the scope that
     /// was cancelled will drop this.
     cut: Option<Cancelled>,
+    /// What all have to tell, while clean-ups run.
+    toll: Option<Toll>,
+    exits: Option<Exits>,
     done: bool,
 }
 
+type Exits = Pin<Box<dyn Future<Output = Result<(), Payload>> + Send>>;
 type Payload = Box<dyn Any + Send>;
 
 impl<T> Host<T> {
     pub(super) fn new() -> Host<T> {
-        Host { output: None, body_ended: false, cut: None, done: false }
+        Host { output: None, body_ended: false, cut: None, toll: None, exits: None, done: false }
     }
 
     pub(super) fn body_ended(&self) -> bool {
@@ -52,6 +59,55 @@ impl<T> Host<T> {
         }
     }
 
+    /// What all have to tell, when the children have ended and the clean-ups of the group's scope have run.
+    fn poll_exits(&mut self, group: &Arc<GroupState>, cx: &mut Context<'_>) -> Poll<Toll> {
+        let node = group.as_node();
+        let mut toll = match self.toll.take() {
+            Some(toll) => toll,
+            None => match group.close_or_wait(cx.waker()) {
+                Some(toll) => toll,
+                None => return Poll::Pending,
+            },
+        };
+        if self.exits.is_none() && !node.node().has_exits() {
+            return Poll::Ready(toll);
+        }
+        let exits = self.exits.get_or_insert_with(|| {
+            let exit = match node.node().cause() {
+                _ if !toll.panics.is_empty() => Exit::Panicked,
+                _ if !toll.errors.is_empty() => Exit::Failed,
+                Some(cause) if self.output.is_none() => Exit::Cancelled(cause),
+                _ => Exit::Finished,
+            };
+            run_exits(node.clone(), exit)
+        });
+        match exits.as_mut().poll(cx) {
+            Poll::Pending => {
+                self.toll = Some(toll);
+                Poll::Pending
+            }
+            Poll::Ready(ended) => {
+                self.exits = None;
+                toll.panics.extend(ended.err());
+                Poll::Ready(toll)
+            }
+        }
+    }
+
+    /// Whether there is no answer, because the scope around drops this: something inside was cut short
+    /// from outside, or there is no value and the cancellation around has come meanwhile (Trio: while a
+    /// cancellation unwinds, an outer one takes it over).
+    fn is_cut_from_outside(&self, node: &NodeRef) -> bool {
+        node.node().is_cut_from_outside() || self.output.is_none() && node.node().is_inherited()
+    }
+
+    /// The host is dropped by foreign code: what it has taken from the group is the group's again.
+    pub(super) fn give_back(&mut self, group: &GroupState) {
+        if let Some(toll) = self.toll.take() {
+            group.give_back(toll);
+        }
+    }
+
     /// After the body: waits for the children, then for the last word.
     pub(super) fn poll_end(
         &mut self,
@@ -60,8 +116,9 @@ impl<T> Host<T> {
     ) -> Poll<Result<T, GroupError>> {
         let node = group.as_node();
         if let Some(cut) = &self.cut {
-            if node.node().is_cut_from_outside() {
-                return wait_to_be_dropped(cx);
+            if self.is_cut_from_outside(&node) {
+                context::wait_to_be_dropped(cx.waker());
+                return Poll::Pending;
             }
             // Moved out of the cancelled scope, it has an answer after all.
             let cut = cut.clone();
@@ -70,9 +127,7 @@ impl<T> Host<T> {
             tree::end(node.node());
             return Poll::Ready(result);
         }
-        let Some(Toll { mut errors, panics }) = group.close_or_wait(cx.waker()) else {
-            return Poll::Pending;
-        };
+        let Toll { mut errors, panics } = ready!(self.poll_exits(group, cx));
         if let Some(first) = panics.into_iter().next() {
             self.done = true;
             tree::end(node.node());
@@ -90,22 +145,15 @@ impl<T> Host<T> {
             let cause = node.node().cause();
             cause.unwrap_or_else(|| Cancelled::new(Cause::Explicit, None, std::panic::Location::caller()))
         };
-        if node.node().is_cut_from_outside() {
+        if self.is_cut_from_outside(&node) {
             self.cut = Some(cause());
-            return wait_to_be_dropped(cx);
+            tree::close_exits(&node);
+            context::wait_to_be_dropped(cx.waker());
+            return Poll::Pending;
         }
         self.done = true;
         let result = self.output.take().ok_or_else(|| GroupError::from_cancelled(cause()));
         tree::end(node.node());
         Poll::Ready(result)
     }
-}
-
-fn wait_to_be_dropped<T>(cx: &mut Context<'_>) -> Poll<T> {
-    if let Some(parent) = context::top()
-        && !parent.node().holds()
-    {
-        parent.node().park(cx.waker());
-    }
-    Poll::Pending
 }

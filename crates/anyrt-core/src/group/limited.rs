@@ -9,9 +9,8 @@ use pin_project_lite::pin_project;
 
 use super::error::BoxError;
 use super::handle::{NotAResultElseUseTry, TaskGroup};
-use crate::blocking::Acquire;
+use crate::between::{AcquirePermits, Permit, Semaphore};
 use crate::context;
-use crate::semaphore::{Permit, Semaphore};
 use crate::task::{self, TaskHandle, TaskInfo, default_name};
 
 /// Spawns children into a group, at most so many at once; what [`TaskGroup::limit`] returns.
@@ -83,7 +82,7 @@ impl LimitedGroup {
 
     async fn spawn_into<F, T>(
         &self,
-        place: Acquire,
+        place: AcquirePermits,
         future: F,
         settle: fn(F::Output) -> Result<T, BoxError>,
     ) -> TaskHandle<T>

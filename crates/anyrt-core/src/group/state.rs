@@ -244,6 +244,13 @@ impl GroupState {
         Some(core.toll())
     }
 
+    /// Takes back what it has told: its host does not pass it on.
+    pub(super) fn give_back(&self, toll: Toll) {
+        let mut core = self.core.lock();
+        core.errors.extend(toll.errors);
+        core.panics.extend(toll.panics);
+    }
+
     /// The host has dropped the group: its children, cancelled, find somebody to wait for them.
     pub(crate) fn orphan(self: &Arc<Self>, root: &Arc<GroupState>) {
         self.cancel_for(Cause::Dropped);

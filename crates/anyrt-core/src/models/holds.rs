@@ -9,11 +9,11 @@ use crate::blocking::run_blocking;
 use crate::checkpoint::checkpoint;
 use crate::context::ScopeNode;
 use crate::scope::tree::{self, Node, NodeRef};
-use crate::scope::{CancelScope, shield};
+use crate::scope::{CancelScope, ScopeKind, shield};
 use crate::sync::Arc;
 
 fn node() -> NodeRef {
-    Arc::new(ScopeNode(Node::new(Location::caller())))
+    Arc::new(ScopeNode(Node::new(ScopeKind::Scope, Location::caller())))
 }
 
 #[test]

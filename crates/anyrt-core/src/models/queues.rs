@@ -3,9 +3,8 @@
 use loom::thread;
 
 use super::stage::{Count, check, drive, on_stage};
+use crate::between::{Event, Lock};
 use crate::channel;
-use crate::event::Event;
-use crate::lock::Lock;
 use crate::scope::CancelScope;
 
 #[test]

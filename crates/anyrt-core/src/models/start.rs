@@ -2,6 +2,7 @@
 
 use std::future::{pending, poll_fn};
 use std::pin::pin;
+use std::sync::Mutex;
 use std::task::Poll;
 
 use loom::thread;
@@ -9,6 +10,7 @@ use loom::thread;
 use super::stage::{Count, check, on_stage, poll_once};
 use crate::group::{TaskGroup, task_group};
 use crate::scope::CancelScope;
+use crate::sync::Arc;
 
 /// Waits until the last child has ended, and looks for its node.
 async fn nothing_is_left(group: &TaskGroup) {
@@ -39,12 +41,19 @@ fn a_child_ends_while_another_thread_says_that_it_is_ready() {
     check("a_child_ends_while_another_thread_says_that_it_is_ready", || {
         on_stage(async |_| {
             task_group(async |tg| {
-                let started = tg.start(async |ready| {
-                    thread::spawn(move || ready.started(7));
+                let other = Arc::new(Mutex::new(None));
+                let told = other.clone();
+                let started = tg.start(async move |ready| {
+                    let thread = thread::spawn(move || ready.started(7));
+                    *told.lock().unwrap() = Some(thread);
                 });
                 match started.await {
                     Ok(value) => assert_eq!(value, 7),
                     Err(not_ready) => assert!(!not_ready.is_cancelled()),
+                }
+                let thread = poll_fn(|_| Poll::Ready(other.lock().unwrap().take())).await;
+                if let Some(thread) = thread {
+                    thread.join().unwrap();
                 }
                 nothing_is_left(&tg).await;
             })

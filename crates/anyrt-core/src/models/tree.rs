@@ -7,11 +7,11 @@ use loom::thread;
 use super::stage::check;
 use crate::context::ScopeNode;
 use crate::scope::tree::{self, Node, NodeRef};
-use crate::scope::{Cancelled, Cause};
+use crate::scope::{Cancelled, Cause, ScopeKind};
 use crate::sync::Arc;
 
 fn node() -> NodeRef {
-    Arc::new(ScopeNode(Node::new(Location::caller())))
+    Arc::new(ScopeNode(Node::new(ScopeKind::Scope, Location::caller())))
 }
 
 fn cancel(node: &NodeRef) {

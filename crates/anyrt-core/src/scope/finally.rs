@@ -5,16 +5,17 @@ use std::future::Future;
 use std::panic::{AssertUnwindSafe, Location, catch_unwind, resume_unwind};
 use std::pin::Pin;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use super::poll_cut_short;
 use super::scoped::{Ending, Outer, Scoped};
-use super::shield::Shield;
+use super::shield::{shield_at, shield_within_at};
 use super::tree::{self, NodeRef, ScopeKind};
 use crate::context::Lazy;
 
 /// Runs `work`, then `cleanup`: also when the work was cancelled or panicked.
 ///
-/// The clean-up runs shielded; a limit is `move_on_after` inside it. From the start of the work to
+/// The clean-up runs shielded; [`finally_within`] gives it a limit. From the start of the work to
 /// the end of the clean-up it holds: the scopes around it wait for it. Then the value of the work
 /// is returned, its panic goes on, or the scope that was cancelled drops this.
 ///
@@ -33,24 +34,56 @@ where
     F: Future,
     C: AsyncFnOnce(),
 {
-    let called = Location::caller();
-    let work = self::work(called, work);
+    let at = Location::caller();
+    let work = self::work(at, work);
     async move {
         let ended = work.await;
-        Shield::of_clean_up(called, cleanup()).await;
+        shield_at(ScopeKind::CleanUp, at, cleanup()).await;
         finish(ended).await
     }
 }
 
-/// As [`finally`], with a clean-up that is told how the work ended.
+/// As [`finally`], with a limit: a clean-up that has not ended when `grace` is over is cancelled, and a
+/// tracing warning of target `anyrt::grace` names it. Then all goes on as after any clean-up.
+///
+/// ```
+/// # async fn demo() {
+/// # async fn serve() {}
+/// # async fn say_goodbye() {}
+/// use std::time::Duration;
+///
+/// anyrt_core::finally_within(Duration::from_secs(1), serve(), async || say_goodbye().await).await;
+/// # }
+/// ```
+///
+/// # Panics, cancel safety
+///
+/// As [`finally`].
+#[track_caller]
+pub fn finally_within<F, C>(grace: Duration, work: F, cleanup: C) -> impl Future<Output = F::Output>
+where
+    F: Future,
+    C: AsyncFnOnce(),
+{
+    let at = Location::caller();
+    let work = self::work(at, work);
+    async move {
+        let ended = work.await;
+        shield_within_at(ScopeKind::CleanUp, at, grace, cleanup()).await;
+        finish(ended).await
+    }
+}
+
+/// As [`finally`], with a clean-up that is told how the work ended. For a limit,
+/// [`shield_within`](crate::shield_within) inside it.
 #[track_caller]
 pub fn finally_with<F, C>(work: F, cleanup: C) -> impl Future<Output = F::Output>
 where
     F: Future,
     C: AsyncFnOnce(Outcome<'_, F::Output>),
 {
-    let called = Location::caller();
-    let work = self::work(called, work);
+    let at = Location::caller();
+    let work = self::work(at, work);
     async move {
         let ended = work.await;
         let outcome = match &ended {
@@ -58,7 +91,7 @@ where
             Ok(Ending::Cancelled(cancelled)) => Outcome::Cancelled(cancelled),
             Err(_) => Outcome::Panicked,
         };
-        Shield::of_clean_up(called, cleanup(outcome)).await;
+        shield_at(ScopeKind::CleanUp, at, cleanup(outcome)).await;
         finish(ended).await
     }
 }

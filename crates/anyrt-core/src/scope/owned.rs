@@ -5,10 +5,11 @@ use std::future::Future;
 use std::panic::{Location, resume_unwind};
 use std::pin::Pin;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use super::finally::{Ended, work_at};
 use super::scoped::Ending;
-use super::shield::{Shield, shield};
+use super::shield::{Shield, shield_at, shield_within_at};
 use super::tree::{self, Node, NodeRef, ScopeKind};
 use super::{Cancelled, Cause, poll_cut_short};
 use crate::context::{self, ScopeNode};
@@ -43,7 +44,10 @@ where
     F: Future + Send + 'static,
     F::Output: Send + 'static,
 {
-    ShieldOwned { shield: Some(Box::pin(shield(future))), origin: None }
+    ShieldOwned {
+        shield: Some(Box::pin(shield_at(ScopeKind::Shield, Location::caller(), future))),
+        origin: None,
+    }
 }
 
 /// The future of [`shield_owned`].
@@ -135,12 +139,41 @@ where
     C: FnOnce() -> D + Send + 'static,
     D: Future<Output = ()> + Send + 'static,
 {
-    let called = Location::caller();
-    let node: NodeRef = Arc::new(ScopeNode(Node::new(ScopeKind::Work, called)));
+    let at = Location::caller();
+    owned_at(at, work, async move || shield_at(ScopeKind::CleanUp, at, cleanup()).await)
+}
+
+/// As [`finally_owned`], with a limit for the clean-up: see [`finally_within`](crate::finally_within()).
+///
+/// # Panics, cancel safety
+///
+/// As [`finally_owned`].
+#[track_caller]
+pub fn finally_owned_within<F, C, D>(grace: Duration, work: F, cleanup: C) -> FinallyOwned<F::Output>
+where
+    F: Future + Send + 'static,
+    F::Output: Send + 'static,
+    C: FnOnce() -> D + Send + 'static,
+    D: Future<Output = ()> + Send + 'static,
+{
+    let at = Location::caller();
+    owned_at(at, work, async move || {
+        shield_within_at(ScopeKind::CleanUp, at, grace, cleanup()).await;
+    })
+}
+
+fn owned_at<F, C, D>(at: &'static Location<'static>, work: F, shielded: C) -> FinallyOwned<F::Output>
+where
+    F: Future + Send + 'static,
+    F::Output: Send + 'static,
+    C: FnOnce() -> D + Send + 'static,
+    D: Future<Output = ()> + Send,
+{
+    let node: NodeRef = Arc::new(ScopeNode(Node::new(ScopeKind::Work, at)));
     let work = work_at(node.clone(), work);
     let both = Box::pin(async move {
         let ended = work.await;
-        Shield::of_clean_up(called, cleanup()).await;
+        shielded().await;
         ended
     });
     FinallyOwned { both: Some(both), node, name: default_name::<F>(), origin: None, cut: false }
@@ -210,18 +243,19 @@ impl<T: Send + 'static> fmt::Debug for FinallyOwned<T> {
 }
 
 /// Where it was first polled: the run that it goes on in, the task-locals that it keeps.
-struct Origin {
+#[derive(Clone)]
+pub(super) struct Origin {
     /// None outside of any runtime: then there is no root either.
     handle: Option<Handle>,
     locals: Locals,
 }
 
 impl Origin {
-    fn here() -> Origin {
+    pub(super) fn here() -> Origin {
         Origin { handle: Handle::try_current().ok(), locals: context::locals() }
     }
 
-    fn go_on_at_the_root<F>(self, name: &str, future: F)
+    pub(super) fn go_on_at_the_root<F>(self, name: &str, future: F)
     where
         F: Future + Send + 'static,
         F::Output: Send + 'static,

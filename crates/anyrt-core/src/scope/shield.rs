@@ -5,10 +5,12 @@ use std::future::Future;
 use std::panic::Location;
 use std::pin::Pin;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use pin_project_lite::pin_project;
 
 use super::scoped::{Ending, Outer, Scoped};
+use super::timeout::MoveOnAfter;
 use super::tree::{self, ScopeKind};
 use crate::context::{Lazy, Place};
 
@@ -22,7 +24,99 @@ use crate::context::{Lazy, Place};
 /// Polled in place: dropped by foreign code (`select!`, an abort) it is dropped with its owner.
 #[track_caller]
 pub fn shield<F: Future>(future: F) -> Shield<F> {
-    Shield::at(ScopeKind::Shield, Location::caller(), future)
+    shield_at(ScopeKind::Shield, Location::caller(), future)
+}
+
+/// As [`shield`], opened where the construct was that it is part of.
+pub(super) fn shield_at<F: Future>(
+    kind: ScopeKind,
+    opened: &'static Location<'static>,
+    future: F,
+) -> Shield<F> {
+    let lazy = Lazy { shield: true, ..Lazy::at(kind, opened) };
+    Shield { scoped: Scoped::new(lazy, future) }
+}
+
+/// Runs `future` as [`shield`] does, but for no longer than `grace`; `None` when that was over first.
+///
+/// The grace counts from the first poll. When it is over the future is cancelled, and a tracing warning of
+/// target `anyrt::grace` names the place. What holds in there (a shield, a clean-up of its own) still keeps it.
+///
+/// ```
+/// # async fn demo() {
+/// # async fn say_goodbye() {}
+/// use std::time::Duration;
+///
+/// let said = anyrt_core::shield_within(Duration::from_secs(1), say_goodbye()).await;
+/// assert!(said.is_some());
+/// # }
+/// ```
+///
+/// # Panics, cancel safety
+///
+/// As [`move_on_after`](crate::move_on_after()), and as [`shield`].
+#[track_caller]
+pub fn shield_within<F: Future>(grace: Duration, future: F) -> ShieldWithin<F> {
+    shield_within_at(ScopeKind::Shield, Location::caller(), grace, future)
+}
+
+pub(super) fn shield_within_at<F: Future>(
+    kind: ScopeKind,
+    opened: &'static Location<'static>,
+    grace: Duration,
+    future: F,
+) -> ShieldWithin<F> {
+    let graced =
+        Graced { limited: MoveOnAfter::opened_at(opened, grace, future), opened, grace, told: false };
+    ShieldWithin { shield: shield_at(kind, opened, graced) }
+}
+
+pin_project! {
+    /// The future of [`shield_within`].
+    #[must_use = "futures do nothing unless polled"]
+    pub struct ShieldWithin<F> {
+        #[pin]
+        shield: Shield<Graced<F>>,
+    }
+}
+
+impl<F: Future> Future for ShieldWithin<F> {
+    type Output = Option<F::Output>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        self.project().shield.poll(cx)
+    }
+}
+
+pin_project! {
+    /// What tells when a grace is over.
+    struct Graced<F> {
+        #[pin]
+        limited: MoveOnAfter<F>,
+        opened: &'static Location<'static>,
+        grace: Duration,
+        told: bool,
+    }
+}
+
+impl<F: Future> Future for Graced<F> {
+    type Output = Option<F::Output>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let mut this = self.project();
+        let polled = this.limited.as_mut().poll(cx);
+        let over = matches!(polled, Poll::Ready(None)) || polled.is_pending() && this.limited.is_over();
+        if over && !std::mem::replace(this.told, true) {
+            tracing::warn!(
+                target: "anyrt::grace",
+                grace = ?this.grace,
+                opened = %this.opened,
+                held = polled.is_pending(),
+                "a shield or clean-up has not ended within its grace, and is cancelled"
+            );
+        }
+        polled
+    }
 }
 
 pin_project! {
@@ -44,16 +138,6 @@ pin_project! {
 }
 
 impl<F: Future> Shield<F> {
-    fn at(kind: ScopeKind, opened: &'static Location<'static>, future: F) -> Shield<F> {
-        let lazy = Lazy { shield: true, ..Lazy::at(kind, opened) };
-        Shield { scoped: Scoped::new(lazy, future) }
-    }
-
-    /// Around the clean-up of a `finally` that stands at `opened`.
-    pub(super) fn of_clean_up(opened: &'static Location<'static>, future: F) -> Shield<F> {
-        Shield::at(ScopeKind::CleanUp, opened, future)
-    }
-
     /// Leaves the scope that it was polled in, with its hold; the next poll finds it a new one.
     pub(super) fn leave(self: Pin<&mut Self>) {
         if let Place::Linked(node) = &self.project().scoped.seat().place {
@@ -74,6 +158,12 @@ impl<F: Future> Future for Shield<F> {
             }
             Poll::Pending => Poll::Pending,
         }
+    }
+}
+
+impl<F> fmt::Debug for ShieldWithin<F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ShieldWithin").finish_non_exhaustive()
     }
 }
 

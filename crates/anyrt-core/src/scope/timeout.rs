@@ -79,6 +79,20 @@ impl<F: Future> MoveOnAfter<F> {
         MoveOnAfter { limit, opened, scoped: Scoped::new(Lazy::NOWHERE, future) }
     }
 
+    /// For a construct that was opened there.
+    pub(super) fn opened_at(opened: &'static Location<'static>, limit: Duration, future: F) -> Self {
+        let limit = Some(Limit::After(limit));
+        MoveOnAfter { limit, opened, scoped: Scoped::new(Lazy::NOWHERE, future) }
+    }
+
+    /// Whether its deadline has cancelled it.
+    pub(super) fn is_over(self: Pin<&mut Self>) -> bool {
+        match &self.project().scoped.seat().place {
+            Place::Linked(node) => node.node().is_own_cancelled(),
+            Place::Lazy(_) => false,
+        }
+    }
+
     fn poll_ending(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Ending<F::Output>> {
         let mut this = self.project();
         if let Some(limit) = this.limit.take() {

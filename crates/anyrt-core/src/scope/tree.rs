@@ -6,6 +6,7 @@
 
 mod cancel;
 mod children;
+mod exits;
 mod hold;
 mod kind;
 mod node;
@@ -15,6 +16,7 @@ mod stop;
 mod verdict;
 
 pub(crate) use cancel::{cancel, expire, mark_unwinding, orphaned, set_deadline, set_shield};
+pub(crate) use exits::{add_exit, close_exits, take_exits};
 pub(crate) use hold::{hold_no_parent, hold_parent, holders};
 pub use kind::ScopeKind;
 pub(crate) use node::{HasNode, NEVER, Node, NodeRef};

@@ -14,6 +14,7 @@ use crate::context::Lazy;
 use crate::group::GroupState;
 use crate::observe::Track;
 use crate::scope::Cancelled;
+use crate::scope::exit::Hook;
 use crate::sync::atomic::{AtomicU16, AtomicU64, AtomicUsize, Ordering};
 use crate::sync::{Arc, Mutex};
 use crate::task::TaskInfo;
@@ -49,6 +50,10 @@ pub(super) const STOPPING: u16 = 1 << 8;
 pub(super) const STOP_INHERITED: u16 = 1 << 9;
 /// Its grace counts from the next poll: no clock was at hand when it was told to stop.
 pub(super) const UNTIMED: u16 = 1 << 10;
+/// Clean-ups were registered for its end: it is a drop point, and holds its parent until they have run.
+pub(super) const EXITS: u16 = 1 << 11;
+/// They have run: what is registered now comes too late.
+pub(super) const EXITED: u16 = 1 << 12;
 
 /// Whatever has a place in the tree: a scope, a task, a group.
 pub(crate) trait HasNode: Send + Sync {
@@ -140,6 +145,8 @@ pub(super) struct Rare {
     /// scopes that end one by one is not walked up a million times.
     pub(super) inherited: Option<Cancelled>,
     pub(super) reason: Option<Box<str>>,
+    /// To be run at its end, the last one first.
+    pub(super) exits: Vec<Hook>,
     /// Where the deadline was moved.
     pub(super) moved: Option<&'static Location<'static>>,
     /// Of a task that somebody looks at.
@@ -471,7 +478,7 @@ impl Node {
 impl State {
     /// Whether it is a hold for its parent. The root of a task is none: its group holds instead.
     pub(super) fn tells(&self, bits: u16) -> bool {
-        (self.holds > 0 || self.holds_parent || shielded(bits)) && bits & TASK_ROOT == 0
+        (self.holds > 0 || self.holds_parent || shielded(bits) || bits & EXITS != 0) && bits & TASK_ROOT == 0
     }
 
     /// Collects whom it concerns that the node is cancelled now, or is not any more.

@@ -6,6 +6,7 @@ use super::cancel::pass_down;
 use super::children::Children;
 use super::hold::{hold, tell, update_locked};
 use super::node::{ENDED, Node, NodeRef, Passed};
+use crate::scope::exit::run_dropped;
 use crate::sync::atomic::Ordering;
 use crate::wake::WakeList;
 
@@ -108,7 +109,7 @@ fn remove(parent: NodeRef, slot: usize, told: bool) {
 
 /// A future's node is at its end: out of the tree, and nothing changes it any more.
 pub(crate) fn end(node: &Node) {
-    let (parent, slot, told, own, left, rare) = {
+    let (parent, slot, told, own, left, rare, exits) = {
         let mut state = node.state.lock();
         node.bits.fetch_or(ENDED, Ordering::AcqRel);
         node.parent.store(0, Ordering::Relaxed);
@@ -118,7 +119,9 @@ pub(crate) fn end(node: &Node) {
             waiting.append(&mut rare.shut);
             waiting
         });
-        (state.parent.take(), state.slot, std::mem::take(&mut state.told), state.waker.take(), left, rare)
+        let exits = state.rare.as_mut().map(|rare| std::mem::take(&mut rare.exits));
+        let told = std::mem::take(&mut state.told);
+        (state.parent.take(), state.slot, told, state.waker.take(), left, rare, exits)
     };
     if let Some(parent) = parent {
         remove(parent, slot, told);
@@ -126,6 +129,9 @@ pub(crate) fn end(node: &Node) {
     left.for_each(|child| let_go(child, node));
     if let Some(waiting) = rare.filter(|waiting| !waiting.is_empty()) {
         wake_elsewhere(own.as_ref(), waiting);
+    }
+    if let Some(exits) = exits.filter(|exits| !exits.is_empty()) {
+        run_dropped(exits, node);
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::task::Waker;
 
-use super::node::{Node, RELEASED, UNTIMED, effective, inherited};
+use super::node::{EXITS, Node, RELEASED, UNTIMED, effective, inherited};
 use crate::sync::atomic::Ordering;
 use crate::wake::WakeList;
 
@@ -59,7 +59,7 @@ impl Node {
             waker.wake_by_ref();
             return Verdict::Stay;
         }
-        if !inherited(bits) || resolves {
+        if !inherited(bits) || resolves || bits & EXITS != 0 {
             return Verdict::Resolve;
         }
         match parent {

@@ -6,20 +6,31 @@ use std::panic::Location;
 use std::pin::Pin;
 use std::task::{Context, Poll, Waker};
 
-use slab::Slab;
-
+use crate::crowd::{Crowd, Look, News, Place};
 use crate::sync::{Arc, Mutex};
-use crate::waits::{Called, leaf};
 use crate::wake::WakeList;
 
 /// Something that happens once, and wakes all who wait for it. Cheap to clone.
+///
+/// event-listener is the like for authors of primitives, who loop around it; this one remembers that it
+/// has happened.
+///
+/// ```
+/// # futures::executor::block_on(async {
+/// use anyrt_core::{Event, join};
+///
+/// let ready = Event::new();
+/// join(ready.wait(), async { ready.set() }).await;
+/// assert!(ready.is_set());
+/// # });
+/// ```
 #[derive(Clone, Default)]
 pub struct Event(Arc<Mutex<State>>);
 
 #[derive(Default)]
 struct State {
     set: bool,
-    waiting: Slab<Option<Waker>>,
+    waiting: Crowd,
 }
 
 impl Event {
@@ -34,9 +45,7 @@ impl Event {
         {
             let mut state = self.0.lock();
             state.set = true;
-            for (_, waker) in &mut state.waiting {
-                wakes.take(waker);
-            }
+            state.waiting.wake_all(&mut wakes);
         }
         wakes.wake();
     }
@@ -63,7 +72,7 @@ impl Event {
     /// Nothing is lost.
     #[track_caller]
     pub fn wait(&self) -> Wait {
-        Wait { event: self.clone(), key: None, called: Location::caller() }
+        Wait { look: Look::new(Happening(self.clone()), Location::caller()) }
     }
 }
 
@@ -75,12 +84,9 @@ impl fmt::Debug for Event {
 }
 
 /// The future of [`Event::wait`].
-#[derive(Debug)]
 #[must_use = "futures do nothing unless polled"]
 pub struct Wait {
-    event: Event,
-    key: Option<usize>,
-    called: Called,
+    look: Look<Happening>,
 }
 
 impl Future for Wait {
@@ -88,35 +94,35 @@ impl Future for Wait {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         // Who waited when it happened does not miss it.
-        if self.key.is_some() && self.event.is_set() {
+        if self.look.is_waiting() && self.look.news().0.is_set() {
             return Poll::Ready(());
         }
-        leaf(false, self.called, cx, |cx| {
-            let new = Some(cx.waker().clone());
-            let event = self.event.clone();
-            let mut state = event.0.lock();
-            if state.set {
-                return Poll::Ready(());
-            }
-            let old = match self.key.and_then(|key| state.waiting.get_mut(key)) {
-                Some(place) => std::mem::replace(place, new),
-                None => {
-                    self.key = Some(state.waiting.insert(new));
-                    None
-                }
-            };
-            drop(state);
-            drop(old);
-            Poll::Pending
-        })
+        self.look.poll_look(cx)
     }
 }
 
-impl Drop for Wait {
-    fn drop(&mut self) {
-        if let Some(key) = self.key.take() {
-            let removed = self.event.0.lock().waiting.try_remove(key);
-            drop(removed);
+impl fmt::Debug for Wait {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Wait").field(&self.look).finish()
+    }
+}
+
+struct Happening(Event);
+
+impl News for Happening {
+    type Item = ();
+
+    const TAKES: bool = false;
+
+    fn look(&mut self, place: &mut Place, waker: Waker) -> Result<(), Option<Waker>> {
+        let mut state = self.0.0.lock();
+        if state.set {
+            return Ok(());
         }
+        Err(state.waiting.wait(place, waker))
+    }
+
+    fn leave(&mut self, place: &mut Place) -> Option<Waker> {
+        self.0.0.lock().waiting.leave(place)
     }
 }

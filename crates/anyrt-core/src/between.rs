@@ -1,0 +1,23 @@
+//! What tasks meet at: events, locks, semaphores, conditions, barriers, cells.
+//!
+//! All takers stand on one queue (`queue.rs`): strictly first come first served, nothing is handed to a
+//! waiter whose scope is cancelled, and what was handed to one that is gone goes on to the next. That
+//! hand-over is why they are ours: async-lock's types let a new-comer overtake, and may hand a lock to
+//! a waiter that will never take it.
+
+mod barrier;
+mod condition;
+mod event;
+mod lock;
+mod once_cell;
+mod permits;
+mod rwlock;
+mod semaphore;
+
+pub use barrier::{Barrier, BarrierWait, BarrierWaitResult};
+pub use condition::Condition;
+pub use event::{Event, Wait};
+pub use lock::{Lock, LockGuard, LockStatistics, Locking};
+pub use once_cell::{OnceCell, SetError};
+pub use rwlock::{Reading, RwLock, RwLockReadGuard, RwLockStatistics, RwLockWriteGuard, Writing};
+pub use semaphore::{AboveMaximum, AcquirePermits, Permit, Semaphore, SemaphoreStatistics};

@@ -1,0 +1,46 @@
+//! The clean-ups of a node: registered while it lives, taken at its end.
+
+use super::hold::update_holds;
+use super::node::{ENDED, EXITED, EXITS, Node, NodeRef};
+use crate::scope::exit::{Hook, run_dropped};
+use crate::sync::atomic::Ordering;
+
+/// Registers a clean-up; from now on the node is a drop point, and holds its parent. Given back when the
+/// node has ended.
+pub(crate) fn add_exit(target: &NodeRef, hook: Hook) -> Result<(), Hook> {
+    let mut hook = Some(hook);
+    update_holds(target.clone(), |state| {
+        let node = target.node();
+        if node.bits() & (ENDED | EXITED) == 0
+            && let Some(hook) = hook.take()
+        {
+            state.rare().exits.push(hook);
+            node.bits.fetch_or(EXITS, Ordering::AcqRel);
+        }
+    });
+    hook.map_or(Ok(()), Err)
+}
+
+/// The clean-ups that were registered since the last call, the latest one last.
+pub(crate) fn take_exits(node: &Node) -> Vec<Hook> {
+    node.state.lock().rare.as_mut().map(|rare| std::mem::take(&mut rare.exits)).unwrap_or_default()
+}
+
+/// The clean-ups have run, and the node lives on for a while: it takes no more, and does not hold for them.
+pub(crate) fn close_exits(target: &NodeRef) {
+    let mut late = Vec::new();
+    update_holds(target.clone(), |state| {
+        let node = target.node();
+        node.bits.fetch_or(EXITED, Ordering::AcqRel);
+        node.bits.fetch_and(!EXITS, Ordering::AcqRel);
+        late = state.rare.as_mut().map(|rare| std::mem::take(&mut rare.exits)).unwrap_or_default();
+    });
+    run_dropped(late, target.node());
+}
+
+impl Node {
+    /// Whether clean-ups were registered.
+    pub(crate) fn has_exits(&self) -> bool {
+        self.bits() & EXITS != 0
+    }
+}

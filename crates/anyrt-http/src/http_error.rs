@@ -1,0 +1,93 @@
+//! An error for handlers and providers: a status, a text for the client, a source for the log.
+
+use std::fmt;
+use std::sync::Arc;
+
+use anyrt::BoxError;
+use axum_core::response::{IntoResponse, Response};
+use http::StatusCode;
+use http::header::{HeaderMap, HeaderName, HeaderValue};
+
+use crate::problem::detail;
+use crate::request::Source;
+
+/// An error that a path operation, a provider or a teardown returns: answered with its status and `{"detail": ..}`.
+///
+/// The source is not shown to the client: it is told to the teardowns ([`Outcome::source`](crate::Outcome::source)).
+///
+/// ```
+/// use anyrt_http::HttpError;
+/// use http::StatusCode;
+///
+/// fn read(path: &str) -> Result<String, HttpError> {
+///     std::fs::read_to_string(path).map_err(|error| {
+///         HttpError::new(StatusCode::NOT_FOUND, "there is no such page").source(error)
+///     })
+/// }
+/// # assert!(read("/nowhere/at/all").is_err());
+/// ```
+#[derive(Debug)]
+pub struct HttpError(Box<Told>);
+
+#[derive(Debug)]
+struct Told {
+    status: StatusCode,
+    detail: String,
+    headers: HeaderMap,
+    source: Option<Source>,
+}
+
+impl HttpError {
+    /// An error with this status, and a text for the client.
+    pub fn new(status: StatusCode, detail: impl Into<String>) -> Self {
+        HttpError(Box::new(Told { status, detail: detail.into(), headers: HeaderMap::new(), source: None }))
+    }
+
+    /// Adds a header to the response.
+    pub fn header(mut self, name: HeaderName, value: HeaderValue) -> Self {
+        self.0.headers.append(name, value);
+        self
+    }
+
+    /// Adds what it comes from.
+    pub fn source(mut self, source: impl Into<BoxError>) -> Self {
+        self.0.source = Some(Source(Arc::from(source.into())));
+        self
+    }
+
+    /// Its status.
+    pub fn status(&self) -> StatusCode {
+        self.0.status
+    }
+}
+
+impl From<StatusCode> for HttpError {
+    /// With the usual text of the status.
+    fn from(status: StatusCode) -> Self {
+        HttpError::new(status, status.canonical_reason().unwrap_or("Error"))
+    }
+}
+
+impl IntoResponse for HttpError {
+    fn into_response(self) -> Response {
+        let Told { status, detail: text, headers, source } = *self.0;
+        let mut response = detail(status, &text);
+        response.headers_mut().extend(headers);
+        if let Some(source) = source {
+            response.extensions_mut().insert(source);
+        }
+        response
+    }
+}
+
+impl fmt::Display for HttpError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.0.status.as_u16(), self.0.detail)
+    }
+}
+
+impl std::error::Error for HttpError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        self.0.source.as_ref().map(|source| &*source.0 as _)
+    }
+}

@@ -1,0 +1,88 @@
+//! The stack of what a request, or the app, has to undo.
+
+use std::fmt;
+use std::panic::AssertUnwindSafe;
+
+use anyrt::Token;
+use axum_core::response::Response;
+use futures_util::FutureExt;
+
+use super::outcome::Outcome;
+use super::teardown::Undoing;
+use crate::attended::report;
+
+/// What undoes one dependency. It knows its value.
+pub(crate) type Undo = Box<dyn FnOnce(Outcome) -> Undoing + Send>;
+
+/// One dependency that was made and has to be left.
+pub(crate) struct Entry {
+    /// The type of the dependency.
+    pub(crate) name: &'static str,
+    pub(crate) undo: Option<Undo>,
+    /// Its place among those that may be there at once, given back when it is undone.
+    pub(crate) place: Option<Token>,
+}
+
+/// Dependencies that were made, last made last.
+#[derive(Default)]
+pub(crate) struct Stack(Vec<Entry>);
+
+impl Stack {
+    pub(crate) fn push(&mut self, entry: Entry) {
+        self.0.push(entry);
+    }
+
+    pub(crate) fn append(&mut self, mut later: Stack) {
+        self.0.append(&mut later.0);
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Undoes all, last made first. Each that fails changes the outcome for those that follow, and its error goes to
+    /// `failed`.
+    ///
+    /// # Cancel safety
+    ///
+    /// To be polled in a shield: dropped, the rest is not undone.
+    pub(crate) async fn undo(self, outcome: &mut Outcome, mut failed: impl FnMut(&'static str, Response)) {
+        for Entry { name, undo, place } in self.0.into_iter().rev() {
+            if let Some(undo) = undo {
+                let told = outcome.clone();
+                match AssertUnwindSafe(async { run(undo(told)).await }).catch_unwind().await {
+                    Ok(Ok(())) => {}
+                    Ok(Err(response)) => {
+                        *outcome = Outcome::of(&response);
+                        failed(name, response);
+                    }
+                    Err(panic) => {
+                        report(&*panic);
+                        *outcome = Outcome::panicked(&*panic);
+                    }
+                }
+            }
+            drop(place);
+        }
+    }
+}
+
+/// A plain one runs in the pool without a token: nothing that handlers wait for can keep it from running.
+async fn run(undoing: Undoing) -> Result<(), Response> {
+    match undoing {
+        Undoing::Async(undoing) => undoing.await,
+        Undoing::Blocking(undoing) => anyrt::run_blocking(undoing).unlimited().name("teardown").await,
+    }
+}
+
+/// Tells of an error that nobody can be answered with any more.
+pub(crate) fn told(name: &'static str, response: &Response) {
+    let outcome = Outcome::of(response);
+    tracing::error!(dependency = name, %outcome, "a teardown failed");
+}
+
+impl fmt::Debug for Stack {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(self.0.iter().map(|entry| entry.name)).finish()
+    }
+}
