@@ -19,7 +19,7 @@ use crate::sync::Arc;
 use crate::sync::LocalCell as _;
 use crate::task::{TaskId, TaskInfo};
 use crate::testing;
-use crate::waits::{self, Called};
+use crate::waits::{self, Called, Note};
 
 /// A task, as those see it who run inside it.
 pub(crate) trait Tasked: HasNode {
@@ -421,7 +421,7 @@ pub(crate) fn within<R>(setting: &mut Setting, run: impl FnOnce() -> R) -> R {
     struct Leave<'a> {
         setting: &'a mut Setting,
         base: usize,
-        waits: Option<Called>,
+        waits: Option<Note>,
     }
     impl Drop for Leave<'_> {
         fn drop(&mut self) {

@@ -1,5 +1,6 @@
 //! [`tasks`]: the live tree of a run, as one looks at it.
 
+use std::collections::{HashMap, HashSet};
 use std::panic::Location;
 use std::time::Duration;
 
@@ -75,6 +76,8 @@ pub struct TreeEntry {
     /// waits for something that is not of anyrt.
     #[cfg_attr(feature = "serde", serde(serialize_with = "json::place"))]
     pub waits: Option<&'static Location<'static>>,
+    /// The task that it waits for: whose end it awaits, or who has the lock that it wants.
+    pub waits_for: Option<TaskId>,
     /// How long until its own deadline; zero when that has passed.
     #[cfg_attr(feature = "serde", serde(serialize_with = "json::seconds"))]
     pub expires_in: Option<Duration>,
@@ -163,6 +166,32 @@ pub struct LimiterView {
 }
 
 impl TaskTree {
+    /// Tasks that wait for each other in a circle, so that none of them ever goes on: of each circle its
+    /// tasks, each before the one that it waits for.
+    pub fn deadlocks(&self) -> Vec<Vec<TaskId>> {
+        let next: HashMap<TaskId, TaskId> = self
+            .entries
+            .iter()
+            .filter_map(|entry| Some((entry.task.as_ref()?, entry.waits_for?)))
+            .filter(|(task, _)| !task.running)
+            .map(|(task, other)| (task.id, other))
+            .collect();
+        let mut seen = HashSet::new();
+        let mut found = Vec::new();
+        for entry in &self.entries {
+            let Some(task) = &entry.task else { continue };
+            let (mut path, mut at) = (Vec::new(), Some(task.id));
+            while let Some(id) = at.filter(|id| seen.insert(*id)) {
+                path.push(id);
+                at = next.get(&id).copied();
+            }
+            if let Some(start) = path.iter().position(|id| Some(*id) == at) {
+                found.push(path.split_off(start));
+            }
+        }
+        found
+    }
+
     /// The tasks, those first that stand further up.
     pub fn tasks(&self) -> impl Iterator<Item = &TaskView> {
         self.entries.iter().filter_map(|entry| entry.task.as_ref())

@@ -96,6 +96,7 @@ fn entry(
         name: node.clone().as_job().and_then(|job| job.name()).map(|name| name.to_string()),
         opened: seen.opened,
         waits: seen.waits,
+        waits_for: seen.waits_for,
         expires_in: seen.deadline.map(|at| Duration::from_nanos(at.saturating_sub(now))),
         cancelled: seen.cancelled,
         cause: seen.cause,

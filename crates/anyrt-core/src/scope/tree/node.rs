@@ -18,7 +18,7 @@ use crate::scope::exit::Hook;
 use crate::sync::atomic::{AtomicU16, AtomicU64, AtomicUsize, Ordering};
 use crate::sync::{Arc, Mutex};
 use crate::task::TaskInfo;
-use crate::waits::{self, Called};
+use crate::waits::{self, Called, Holder, Note, Whom};
 use crate::wake::WakeList;
 
 /// So many levels apart the cause that is inherited is noted.
@@ -131,7 +131,9 @@ pub(super) struct State {
     pub(super) after: Option<Duration>,
     pub(super) waker: Option<Waker>,
     /// Where what runs inside waits, as of its last pending poll.
-    pub(super) waits: Option<Called>,
+    pub(super) waits: Option<Note>,
+    /// What it waits for, where the note says so.
+    pub(super) holder: Option<Holder>,
     pub(super) rare: Option<Box<Rare>>,
 }
 
@@ -250,6 +252,7 @@ impl Node {
                 after,
                 waker: None,
                 waits: None,
+                holder: None,
                 rare: None,
             }),
         }
@@ -381,6 +384,9 @@ impl Node {
         {
             let mut state = self.state.lock();
             state.waits = waits::noted();
+            if state.waits.is_some_and(|note| note.whom == Whom::Holder) {
+                state.holder = waits::holder();
+            }
             if state.waker.as_ref().is_some_and(|known| known.will_wake(waker)) {
                 return state.due();
             }
@@ -397,7 +403,7 @@ impl Node {
     /// The track of a task, made by `make` if there is none; and where it waited last.
     pub(crate) fn track(&self, make: impl FnOnce() -> Arc<Track>) -> (Arc<Track>, Option<Called>) {
         let mut state = self.state.lock();
-        let waits = state.waits;
+        let waits = state.waits.map(|note| note.at);
         (state.rare().track.get_or_insert_with(make).clone(), waits)
     }
 
