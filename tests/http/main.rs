@@ -7,6 +7,9 @@ mod layers;
 mod log;
 
 mod wb;
+mod wc;
 mod wd;
+mod wl;
 mod wo;
+mod ws;
 mod wy;

@@ -18,7 +18,7 @@ pub use local::{
     AnyChild, LocalGroup, LocalHandle, LocalScope, SendChild, scope, send_scope, try_scope, try_send_scope,
 };
 pub use start::{NotReady, Ready};
-pub(crate) use state::{GroupState, Policy};
+pub(crate) use state::{GroupState, Policy, Toll};
 
 use std::future::Future;
 use std::panic::Location;

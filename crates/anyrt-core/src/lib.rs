@@ -83,7 +83,7 @@ pub use group::{
 pub use handle::{Finder, Handle, NoRuntime};
 pub use locals::{LocalKey, NotSet, TaskContext, WithLocal};
 pub use quiet::{AllTasksBlocked, wait_all_tasks_blocked};
-pub use run::{Run, RunError, embed, try_embed};
+pub use run::{Run, RunError, Unfinished, embed, try_embed};
 pub use run_local::RunLocal;
 pub use runtime::{Blocking, NotOwned, Runtime, Timer};
 pub use scope::{

@@ -16,7 +16,7 @@ mod status;
 pub use ended::TaskEnded;
 pub(crate) use ended::{Why, panic_message};
 pub use handle::{JoinHandle, TaskHandle};
-pub(crate) use info::{Label, default_name};
+pub(crate) use info::{Label, MAIN, default_name};
 pub use info::{TaskId, TaskInfo};
 pub(crate) use path::Path;
 pub(crate) use slot::Slot;

@@ -117,12 +117,15 @@ mod json;
 mod path;
 mod problem;
 mod query;
+mod sse;
+mod streaming;
 
+mod accepted;
 mod admission;
+mod alive;
 mod arriving;
 mod attended;
 mod connection;
-mod counters;
 mod deadlines;
 mod disconnect;
 mod exchange;
@@ -130,21 +133,29 @@ mod frames;
 mod host;
 mod http1;
 mod http2;
+mod listening;
+mod served;
 mod server;
+mod serving;
+mod shared;
 mod stream;
 mod timer;
+#[cfg(feature = "tls")]
+mod tls;
 mod transport;
 mod vetting;
 
 pub use anyrt::BoxError;
 pub use app::App;
-pub use client::Client;
+pub use client::{Client, ClientDisconnect};
 pub use configure::{Configure, Configured, Scope};
 pub use context::RequestContext;
 pub use dependency::{Dep, Dependency, Fresh};
 pub use disconnect::Disconnect;
 pub use error::{Error, Result};
 pub use form::Form;
+#[cfg(feature = "tls")]
+pub use futures_rustls::rustls;
 pub use http_error::HttpError;
 pub use json::Json;
 pub use layers::Next;
@@ -158,9 +169,14 @@ pub use request::{
     Background, BackgroundEnded, BackgroundHandle, Failure, Outcome, ResponseHeaders, Teardown, TooLate,
 };
 pub use router::Router;
-pub use server::{serve, serve_until};
+pub use served::Served;
+pub use server::{Server, serve, serve_until};
 pub use service::{AppFuture, AppService};
+pub use sse::{KeepAlive, Sse, SseEvent};
+pub use streaming::Streaming;
 pub use test_client::{Test, TestClient, TestRequest, TestResponse};
+#[cfg(feature = "tls")]
+pub use tls::Tls;
 
 /// How functions are told apart and given their arguments. These traits are implemented for all that
 /// they fit; nobody needs to implement or call them.
@@ -173,4 +189,6 @@ pub mod detection {
     pub use crate::lifespan::LifespanEnd;
     pub use crate::provider::{Fallible, Plain, Provide, Provided, Undoable};
     pub use crate::request::{BackgroundOutput, BackgroundTask, Undo, Undone};
+    pub use crate::sse::IntoEvent;
+    pub use crate::streaming::{Always, Piece, Sometimes};
 }

@@ -244,6 +244,11 @@ impl GroupState {
         Some(core.toll())
     }
 
+    /// What it has to tell while children are alive: nobody waits for them any longer.
+    pub(crate) fn toll_so_far(&self) -> Toll {
+        self.core.lock().toll()
+    }
+
     /// Takes back what it has told: its host does not pass it on.
     pub(super) fn give_back(&self, toll: Toll) {
         let mut core = self.core.lock();

@@ -37,6 +37,9 @@ impl fmt::Display for TaskId {
     }
 }
 
+/// The name of the task that a run's main future is.
+pub(crate) const MAIN: &str = "main";
+
 /// Name, id and parent of a task, as they are when it is asked for.
 pub struct TaskInfo {
     id: TaskId,
@@ -122,6 +125,11 @@ impl TaskInfo {
     /// of [`start`](crate::TaskGroup::start) is its starter until it is ready.
     pub fn parent(&self) -> Option<TaskId> {
         NonZeroU64::new(self.parent.load(Ordering::Relaxed)).map(TaskId)
+    }
+
+    /// Whether it is the main task of a run.
+    pub(crate) fn is_main(&self) -> bool {
+        self.parent().is_none() && self.name() == MAIN
     }
 
     pub(crate) fn handle(&self) -> &Handle {
