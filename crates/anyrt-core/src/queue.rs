@@ -11,7 +11,7 @@ use std::task::{Context, Poll, Waker};
 use crate::context::{self, Gate};
 use crate::scope::tree::NodeRef;
 use crate::sync::{Arc, Mutex};
-use crate::waits::{self, Called};
+use crate::waits::{self, Called, Holder};
 use crate::wake::WakeList;
 
 /// The place of one waiter, shared between it and the queue.
@@ -314,6 +314,11 @@ pub(crate) trait Supply: Sized {
         0
     }
 
+    /// Who has what is waited for, where it is one task: for the task view.
+    fn holder(&self) -> Option<Holder> {
+        None
+    }
+
     /// Takes, if it is there and nobody waits, else joins the queue, in one step.
     fn take_or_join(&self, ticket: &Arc<Ticket<Self::Item>>, first: bool) -> Option<Self::Item>;
 
@@ -355,6 +360,10 @@ impl<S: Supply> Take<S> {
         let polled = self.poll_unnoted(cx);
         if polled.is_ready() {
             waits::end(before);
+        } else {
+            if let Some(holder) = self.supply.holder() {
+                waits::note_holder(holder);
+            }
         }
         polled
     }
