@@ -40,6 +40,7 @@ macro_rules! for_each_case {
                 program cs_18_an_error_group_without_a_cancellation_is_not_caught [TasksRun];
                 program cs_27_a_scope_that_was_left_keeps_nothing [];
                 program cs_28_locals_of_a_cancelled_task_are_gone_when_the_group_returns [TasksRun];
+                program rule_8_who_waits_for_a_cancellation_is_told_once_and_leaves_nothing_behind [];
                 program rule_18_a_scope_is_cancelled_from_any_thread [ForeignWake];
             }
             nesting {
@@ -173,6 +174,7 @@ macro_rules! for_each_case {
                 program rule_30_a_failure_cancels_the_group_at_that_moment [TasksRun];
                 program tg_16_a_single_error_comes_back_as_itself [TasksRun];
                 program tg_17_several_errors_come_in_order_of_occurrence [TasksRun];
+                program rule_31_the_chain_of_causes_goes_through_groups [TasksRun];
                 program tg_19_nested_groups_give_nested_errors [TasksRun];
                 program tg_20_of_cancellations_only_a_single_one_leaves [TasksRun];
                 program tg_21_cancelled_members_never_stand_beside_errors [TasksRun];
