@@ -290,11 +290,12 @@ impl<T> Ticket<T> {
         }
     }
 
-    /// Waker and scope of one that is about to leave, to be dropped outside of every lock.
+    /// The waker of one that is about to leave, and its scope, which stays in the ticket too: until it has
+    /// left, others see by it that it is cancelled. To be dropped after that, outside of every lock.
     fn let_go(&self) -> (Option<Waker>, Option<NodeRef>) {
         match &mut *self.place.lock() {
-            Place::Waiting { waker, scope, .. } => (waker.take(), scope.take()),
-            Place::Served(_, scope) => (None, scope.take()),
+            Place::Waiting { waker, scope, .. } => (waker.take(), scope.clone()),
+            Place::Served(_, scope) => (None, scope.clone()),
             Place::Gone => (None, None),
         }
     }
