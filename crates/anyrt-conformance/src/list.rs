@@ -122,6 +122,17 @@ macro_rules! for_each_case {
                 bare end_of_a_run_tells_what_failed_beside_what_is_left [TasksRun, TimerWakes];
                 bare end_of_a_run_gives_its_tasks_a_grace [TasksRun, TimerWakes, TimerNotEarly];
             }
+            stories {
+                program story_of_a_deadline_tells_its_time_its_place_and_whose_it_was [TasksRun, TimerWakes, TimerNotEarly];
+                program story_of_a_deadline_that_another_task_notices_tells_whose_it_was [TasksRun];
+                program story_of_a_cancel_names_the_task_that_called_it_with_those_around_it [TasksRun];
+                program story_of_a_cancel_names_the_thread_that_called_it [ForeignWake];
+                program story_of_a_grace_tells_who_gave_it [TasksRun, TimerWakes, TimerNotEarly];
+                program story_of_a_siblings_failure_names_the_sibling_and_the_group [TasksRun];
+                program story_of_what_a_parent_cancelled_is_the_parents [];
+                program story_of_a_service_and_of_a_dropped_group_tells_where_the_group_was_opened [TasksRun];
+                bare story_of_the_end_of_a_run [TasksRun, TimerWakes];
+            }
             shields {
                 program sh_01_a_shielded_body_goes_on_while_the_outer_scope_is_cancelled [TimerWakes, TimerNotEarly];
                 program sh_02_the_first_checkpoint_after_the_shield_does_not_return [];

@@ -12,10 +12,12 @@ use axum_core::extract::Request;
 use axum_core::response::Response;
 use futures_util::FutureExt;
 
+use crate::alive::Alive;
 use crate::connection::Connection;
 use crate::disconnect::Leaving;
 use crate::operation::Answer;
 use crate::request::{After, internal, keeping, message};
+use crate::served::End;
 use crate::test_client::TestHome;
 
 /// Where a request goes on that its caller dropped.
@@ -104,16 +106,19 @@ pub(crate) struct Attended {
     begun: bool,
     home: Home,
     leaving: Leaving,
+    alive: Option<Alive>,
 }
 
 impl Attended {
     pub(crate) fn new(answer: Answer, home: Home, leaving: Leaving) -> Self {
-        Attended { answer: Some(answer), locals: Some(TaskContext::capture()), begun: false, home, leaving }
+        let alive = Some(Alive::of(&home));
+        let locals = Some(TaskContext::capture());
+        Attended { answer: Some(answer), locals, begun: false, home, leaving, alive }
     }
 
     /// One that is polled by another one.
     pub(crate) fn inner(answer: Answer, home: Home, leaving: Leaving) -> Self {
-        Attended { answer: Some(answer), locals: None, begun: false, home, leaving }
+        Attended { answer: Some(answer), locals: None, begun: false, home, leaving, alive: None }
     }
 
     /// Polls the request; a panic of the handler becomes a 500.
@@ -146,19 +151,30 @@ impl Attended {
     /// Drops the future; a panic in a destructor must not reach the connection.
     fn end(&mut self) {
         let answer = self.answer.take();
+        if let Some(alive) = &self.alive {
+            alive.ends(End::Finished);
+        }
         if let Err(panic) = catch_unwind(AssertUnwindSafe(|| drop(answer))) {
             report(&*panic);
         }
+        self.alive = None;
     }
 }
 
 impl Drop for Attended {
     fn drop(&mut self) {
+        if self.answer.is_none() {
+            return;
+        }
         if !self.begun {
             return self.end();
         }
         let Some(answer) = self.answer.take() else { return };
         let answer = keeping(self.locals.take().unwrap_or_else(TaskContext::capture), answer);
+        let alive = self.alive.take();
+        if let Some(alive) = &alive {
+            alive.ends(End::Left);
+        }
         let goes_on = self.leaving.goes_on();
         let cut = async move {
             let scope = CancelScope::new();
@@ -170,6 +186,7 @@ impl Drop for Attended {
             if let Err(panic) = AssertUnwindSafe(ending).catch_unwind().await {
                 report(&*panic);
             }
+            drop(alive);
         };
         self.home.spawn("a request whose client left", cut);
     }
