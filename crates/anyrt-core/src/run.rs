@@ -65,7 +65,7 @@ impl Shared {
             unlimited: CapacityLimiter::unlimited(),
             held_warning,
             ends_within: EndsWithin::default(),
-            root: GroupState::new(policy, None, Location::caller()),
+            root: GroupState::new(policy, None, None, Location::caller()),
         }
     }
 
@@ -398,6 +398,7 @@ pin_project! {
 struct MainTask {
     info: TaskInfo,
     node: Node,
+    handle: Handle,
     /// It is being polled now.
     polled: AtomicBool,
 }
@@ -421,6 +422,10 @@ impl HasNode for MainTask {
         Some(&self.info)
     }
 
+    fn runs_on(&self) -> Option<&Handle> {
+        Some(&self.handle)
+    }
+
     fn is_polled(&self) -> bool {
         self.polled.load(Ordering::Relaxed)
     }
@@ -430,13 +435,18 @@ impl Tasked for MainTask {
     fn info(&self) -> &TaskInfo {
         &self.info
     }
+
+    fn handle(&self) -> &Handle {
+        &self.handle
+    }
 }
 
 impl<F: Future> Root<F> {
     fn new(handle: Handle, main: F) -> Root<F> {
         let root = handle.0.shared.root.clone();
-        let info = TaskInfo::new(handle.clone(), Some(MAIN.into()), default_name::<F>(), None);
-        let task = Arc::new(MainTask { info, node: Node::task_root(), polled: AtomicBool::new(false) });
+        let info = TaskInfo::new(Some(MAIN.into()), default_name::<F>, None);
+        let (node, polled) = (Node::task_root(), AtomicBool::new(false));
+        let task = Arc::new(MainTask { info, node, handle: handle.clone(), polled });
         let setting = Setting {
             task: Some(task.clone()),
             locals: Locals::default(),

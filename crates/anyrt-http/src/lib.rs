@@ -180,7 +180,8 @@ pub use path::Path;
 pub use problem::Invalid;
 pub use query::Query;
 pub use request::{
-    Background, BackgroundEnded, BackgroundHandle, Failure, Outcome, ResponseHeaders, Teardown, TooLate,
+    Background, BackgroundEnded, BackgroundHandle, Failure, Give, Outcome, Refusal, ResponseHeaders,
+    Teardown, TooLate,
 };
 pub use router::Router;
 pub use served::Served;
