@@ -51,7 +51,7 @@ impl Shared {
         let cores = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
         Shared {
             name: name.into(),
-            pool: Pool::new(name, IDLE, PATIENCE),
+            pool: Pool::new(name, IDLE, PATIENCE, policy != Policy::Detached),
             blocking_pool: BlockingPool::Core,
             limiter: CapacityLimiter::new(limit),
             cpu: CapacityLimiter::new(cores),
@@ -271,7 +271,7 @@ impl Run {
             return Err(RunError::NoNativePool { runtime: self.runtime.name() });
         }
         let mut shared = Shared::new(Policy::EachForItself, &self.name, self.limit, self.held_warning);
-        shared.pool = Pool::new(&self.name, self.idle, self.patience);
+        shared.pool = Pool::new(&self.name, self.idle, self.patience, true);
         shared.blocking_pool = self.blocking_pool;
         if let Ok(around) = Handle::try_current() {
             // The machine is the same.
@@ -314,10 +314,15 @@ pub fn try_embed<F: Future>(main: F) -> impl Future<Output = Result<F::Output, R
 }
 
 async fn embed_in<F: Future>(handle: Handle, main: F) -> Result<F::Output, RunError> {
-    let ended = Root::new(handle.clone(), main).await;
-    // Idle threads end by themselves: to join them here would block a thread of the runtime.
-    handle.0.shared.pool.retire();
-    ended.conclude()
+    /// Idle threads end by themselves: to join them here would block a thread of the runtime.
+    struct Retires(Pool);
+    impl Drop for Retires {
+        fn drop(&mut self) {
+            self.0.retire();
+        }
+    }
+    let _retires = Retires(handle.0.shared.pool.clone());
+    Root::new(handle, main).await.conclude()
 }
 
 /// As [`try_embed`], with a panic for the error.

@@ -22,7 +22,8 @@ pub(crate) use path::Path;
 pub(crate) use slot::Slot;
 pub use status::{NotFinished, TaskStatus};
 
-use self::cell::{AnyTask, TaskCell};
+pub(crate) use self::cell::AnyTask;
+use self::cell::TaskCell;
 use crate::context::{self, Setting, TaskRef, Tasked};
 use crate::group::{BoxError, GroupState};
 use crate::handle::Handle;
@@ -93,6 +94,15 @@ where
     let setting = Setting { task: Some(current), locals, handle: None, in_job: false, polling: true };
     Tasked::info(&*task).handle().runtime().spawn(Task { task: task.clone(), setting, ended: false });
     TaskHandle::new(task)
+}
+
+impl Task {
+    /// A task that stands in no group: nobody waits for it.
+    pub(crate) fn of(task: Arc<dyn AnyTask>) -> Task {
+        let setting =
+            Setting { task: None, locals: Locals::default(), handle: None, in_job: false, polling: true };
+        Task { task, setting, ended: false }
+    }
 }
 
 impl Future for Task {
