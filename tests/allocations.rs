@@ -18,6 +18,8 @@ use std::sync::{Mutex, PoisonError};
 use std::task::Context;
 use std::time::Duration;
 
+use anyrt::channel::{bounded, watch};
+use anyrt::sync::{CapacityLimiter, Event, Lock, OnceCell, RwLock, Semaphore};
 use anyrt::{
     Backend, Builder, CancelScope, TaskGroup, fail_after, iterate_blocking, move_on_after, move_on_at,
     run_blocking, shield, task_group,
@@ -165,6 +167,64 @@ on_each_backend! {
         };
         let count = least(backend, pass);
         assert!((2 * TIMES..2 * TIMES + TIMES / 8).contains(&count), "{count} allocations for {TIMES} children");
+    }
+
+    fn what_is_free_is_taken_without_an_allocation(backend) {
+        let pass = || async {
+            let (lock, both, permits, limiter) =
+                (Lock::new(1), RwLock::new(1), Semaphore::new(1), CapacityLimiter::new(1));
+            let (event, cell) = (Event::new(), OnceCell::from(1));
+            event.set();
+            let take = async || {
+                *lock.lock().await += *both.read().await;
+                *both.write().await += 1;
+                drop((permits.acquire().await, limiter.acquire().await));
+                event.wait().await;
+                black_box(cell.get_or_init(async || 2).await);
+            };
+            // The first time the limiter's table of guards grows.
+            take().await;
+            repeated(take).await
+        };
+        assert_eq!(least(backend, pass), 0);
+    }
+
+    fn what_is_there_is_received_without_an_allocation(backend) {
+        let pass = || async {
+            let (sender, receiver) = bounded(2);
+            let (teller, mut listener) = watch(1);
+            let item = async || {
+                let permit = sender.reserve().await;
+                black_box((permit.is_ok_and(|permit| permit.send(1).is_ok()), receiver.recv().await.is_ok()));
+                black_box((sender.send(2).await.is_ok(), receiver.try_recv().is_ok()));
+            };
+            // The first time the buffer grows.
+            item().await;
+            let there = repeated(item).await;
+            black_box((teller.get(), listener.wait_for(|_| true).await.is_ok()));
+            there
+        };
+        assert_eq!(least(backend, pass), 0);
+    }
+
+    fn who_waits_in_a_line_allocates_once(backend) {
+        let pass = || async {
+            let (sender, receiver) = bounded(1);
+            let lock = Lock::new(1);
+            let wait = async || {
+                let guard = lock.lock().await;
+                let (mut locks, mut receives) = (lock.lock(), receiver.recv());
+                assert!(futures::poll!(&mut locks).is_pending() && futures::poll!(&mut receives).is_pending());
+                drop(guard);
+                assert!(sender.try_send(1).is_ok());
+                drop(locks.await);
+                black_box(receives.await.is_ok());
+            };
+            // The first time the lines grow.
+            wait().await;
+            repeated(wait).await
+        };
+        assert_each(backend, least(backend, pass), 2);
     }
 
     fn a_blocking_call_allocates_at_most_twice(backend) {

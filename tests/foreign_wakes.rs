@@ -60,10 +60,13 @@ async fn all_have_left(wakers: &Wakers) {
     .await;
 }
 
+/// What the foreign thread is sent: the wakers of a run, and whether it has ended.
+type Sent = (Vec<Waker>, Arc<AtomicBool>);
+
 /// Wakes what it is sent until it is told that the run has ended; then once more, and drops it.
-fn foreign_thread() -> (mpsc::Sender<(Vec<Waker>, Arc<AtomicBool>)>, thread::JoinHandle<usize>) {
-    let (send, receive) = mpsc::channel::<(Vec<Waker>, Arc<AtomicBool>)>();
-    let thread = thread::spawn(move || {
+fn foreign_thread() -> (mpsc::Sender<Sent>, thread::JoinHandle<usize>) {
+    let (send, receive) = mpsc::channel::<Sent>();
+    let thread = thread::Builder::new().spawn(move || {
         let mut woken = 0;
         for (wakers, ended) in receive {
             while !ended.load(Ordering::SeqCst) {
@@ -75,7 +78,7 @@ fn foreign_thread() -> (mpsc::Sender<(Vec<Waker>, Arc<AtomicBool>)>, thread::Joi
         }
         woken
     });
-    (send, thread)
+    (send, thread.expect("a thread"))
 }
 
 /// Runs `once` again and again; it ends a run whose tasks have left their wakers, and calls `wake` before.

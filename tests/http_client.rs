@@ -110,6 +110,18 @@ impl Client {
         Reply { status, head, body: String::from_utf8(body).expect("a text") }
     }
 
+    /// Reads up to a text, which must come.
+    pub(crate) async fn reads_until(&mut self, text: &str) {
+        let mut read = Vec::new();
+        while !read.ends_with(text.as_bytes()) {
+            let mut byte = [0];
+            match soon(self.0.read(&mut byte)).await {
+                Ok(1) => read.push(byte[0]),
+                end => panic!("no {text:?} but {end:?} after {:?}", String::from_utf8_lossy(&read)),
+            }
+        }
+    }
+
     /// Whether the server closes the connection, whatever it says before.
     pub(crate) async fn closed_after_all(&mut self) -> bool {
         let mut buffer = [0; 1024];

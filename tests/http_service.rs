@@ -98,3 +98,13 @@ async fn a_service_that_fails_is_500() {
     assert_eq!(server.get("/x").await.status, 500);
     server.stop().await;
 }
+
+#[test]
+fn the_future_of_a_server_is_small() {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let size = anyrt::run(async move {
+        let listener = anyrt::net::TcpListener::from_std(listener).expect("adopted");
+        std::mem::size_of_val(&app().serve_until(listener, std::future::pending()))
+    });
+    assert!(size <= 2048, "{size} bytes");
+}

@@ -2,7 +2,11 @@
 //! after each action both must have dropped, finished and cleaned up the same.
 //!
 //! The cases are the same in each run; `PROPTEST_CASES=100000` runs more of them, and
-//! `PROPTEST_RNG_SEED` others.
+//! `PROPTEST_RNG_SEED` others. The campaign, which tells how many it has run:
+//!
+//! ```console
+//! $ PROPTEST_CASES=100000 cargo test --release -p tests --test tree_model random -- --nocapture
+//! ```
 
 #[path = "tree_model/by_turns.rs"]
 mod by_turns;
@@ -15,6 +19,7 @@ mod real;
 
 use std::env;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use anyrt_core::{Run, RunError};
@@ -40,12 +45,17 @@ fn random_trees_end_as_in_the_naive_model() {
         ..Config::default()
     };
     let mut runner = TestRunner::new(config);
-    if let Err(failure) = runner.run(&(plan::plans(), plan::actions()), |(plan, actions)| {
+    let actions_done = Arc::new(AtomicUsize::new(0));
+    let counted = Arc::clone(&actions_done);
+    if let Err(failure) = runner.run(&(plan::plans(), plan::actions()), move |(plan, actions)| {
+        counted.fetch_add(actions.len(), Ordering::Relaxed);
         check(&plan, &actions);
         Ok(())
     }) {
         panic!("{failure}");
     }
+    let actions = actions_done.load(Ordering::Relaxed);
+    println!("{cases} random trees, {actions} actions, seed {seed}: none differs from the model");
 }
 
 /// A group that was dropped holds the scopes around its guardian, not the guardian's own body.
@@ -67,6 +77,34 @@ fn a_taker_in_a_scope_that_is_held_does_not_spin() {
     check(&Plan::Scope { shield: false, body: Box::new(body) }, &[Action::Cancel(0), Action::Finish(1)]);
 }
 
+/// A group whose body starts a child in a scope of its own.
+fn starts_in_a_scope(before: Plan) -> Plan {
+    let start = Plan::Start { before: Box::new(before), after: Box::new(Plan::Leaf) };
+    let body = Box::new(Plan::Scope { shield: false, body: Box::new(start) });
+    Plan::Group { body, children: Vec::new() }
+}
+
+#[test]
+fn a_child_that_is_ready_too_late_ends_with_its_starter() {
+    let plan = starts_in_a_scope(Plan::Shield(Box::new(Plan::Leaf)));
+    // The scope, then what is in the shield.
+    check(&plan, &[Action::Cancel(1), Action::Finish(0)]);
+}
+
+#[test]
+fn a_child_that_is_ready_outlives_the_scope_of_its_starter() {
+    check(&starts_in_a_scope(Plan::Leaf), &[Action::Finish(0), Action::Fail(0)]);
+}
+
+#[test]
+fn a_child_whose_start_is_dropped_is_the_groups_to_wait_for() {
+    let before = Box::new(Plan::Shield(Box::new(Plan::Leaf)));
+    let start = Plan::Start { before, after: Box::new(Plan::Leaf) };
+    let body = Box::new(Plan::Sequence(vec![Plan::Abandon(Box::new(start)), Plan::Leaf]));
+    let plan = Plan::Group { body, children: Vec::new() };
+    check(&plan, &[Action::Abandon(0), Action::Finish(1), Action::Fail(0)]);
+}
+
 /// Runs a plan on both sides, and looks after each action.
 fn check(plan: &Plan, actions: &[Action]) {
     let parts = plan::parts(plan);
@@ -83,6 +121,7 @@ fn check(plan: &Plan, actions: &[Action]) {
     let runtime = ByTurns::new(move || acting.act());
     let main = real.main();
     let ended = catch_unwind(AssertUnwindSafe(|| Run::new(runtime).try_run(main)));
+    real.let_go();
     let model = lock(&sides.model);
     sides.compare(&model.naive);
     let (errors, panics) = model.naive.group_totals();
@@ -140,8 +179,9 @@ impl Sides {
     /// Whether there was something to do it to.
     fn apply(&self, naive: &mut Naive, action: Action) -> bool {
         let (kinds, number): (&[Kind], _) = match action {
-            Action::Finish(number) | Action::Fail(number) | Action::Panic(number) => (&[Kind::Leaf], number),
-            Action::Cancel(number) => (&[Kind::Scope, Kind::Group], number),
+            Action::Finish(number) => (&[Kind::Leaf, Kind::Stopping], number),
+            Action::Fail(number) | Action::Panic(number) => (&[Kind::Leaf], number),
+            Action::Cancel(number) | Action::Stop(number) => (&[Kind::Scope, Kind::Group], number),
             Action::Toggle(number) => (&[Kind::Scope], number),
             Action::Abandon(number) => (&[Kind::Abandon], number),
         };
@@ -163,6 +203,10 @@ impl Sides {
             Action::Cancel(_) => {
                 naive.cancel(target);
                 self.real.cancel(target);
+            }
+            Action::Stop(_) => {
+                naive.stop(target);
+                self.real.stop(target);
             }
             Action::Toggle(_) => {
                 let up = naive.toggle(target);

@@ -335,6 +335,67 @@ async fn wd_13_a_dependency_may_take_the_request_the_response_and_background_tas
     assert_eq!(log.lines(), ["in the background"]);
 }
 
+anyrt::task_local! {
+    static USER: &'static str;
+}
+
+#[anyrt::test]
+async fn wd_14_a_task_local_that_an_async_dependency_sets_is_visible_in_the_handler() {
+    async fn top() -> Teardown<Top> {
+        USER.set("Ada");
+        Teardown::new(Top(String::new()), async |_, _| ())
+    }
+    async fn middle() -> Middle {
+        USER.set("Grace");
+        Middle(String::new())
+    }
+    async fn seen(log: Dep<Log>, background: Background) -> Result<String, TooLate> {
+        anyrt::checkpoint().await;
+        background.add(async move { log.say(USER.try_with(|user| *user).unwrap_or("nobody")) })?;
+        let in_a_job = anyrt::run_blocking(|| USER.get()).await;
+        Ok(format!("{} {in_a_job}", USER.get()))
+    }
+    let log = Log::default();
+    let app = App::new()
+        .get("/top", async |_: Dep<Top>, log: Dep<Log>, background: Background| seen(log, background).await)
+        .get("/middle", async |_: Dep<Middle>, log: Dep<Log>, background: Background| {
+            seen(log, background).await
+        })
+        .get("/none", async || USER.try_with(|user| *user).unwrap_or("nobody"))
+        .provide(top)
+        .provide(middle);
+    let server = serve(&log, app).await;
+    let mut client = server.connect().await;
+    for (path, expected) in
+        [("/top", "Ada Ada"), ("/none", "nobody"), ("/middle", "Grace Grace"), ("/none", "nobody")]
+    {
+        client.send(&format!("GET {path} HTTP/1.1\r\nHost: test\r\n\r\n")).await;
+        assert_eq!(client.reply().await.body, expected, "{path}");
+    }
+    drop(client);
+    server.stop().await;
+    let mut lines = log.lines();
+    lines.sort();
+    assert_eq!(lines, ["Ada", "Grace"]);
+}
+
+#[anyrt::test]
+async fn wd_15_a_task_local_that_a_plain_dependency_sets_is_not() {
+    fn top(log: Dep<Log>) -> Teardown<Top> {
+        USER.set("Ada");
+        Teardown::new(Top(String::new()), move |_, _| {
+            log.say(USER.try_with(|user| *user).unwrap_or("nobody"))
+        })
+    }
+    let log = Log::default();
+    let app =
+        App::new().get("/", async |_: Dep<Top>| USER.try_with(|user| *user).unwrap_or("nobody")).provide(top);
+    let server = serve(&log, app).await;
+    assert_eq!(server.get("/").await.body, "nobody");
+    server.stop().await;
+    assert_eq!(log.lines(), ["nobody"]);
+}
+
 #[anyrt::test]
 async fn wd_16_making_and_undoing_a_plain_dependency_may_be_in_different_threads() {
     // Held to nothing but that neither is on the event loop: the value goes from thread to thread.

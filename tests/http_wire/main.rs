@@ -4,7 +4,11 @@
 #[path = "../http_client.rs"]
 mod client;
 
+mod descriptors;
 mod frames;
+mod hosting;
 mod http2;
 mod limits;
+mod listeners;
 mod protocol;
+mod tls;

@@ -39,6 +39,8 @@ pub(crate) struct Naive {
     life: Vec<Life>,
     pub(crate) seen: Vec<Seen>,
     own: Vec<bool>,
+    /// Told to stop, itself.
+    stopped: Vec<bool>,
     shield: Vec<bool>,
     /// Something inside was cut short by a cancellation from outside of it.
     cut_from_outside: Vec<bool>,
@@ -50,6 +52,8 @@ pub(crate) struct Naive {
     panics: Vec<usize>,
     /// The group, or the root, that waits for the children of a group that was dropped.
     guardian: Vec<Option<usize>>,
+    /// Children that were started and are their group's now.
+    moved: Vec<bool>,
     signals: Vec<Option<End>>,
     /// How the whole program ended.
     pub(crate) end: Option<End>,
@@ -63,6 +67,7 @@ impl Naive {
             life: vec![Life::NotBegun; count],
             seen: vec![Seen::Nothing; count],
             own: vec![false; count],
+            stopped: vec![false; count],
             shield: parts.iter().map(|part| part.shield).collect(),
             cut_from_outside: vec![false; count],
             ended: vec![None; count],
@@ -70,6 +75,7 @@ impl Naive {
             errors: vec![0; count],
             panics: vec![0; count],
             guardian: vec![None; count],
+            moved: vec![false; count],
             signals: vec![None; count],
             end: None,
         };
@@ -96,6 +102,11 @@ impl Naive {
 
     pub(crate) fn cancel(&mut self, part: usize) {
         self.own[part] = true;
+        self.settle();
+    }
+
+    pub(crate) fn stop(&mut self, part: usize) {
+        self.stopped[part] = true;
         self.settle();
     }
 
@@ -127,6 +138,9 @@ impl Naive {
         if let Some(guardian) = self.guardian[part] {
             return Some(guardian);
         }
+        if self.moved[part] {
+            return self.parts[part].group;
+        }
         let parent = self.parts[part].parent;
         match self.parts[parent].kind {
             Kind::Sequence | Kind::Join | Kind::Finally | Kind::Abandon => self.around(parent),
@@ -140,6 +154,21 @@ impl Naive {
 
     fn is_cancelled(&self, scope: usize) -> bool {
         self.own[scope] || self.inherits(scope)
+    }
+
+    fn is_stopping(&self, scope: usize) -> bool {
+        self.own[scope]
+            || self.stopped[scope]
+            || !self.is_shielded(scope) && self.around(scope).is_some_and(|around| self.is_stopping(around))
+    }
+
+    fn is_told_to_stop(&self, leaf: usize) -> bool {
+        self.around(leaf).is_some_and(|around| self.is_stopping(around))
+    }
+
+    /// Whether a leaf that only waits may go on.
+    fn is_open(&self, leaf: usize) -> bool {
+        self.around(leaf).is_none_or(|around| !self.is_cancelled(around) || self.is_held(around))
     }
 
     fn inherits(&self, scope: usize) -> bool {
@@ -163,6 +192,8 @@ impl Naive {
             Kind::Scope | Kind::Shield | Kind::Cleanup => self.is_shielded(part),
             Kind::Work => true,
             Kind::Group => self.is_alive(part),
+            // Until the child is ready or has ended.
+            Kind::Start => self.ended[part].is_none(),
             _ => false,
         };
         by_itself || self.is_held(part)
@@ -170,7 +201,7 @@ impl Naive {
 
     fn bodies(&self, part: usize) -> Vec<usize> {
         let inside = self.parts[part].inside.iter().copied();
-        inside.filter(|&part| self.parts[part].kind != Kind::Child).collect()
+        inside.filter(|&part| !matches!(self.parts[part].kind, Kind::Child | Kind::Started)).collect()
     }
 
     /// Whether a group has children, or takes care of a group that was dropped.
@@ -179,7 +210,14 @@ impl Naive {
             .inside
             .iter()
             .any(|&part| self.parts[part].kind == Kind::Child && self.is_running(part))
-            || self.indices().any(|part| self.guardian[part] == Some(group))
+            || self
+                .indices()
+                .any(|part| self.guardian[part] == Some(group) || self.is_started_in(part, group))
+    }
+
+    fn is_started_in(&self, part: usize, group: usize) -> bool {
+        let Part { kind, group: around, .. } = self.parts[part];
+        kind == Kind::Started && around == Some(group) && self.is_running(part)
     }
 
     // What changes
@@ -197,6 +235,8 @@ impl Naive {
                     self.drop_inside(part);
                     End::Done
                 }
+                (Kind::Stopping, Some(_)) => End::Done,
+                (Kind::Stopping, _) if self.is_told_to_stop(part) && self.is_open(part) => End::Done,
                 (Kind::Checkpoint, _) if !self.is_in_a_cancelled_scope(part) => End::Done,
                 _ => continue,
             };
@@ -239,8 +279,10 @@ impl Naive {
     fn is_cut(&mut self) -> bool {
         for part in self.indices().rev().filter(|&part| self.is_running(part)).collect::<Vec<_>>() {
             let has_body = self.bodies(part).into_iter().any(|part| self.is_running(part));
-            let drop_point =
-                matches!(self.parts[part].kind, Kind::Scope | Kind::Work | Kind::Group | Kind::Child);
+            let drop_point = matches!(
+                self.parts[part].kind,
+                Kind::Scope | Kind::Work | Kind::Group | Kind::Child | Kind::Started
+            );
             if !drop_point || !self.is_cancelled(part) || self.is_held(part) {
                 continue;
             }
@@ -287,7 +329,7 @@ impl Naive {
         let inside = self.parts[part].inside.clone();
         match self.parts[part].kind {
             Kind::Leaf => self.seen[part] = Seen::Begun,
-            Kind::Checkpoint => (),
+            Kind::Checkpoint | Kind::Stopping => (),
             Kind::Join | Kind::Group => inside.into_iter().for_each(|part| self.begin(part)),
             Kind::Cleanup => {
                 self.seen[part] = Seen::Begun;
@@ -352,12 +394,37 @@ impl Naive {
                 (_, Some(End::Cancelled) | None) => (),
                 (_, Some(work)) => self.finish(parent, work),
             },
+            (Kind::Started, _) if part == inside[0] && end == End::Done => {
+                self.is_ready(parent);
+                self.begin(inside[1]);
+            }
+            (Kind::Start, _) => match (self.moved[part], end) {
+                (true, _) => self.told_group_of(part, end),
+                // Cut short with its starter, which waits to be dropped.
+                (false, End::Cancelled) => self.ended[parent] = Some(end),
+                (false, _) => self.finish(parent, end),
+            },
             (Kind::Group, Kind::Child) => self.told(parent, end),
             (Kind::Group, _) => {
                 self.told(parent, end);
                 self.ended[parent] = Some(end);
             }
             _ => self.finish(parent, end),
+        }
+    }
+
+    /// A child that was started says that it is ready.
+    fn is_ready(&mut self, child: usize) {
+        let start = self.parts[child].parent;
+        if !self.moved[child] && !self.is_cancelled(start) {
+            self.moved[child] = true;
+            self.finish(start, End::Done);
+        }
+    }
+
+    fn told_group_of(&mut self, child: usize, end: End) {
+        if let Some(group) = self.parts[child].group {
+            self.told(group, end);
         }
     }
 
@@ -391,6 +458,14 @@ impl Naive {
             Kind::Cleanup => {
                 self.seen[part] = Seen::Dropped;
                 self.drop_inside(part);
+            }
+            Kind::Start => {
+                // The child, cancelled, is the group's from now on.
+                let child = self.parts[part].inside[0];
+                if !self.moved[child] && self.is_running(child) {
+                    self.own[child] = true;
+                    self.moved[child] = true;
+                }
             }
             Kind::Group => {
                 // A group inside it still finds it open.

@@ -10,6 +10,8 @@ pub(crate) enum Plan {
     Leaf,
     /// Takes nothing, but only in a scope that is not cancelled.
     Checkpoint,
+    /// Waits until it is told to stop, or to finish.
+    Stopping,
     Sequence(Vec<Plan>),
     /// A foreign `join_all`: its branches are one future.
     Join(Vec<Plan>),
@@ -26,6 +28,11 @@ pub(crate) enum Plan {
         body: Box<Plan>,
         children: Vec<Plan>,
     },
+    /// Starts a child in the group around, which is ready between the two. Without a group it is a sequence.
+    Start {
+        before: Box<Plan>,
+        after: Box<Plan>,
+    },
     /// Foreign code that may drop what is inside.
     Abandon(Box<Plan>),
 }
@@ -37,6 +44,8 @@ pub(crate) enum Action {
     Fail(usize),
     Panic(usize),
     Cancel(usize),
+    /// The first phase of a cancellation in two, with a grace that never ends here.
+    Stop(usize),
     Toggle(usize),
     Abandon(usize),
 }
@@ -47,6 +56,7 @@ pub(crate) enum Kind {
     Root,
     Leaf,
     Checkpoint,
+    Stopping,
     Sequence,
     Join,
     Scope,
@@ -56,6 +66,8 @@ pub(crate) enum Kind {
     Cleanup,
     Group,
     Child,
+    Start,
+    Started,
     Abandon,
 }
 
@@ -66,68 +78,85 @@ pub(crate) struct Part {
     /// Whether it begins with its shield up.
     pub(crate) shield: bool,
     pub(crate) parent: usize,
+    /// The group around it in the plan.
+    pub(crate) group: Option<usize>,
     pub(crate) inside: Vec<usize>,
 }
 
 /// The parts of a plan; the first is the root.
 pub(crate) fn parts(plan: &Plan) -> Vec<Part> {
-    let mut parts = vec![Part { kind: Kind::Root, shield: false, parent: 0, inside: Vec::new() }];
+    let mut parts =
+        vec![Part { kind: Kind::Root, shield: false, parent: 0, group: None, inside: Vec::new() }];
     add(&mut parts, 0, plan);
     parts
 }
 
 fn add(parts: &mut Vec<Part>, parent: usize, plan: &Plan) {
-    let mut part = |parent: usize, kind, shield| {
-        let index = parts.len();
-        parts.push(Part { kind, shield, parent, inside: Vec::new() });
-        parts[parent].inside.push(index);
-        index
-    };
     match plan {
-        Plan::Leaf => _ = part(parent, Kind::Leaf, false),
-        Plan::Checkpoint => _ = part(parent, Kind::Checkpoint, false),
+        Plan::Leaf => _ = part(parts, parent, Kind::Leaf, false),
+        Plan::Checkpoint => _ = part(parts, parent, Kind::Checkpoint, false),
+        Plan::Stopping => _ = part(parts, parent, Kind::Stopping, false),
         Plan::Sequence(plans) => {
-            let index = part(parent, Kind::Sequence, false);
+            let index = part(parts, parent, Kind::Sequence, false);
             plans.iter().for_each(|plan| add(parts, index, plan));
         }
         Plan::Join(plans) => {
-            let index = part(parent, Kind::Join, false);
+            let index = part(parts, parent, Kind::Join, false);
             plans.iter().for_each(|plan| add(parts, index, plan));
         }
         Plan::Scope { shield, body } => {
-            let index = part(parent, Kind::Scope, *shield);
+            let index = part(parts, parent, Kind::Scope, *shield);
             add(parts, index, body);
         }
         Plan::Shield(body) => {
-            let index = part(parent, Kind::Shield, true);
+            let index = part(parts, parent, Kind::Shield, true);
             add(parts, index, body);
         }
         Plan::Finally { work, cleanup } => {
-            let index = part(parent, Kind::Finally, false);
-            let inside = part(index, Kind::Work, false);
-            let after = part(index, Kind::Cleanup, true);
+            let index = part(parts, parent, Kind::Finally, false);
+            let inside = part(parts, index, Kind::Work, false);
+            let after = part(parts, index, Kind::Cleanup, true);
             add(parts, inside, work);
             add(parts, after, cleanup);
         }
         Plan::Group { body, children } => {
-            let index = part(parent, Kind::Group, false);
+            let index = part(parts, parent, Kind::Group, false);
             add(parts, index, body);
             for child in children {
-                let task = parts.len();
-                parts.push(Part { kind: Kind::Child, shield: false, parent: index, inside: Vec::new() });
-                parts[index].inside.push(task);
+                let task = part(parts, index, Kind::Child, false);
                 add(parts, task, child);
             }
         }
+        Plan::Start { before, after } => {
+            let kind = if around(parts, parent).is_some() { Kind::Start } else { Kind::Sequence };
+            let start = part(parts, parent, kind, false);
+            let task = if kind == Kind::Start { part(parts, start, Kind::Started, false) } else { start };
+            add(parts, task, before);
+            add(parts, task, after);
+        }
         Plan::Abandon(body) => {
-            let index = part(parent, Kind::Abandon, false);
+            let index = part(parts, parent, Kind::Abandon, false);
             add(parts, index, body);
         }
     }
 }
 
+/// One more part; its number.
+fn part(parts: &mut Vec<Part>, parent: usize, kind: Kind, shield: bool) -> usize {
+    let index = parts.len();
+    let group = around(parts, parent);
+    parts.push(Part { kind, shield, parent, group, inside: Vec::new() });
+    parts[parent].inside.push(index);
+    index
+}
+
+/// The group around what is inside a part.
+fn around(parts: &[Part], part: usize) -> Option<usize> {
+    if parts[part].kind == Kind::Group { Some(part) } else { parts[part].group }
+}
+
 pub(crate) fn plans() -> impl Strategy<Value = Plan> {
-    let leaf = prop_oneof![3 => Just(Plan::Leaf), 1 => Just(Plan::Checkpoint)];
+    let leaf = prop_oneof![6 => Just(Plan::Leaf), 2 => Just(Plan::Checkpoint), 1 => Just(Plan::Stopping)];
     leaf.prop_recursive(6, 40, 4, |inner| {
         let boxed = || inner.clone().prop_map(Box::new);
         prop_oneof![
@@ -138,6 +167,7 @@ pub(crate) fn plans() -> impl Strategy<Value = Plan> {
             2 => (boxed(), boxed()).prop_map(|(work, cleanup)| Plan::Finally { work, cleanup }),
             4 => (boxed(), vec(inner.clone(), 0..4))
                 .prop_map(|(body, children)| Plan::Group { body, children }),
+            3 => (boxed(), boxed()).prop_map(|(before, after)| Plan::Start { before, after }),
             1 => boxed().prop_map(Plan::Abandon),
         ]
     })
@@ -149,6 +179,7 @@ pub(crate) fn actions() -> impl Strategy<Value = Vec<Action>> {
         1 => any::<usize>().prop_map(Action::Fail),
         1 => any::<usize>().prop_map(Action::Panic),
         4 => any::<usize>().prop_map(Action::Cancel),
+        2 => any::<usize>().prop_map(Action::Stop),
         3 => any::<usize>().prop_map(Action::Toggle),
         2 => any::<usize>().prop_map(Action::Abandon),
     ];

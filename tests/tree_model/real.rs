@@ -5,9 +5,11 @@ use std::panic::resume_unwind;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker};
+use std::time::Duration;
 
 use anyrt_core::{
-    BoxError, CancelScope, ScopeHandle, TaskGroup, checkpoint_if_cancelled, finally, shield, try_task_group,
+    BoxError, CancelScope, ScopeHandle, TaskGroup, checkpoint_if_cancelled, finally, shield, stopping,
+    try_task_group,
 };
 use futures::future::{BoxFuture, join_all};
 
@@ -38,6 +40,9 @@ struct State {
     wakers: Vec<Option<Waker>>,
 }
 
+/// Time stands still here.
+const FOR_EVER: Duration = Duration::from_secs(1);
+
 type Ended = Result<(), Told>;
 
 impl Real {
@@ -59,6 +64,19 @@ impl Real {
         lock(&self.state).seen.clone()
     }
 
+    /// Forgets whom it could reach: the groups know the runtime, and the runtime knows this.
+    pub(crate) fn let_go(&self) {
+        let mut state = lock(&self.state);
+        let gone = (
+            std::mem::take(&mut state.groups),
+            std::mem::take(&mut state.handles),
+            std::mem::take(&mut state.scopes),
+            std::mem::take(&mut state.wakers),
+        );
+        drop(state);
+        drop(gone);
+    }
+
     pub(crate) fn signal(&self, part: usize, end: End) {
         let mut state = lock(&self.state);
         state.signals[part] = Some(end);
@@ -78,6 +96,16 @@ impl Real {
         }
         if let Some(group) = group {
             group.cancel("from outside");
+        }
+    }
+
+    pub(crate) fn stop(&self, part: usize) {
+        let state = lock(&self.state);
+        let group = || state.groups[part].as_ref().map(TaskGroup::scope);
+        let scope = state.handles[part].clone().or_else(group);
+        drop(state);
+        if let Some(scope) = scope {
+            scope.cancel_after(FOR_EVER, "from outside");
         }
     }
 
@@ -105,6 +133,18 @@ impl Real {
             Kind::Leaf => Box::pin(Leaf { real: this, part, begun: false, done: false }),
             Kind::Checkpoint => Box::pin(async {
                 checkpoint_if_cancelled().await;
+                Ok(())
+            }),
+            Kind::Stopping => Box::pin(async move {
+                let mut told = stopping();
+                poll_fn(move |cx| {
+                    let mut state = lock(&this.state);
+                    state.wakers[part] = Some(cx.waker().clone());
+                    let done = state.signals[part].is_some();
+                    drop(state);
+                    if done { Poll::Ready(()) } else { Pin::new(&mut told).poll(cx) }
+                })
+                .await;
                 Ok(())
             }),
             Kind::Sequence => Box::pin(async move {
@@ -161,6 +201,18 @@ impl Real {
                 }
                 Ok(())
             }),
+            Kind::Start => Box::pin(async move {
+                let around = this.parts[part].group.expect("it stands in a group");
+                let group = lock(&this.state).groups[around].clone().expect("the group is open");
+                let parts = this.parts[inside[0]].inside.clone();
+                let child = Arc::clone(&this);
+                let started = group.try_start(async move |ready| {
+                    child.run(parts[0]).await?;
+                    ready.started(());
+                    child.run(parts[1]).await
+                });
+                started.await.map_err(|_| Told)
+            }),
             Kind::Abandon => Box::pin(async move {
                 let mut inner = Some(this.run(inside[0]));
                 poll_fn(move |cx| {
@@ -176,7 +228,7 @@ impl Real {
                 })
                 .await
             }),
-            Kind::Root | Kind::Work | Kind::Cleanup | Kind::Child => self.run(inside[0]),
+            Kind::Root | Kind::Work | Kind::Cleanup | Kind::Child | Kind::Started => self.run(inside[0]),
         }
     }
 }

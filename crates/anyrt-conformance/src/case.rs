@@ -89,7 +89,7 @@ impl Case {
 
     /// The id that it has in the conformance lists, such as `CK-02`. `None` for the cases that are
     /// not in those lists: obligations of the trait (`rt_obligation_…`), and rules that no listed case
-    /// covers (`rule_…`, `stop_…`, `exit_…`, `story_…`).
+    /// covers (`rule_…`, `stop_…`, `exit_…`, `end_…`, `story_…`).
     #[must_use]
     pub fn id(&self) -> Option<String> {
         let mut parts = self.name.split('_');

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use anyrt_core::{
-    CancelScope, Event, Run, Runtime, TaskContext, checkpoint, current_task, move_on_after, shield,
-    task_group, task_local,
+    CancelScope, Event, Run, Runtime, TaskContext, checkpoint, current_task, move_on_after, run_blocking,
+    shield, task_group, task_local,
 };
 use futures::future::pending;
 
@@ -58,6 +58,46 @@ pub(crate) async fn tg_29_a_child_gets_a_copy_of_the_context_of_its_spawner() {
         })
         .await;
     assert_eq!(seen, ("host", (("spawner", "its own"), "spawner"), "host"));
+}
+
+pub(crate) async fn a_value_that_is_set_stays_in_its_task_and_goes_to_later_children() {
+    task_local! {
+        static OTHER: u8;
+    }
+    let seen = task_group(async |group| {
+        let task = group.spawn(async {
+            COLOUR.set("first");
+            OTHER.set(7);
+            COLOUR.set("second");
+            checkpoint().await;
+            let in_scope = COLOUR
+                .scope("scoped", async {
+                    COLOUR.set("set in the scope");
+                    checkpoint().await;
+                    COLOUR.get()
+                })
+                .await;
+            let in_job = run_blocking(|| {
+                let inherited = COLOUR.get();
+                COLOUR.set("set in the job");
+                (inherited, COLOUR.get())
+            })
+            .await;
+            let mut apart = TaskContext::capture();
+            apart.run(|| COLOUR.set("apart"));
+            let apart = apart.run(|| COLOUR.get());
+            let child = task_group(async |group| group.spawn(async { COLOUR.get() }).await).await;
+            let child = child.expect("no child fails").expect("the child ends");
+            (in_scope, in_job, apart, child, COLOUR.get(), OTHER.get())
+        });
+        let seen = task.await.expect("the child ends");
+        let sibling = group.spawn(async { COLOUR.try_with(|_| ()).is_err() }).await.expect("the child ends");
+        (seen, sibling && COLOUR.try_with(|_| ()).is_err())
+    })
+    .await
+    .expect("no child fails");
+    let in_job = ("second", "set in the job");
+    assert_eq!(seen, (("set in the scope", in_job, "apart", "second", "second", 7), true));
 }
 
 pub(crate) async fn tg_30_an_explicit_context_is_used_instead() {

@@ -34,6 +34,8 @@
 //! | RD, RP | what foreign code drops, what panics where nobody expects it |
 //! | `stop_…` | two-phase cancel: told to stop, cancelled when the grace is over |
 //! | `exit_…` | what a scope runs at its end; clean-up within a grace |
+//! | `end_…` | the end of a run: its grace, its time, what it goes without |
+//! | `story_…` | what a cancellation tells |
 //! | `rule_…` | what the rules behind these families say and no case of theirs asks |
 //! | `rt_obligation_…` | the obligations of the trait |
 //!
@@ -74,10 +76,12 @@ mod news;
 mod obligations;
 mod panics;
 mod readiness;
+mod run_end;
 mod scopes;
 mod several;
 mod shields;
 mod sockets;
+mod stories;
 mod timers;
 mod two_phases;
 

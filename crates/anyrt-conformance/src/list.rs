@@ -114,7 +114,24 @@ macro_rules! for_each_case {
                 bare exit_clean_ups_of_a_scope_that_is_dropped_run_at_the_root [TasksRun];
                 bare exit_a_clean_up_that_outlives_its_grace_is_cancelled_and_named [TimerWakes, TimerNotEarly];
                 bare exit_a_shield_that_is_held_beyond_its_grace_is_named_once [TimerWakes, TimerNotEarly];
-                program exit_a_grace_counts_in_a_cancelled_scope_too [TimerWakes, TimerNotEarly];
+                program exit_a_grace_counts_in_a_cancelled_scope_too [];
+            }
+            run_end {
+                bare end_of_a_run_goes_without_what_holds_for_ever_and_names_it [TasksRun, TimerWakes, TimerNotEarly];
+                bare end_of_a_run_in_time_is_no_error [TasksRun];
+                bare end_of_a_run_tells_what_failed_beside_what_is_left [TasksRun, TimerWakes];
+                bare end_of_a_run_gives_its_tasks_a_grace [TasksRun, TimerWakes, TimerNotEarly];
+            }
+            stories {
+                program story_of_a_deadline_tells_its_time_its_place_and_whose_it_was [TasksRun, TimerWakes, TimerNotEarly];
+                program story_of_a_deadline_that_another_task_notices_tells_whose_it_was [TasksRun];
+                program story_of_a_cancel_names_the_task_that_called_it_with_those_around_it [TasksRun];
+                program story_of_a_cancel_names_the_thread_that_called_it [ForeignWake];
+                program story_of_a_grace_tells_who_gave_it [TasksRun, TimerWakes, TimerNotEarly];
+                program story_of_a_siblings_failure_names_the_sibling_and_the_group [TasksRun];
+                program story_of_what_a_parent_cancelled_is_the_parents [];
+                program story_of_a_service_and_of_a_dropped_group_tells_where_the_group_was_opened [TasksRun];
+                bare story_of_the_end_of_a_run [TasksRun, TimerWakes];
             }
             shields {
                 program sh_01_a_shielded_body_goes_on_while_the_outer_scope_is_cancelled [TimerWakes, TimerNotEarly];
@@ -166,6 +183,7 @@ macro_rules! for_each_case {
             children {
                 program tg_28_an_outer_timeout_applies_to_the_children [TasksRun, TimerWakes, TimerNotEarly];
                 program tg_29_a_child_gets_a_copy_of_the_context_of_its_spawner [TasksRun];
+                program a_value_that_is_set_stays_in_its_task_and_goes_to_later_children [TasksRun, ForeignWake];
                 program tg_30_an_explicit_context_is_used_instead [TasksRun];
                 bare tg_35_a_runtime_that_refuses_a_task_is_reported_to_the_spawner [];
                 program tg_37_the_parent_of_a_child_is_the_host_and_not_the_spawner [TasksRun];

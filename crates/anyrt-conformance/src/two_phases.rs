@@ -50,15 +50,11 @@ pub(crate) async fn stop_ends_well_for_who_ends_within_the_grace() {
 pub(crate) async fn stop_wakes_who_waits_for_it_and_nobody_else() {
     let (waits, works) = (Counter::new(), Counter::new());
     task_group(async |group| {
-        let (ready, end) = (Event::new(), Event::new());
-        let (says, ends) = (ready.clone(), end.clone());
+        let end = Event::new();
+        let ends = end.clone();
         let waiting = group.spawn(count_polls(&waits, stopping()));
-        group.spawn(count_polls(&works, async move {
-            says.set();
-            ends.wait().await;
-        }));
-        ready.wait().await;
-        while waits.get() == 0 {
+        group.spawn(count_polls(&works, async move { ends.wait().await }));
+        while waits.get() == 0 || end.waiting() == 0 {
             checkpoint().await;
         }
         group.cancel_after(AN_HOUR, "the end");

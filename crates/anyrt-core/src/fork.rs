@@ -1,8 +1,8 @@
 //! A process that is forked has none of the threads of its parent: noticed, in place of a wait without end.
 
 use std::process;
-
-use crate::sync::atomic::{AtomicU32, Ordering};
+// Not from the switchable module: the process is no part of what is modelled.
+use std::sync::atomic::{AtomicU32, Ordering};
 
 /// The answer in a process that was forked off one in which a run had been started.
 ///

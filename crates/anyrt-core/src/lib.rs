@@ -78,7 +78,7 @@ pub use group::{
 };
 pub use handle::{Finder, Handle, NoRuntime};
 pub use locals::{LocalKey, NotSet, TaskContext, WithLocal};
-pub use run::{Run, RunError, embed, try_embed};
+pub use run::{Run, RunError, Unfinished, embed, try_embed};
 pub use runtime::{Blocking, NotOwned, Runtime, Timer};
 pub use scope::{
     CancelScope, Cancelled, Cause, EffectiveDeadline, Exit, FailAfter, FinallyOwned, MoveOnAfter, Outcome,

@@ -37,6 +37,24 @@ impl TaskContext {
     pub fn empty() -> TaskContext {
         TaskContext(None)
     }
+
+    /// Makes these values current while `run` runs, in place of those that are. What `run` sets stays here, and
+    /// comes not out of it. For those who poll a future of somebody else.
+    pub fn run<R>(&mut self, run: impl FnOnce() -> R) -> R {
+        within(&mut self.0, run)
+    }
+}
+
+fn within<R>(locals: &mut Locals, run: impl FnOnce() -> R) -> R {
+    struct Leave<'a>(&'a mut Locals);
+    impl Drop for Leave<'_> {
+        fn drop(&mut self) {
+            context::swap_locals(self.0);
+        }
+    }
+    context::swap_locals(locals);
+    let _leave = Leave(locals);
+    run()
 }
 
 impl fmt::Debug for TaskContext {
@@ -93,6 +111,24 @@ impl<T: Send + Sync + 'static> LocalKey<T> {
         WithLocal { state: State::New(Some(entry)), future: Some(future) }
     }
 
+    /// Sets the value for the code that follows: in the future of the innermost [`scope`](LocalKey::scope), of whatever
+    /// key, else in the task; and for the children that are spawned from now on. In a blocking job it is set for the job.
+    ///
+    /// (Python: `ContextVar.set`.)
+    pub fn set(&'static self, value: T) {
+        let mut locals = None;
+        context::swap_locals(&mut locals);
+        let old = locals.clone();
+        locals = Some(Arc::new(Entry {
+            key: self.address(),
+            value: Arc::new(value),
+            rest: without(locals, self.address()),
+        }));
+        context::swap_locals(&mut locals);
+        // What it replaces is dropped here, where the value's destructor may ask for the others.
+        drop((old, locals));
+    }
+
     /// Reads the value.
     ///
     /// # Errors
@@ -138,6 +174,20 @@ impl<T: Send + Sync + 'static> LocalKey<T> {
     }
 }
 
+/// The list without one key: so that one that is set again and again does not grow.
+fn without(locals: Locals, key: usize) -> Locals {
+    let mut above = Vec::new();
+    let mut next = locals.as_ref();
+    while let Some(entry) = next.filter(|entry| entry.key != key) {
+        above.push(entry);
+        next = entry.rest.as_ref();
+    }
+    let Some(found) = next else { return locals };
+    above.into_iter().rev().fold(found.rest.clone(), |rest, entry| {
+        Some(Arc::new(Entry { key: entry.key, value: entry.value.clone(), rest }))
+    })
+}
+
 impl<T> fmt::Debug for LocalKey<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("LocalKey").field(&self.name).finish()
@@ -169,22 +219,12 @@ enum State {
 impl State {
     /// Runs with the value set, on top of what was current at the first time.
     fn within<R>(&mut self, run: impl FnOnce() -> R) -> R {
-        struct Leave<'a>(&'a mut Locals);
-        impl Drop for Leave<'_> {
-            fn drop(&mut self) {
-                context::swap_locals(self.0);
-            }
-        }
         if let State::New(entry) = self {
             let entry = entry.take().map(|entry| Arc::new(Entry { rest: context::locals(), ..entry }));
             *self = State::Set(entry);
         }
         match self {
-            State::Set(locals) => {
-                context::swap_locals(locals);
-                let _leave = Leave(locals);
-                run()
-            }
+            State::Set(locals) => within(locals, run),
             State::New(_) => run(),
         }
     }

@@ -25,10 +25,13 @@ enum Place<T> {
     Waiting {
         waker: Option<Waker>,
         scope: Option<NodeRef>,
+        /// In the line of those who continue what they have begun.
+        continues: bool,
         /// It was its turn while its scope was cancelled: it is in the queue no more.
         passed_over: bool,
     },
-    Served(T),
+    /// With the scope that it waited in, so that the waiter drops that, and not the owner under its lock.
+    Served(T, Option<NodeRef>),
     /// Took what it was handed, or left.
     Gone,
 }
@@ -36,13 +39,43 @@ enum Place<T> {
 /// The waiters, first come first. Under its owner's lock it runs and drops no user code.
 pub(crate) struct Queue<T> {
     /// Those who continue what they have begun: served before all others.
-    continuing: VecDeque<Arc<Ticket<T>>>,
-    starting: VecDeque<Arc<Ticket<T>>>,
+    continuing: Line<T>,
+    starting: Line<T>,
+}
+
+/// Some of them. Who leaves stays in it, dead, until half of them are: to leave costs the same however long the
+/// line is.
+struct Line<T> {
+    tickets: VecDeque<Arc<Ticket<T>>>,
+    dead: usize,
+}
+
+impl<T> Line<T> {
+    const fn new() -> Line<T> {
+        Line { tickets: VecDeque::new(), dead: 0 }
+    }
+
+    fn len(&self) -> usize {
+        self.tickets.len() - self.dead
+    }
+
+    fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Some more in it are dead.
+    fn bury(&mut self, dead: usize) {
+        self.dead += dead;
+        if self.dead > 0 && self.dead * 2 >= self.tickets.len() {
+            self.tickets.retain(|ticket| ticket.is_waiting());
+            self.dead = 0;
+        }
+    }
 }
 
 impl<T> Queue<T> {
     pub(crate) const fn new() -> Queue<T> {
-        Queue { continuing: VecDeque::new(), starting: VecDeque::new() }
+        Queue { continuing: Line::new(), starting: Line::new() }
     }
 
     /// How many wait.
@@ -56,8 +89,14 @@ impl<T> Queue<T> {
 
     /// Puts a waiter at the end; `first`: at the end of those who continue what they have begun.
     pub(crate) fn join(&mut self, ticket: Arc<Ticket<T>>, first: bool) {
-        let line = if first { &mut self.continuing } else { &mut self.starting };
-        line.push_back(ticket);
+        if let Place::Waiting { continues, .. } = &mut *ticket.place.lock() {
+            *continues = first;
+        }
+        self.line(first).tickets.push_back(ticket);
+    }
+
+    fn line(&mut self, continuing: bool) -> &mut Line<T> {
+        if continuing { &mut self.continuing } else { &mut self.starting }
     }
 
     /// Whether somebody waits who goes before one that joins now.
@@ -79,30 +118,29 @@ impl<T> Queue<T> {
         fits: impl Fn(usize) -> bool,
     ) -> Result<(usize, Option<Waker>), T> {
         loop {
-            let line = if self.continuing.is_empty() { &mut self.starting } else { &mut self.continuing };
-            let Some(ticket) = line.front() else { return Err(value) };
+            let line = self.line(!self.continuing.is_empty());
+            let Some(ticket) = line.tickets.front() else { return Err(value) };
             let note = ticket.note;
             let mut place = ticket.place.lock();
             match &mut *place {
-                Place::Waiting { waker, scope, passed_over } => {
+                Place::Waiting { waker, scope, passed_over: passed_over @ false, .. } => {
                     if scope.as_ref().is_some_and(|scope| scope.node().is_cancelled()) {
                         *passed_over = true;
                     } else if fits(note) {
-                        let waker = waker.take();
-                        let waiting = std::mem::replace(&mut *place, Place::Served(value));
+                        let (waker, scope) = (waker.take(), scope.take());
+                        *place = Place::Served(value, scope);
                         drop(place);
-                        // Only the scope is left in it: ours, and the waiter has it too.
-                        drop(waiting);
-                        line.pop_front();
+                        line.tickets.pop_front();
                         return Ok((note, waker));
                     } else {
                         return Err(value);
                     }
                 }
-                Place::Served(_) | Place::Gone => (),
+                // It is dead.
+                _ => line.dead -= 1,
             }
             drop(place);
-            line.pop_front();
+            line.tickets.pop_front();
         }
     }
 
@@ -114,22 +152,26 @@ impl<T> Queue<T> {
         wakes: &mut WakeList,
     ) {
         for line in [&mut self.continuing, &mut self.starting] {
-            line.retain(|ticket| {
+            line.tickets.retain(|ticket| {
                 if !whom(ticket.note) {
-                    return true;
+                    return ticket.is_waiting();
                 }
-                if !ticket.pass_over() {
+                if ticket.is_waiting() && !ticket.pass_over() {
                     wakes.take(&mut ticket.hand(value()));
                 }
                 false
             });
+            line.dead = 0;
         }
     }
 
     /// Hands something to all who wait, after [`live`](Queue::live) has found them.
     pub(crate) fn answer_all(&mut self, value: impl Fn() -> T, wakes: &mut WakeList) {
-        for ticket in self.continuing.drain(..).chain(self.starting.drain(..)) {
-            wakes.take(&mut ticket.hand(value()));
+        for line in [&mut self.continuing, &mut self.starting] {
+            for ticket in line.tickets.drain(..).filter(|ticket| ticket.is_waiting()) {
+                wakes.take(&mut ticket.hand(value()));
+            }
+            line.dead = 0;
         }
     }
 
@@ -138,17 +180,18 @@ impl<T> Queue<T> {
     pub(crate) fn live(&mut self, enough: usize) -> usize {
         let mut live = 0;
         for line in [&mut self.continuing, &mut self.starting] {
-            let mut next = 0;
-            while live < enough
-                && let Some(ticket) = line.get(next)
-            {
+            let mut passed_over = 0;
+            for ticket in &line.tickets {
+                if live == enough {
+                    break;
+                }
                 if ticket.pass_over() {
-                    line.remove(next);
+                    passed_over += 1;
                 } else {
-                    next += 1;
-                    live += 1;
+                    live += usize::from(ticket.is_waiting());
                 }
             }
+            line.bury(passed_over);
         }
         live
     }
@@ -156,37 +199,51 @@ impl<T> Queue<T> {
     /// The scopes of those who wait, as of their last poll; those first that are served first. Threads have none.
     pub(crate) fn scopes(&self) -> Vec<NodeRef> {
         let scope = |ticket: &Arc<Ticket<T>>| match &*ticket.place.lock() {
-            Place::Waiting { scope, .. } => scope.clone(),
+            Place::Waiting { scope, passed_over: false, .. } => scope.clone(),
             _ => None,
         };
-        self.continuing.iter().chain(&self.starting).filter_map(scope).collect()
+        self.continuing.tickets.iter().chain(&self.starting.tickets).filter_map(scope).collect()
     }
 
-    /// Takes a waiter out. What it had been handed already is its ticket's to tell.
-    pub(crate) fn remove(&mut self, ticket: &Arc<Ticket<T>>) {
-        self.continuing.retain(|other| !Arc::ptr_eq(other, ticket));
-        self.starting.retain(|other| !Arc::ptr_eq(other, ticket));
+    /// Takes a waiter out that is gone; what it had been handed already.
+    pub(crate) fn remove(&mut self, ticket: &Arc<Ticket<T>>) -> Option<T> {
+        let old = std::mem::replace(&mut *ticket.place.lock(), Place::Gone);
+        match old {
+            Place::Waiting { continues, passed_over: false, .. } => {
+                self.line(continues).bury(1);
+                None
+            }
+            Place::Served(value, _) => Some(value),
+            Place::Waiting { .. } | Place::Gone => None,
+        }
     }
 }
 
 impl<T> Ticket<T> {
     pub(crate) fn new(note: usize) -> Arc<Ticket<T>> {
-        let place = Place::Waiting { waker: None, scope: context::top(), passed_over: false };
-        Arc::new(Ticket { note, place: Mutex::new(place) })
+        Ticket::waiting(note, None, context::top())
     }
 
     /// Of a thread, which waits whatever is cancelled.
     pub(crate) fn of_thread(waker: Waker) -> Arc<Ticket<T>> {
-        let place = Place::Waiting { waker: Some(waker), scope: None, passed_over: false };
-        Arc::new(Ticket { note: 0, place: Mutex::new(place) })
+        Ticket::waiting(0, Some(waker), None)
+    }
+
+    fn waiting(note: usize, waker: Option<Waker>, scope: Option<NodeRef>) -> Arc<Ticket<T>> {
+        let place = Place::Waiting { waker, scope, continues: false, passed_over: false };
+        Arc::new(Ticket { note, place: Mutex::new(place) })
+    }
+
+    fn is_waiting(&self) -> bool {
+        matches!(&*self.place.lock(), Place::Waiting { passed_over: false, .. })
     }
 
     /// Passes it over if its scope is cancelled: it has no place in its queue any more.
     fn pass_over(&self) -> bool {
         match &mut *self.place.lock() {
-            Place::Waiting { scope: Some(scope), passed_over, .. } if scope.node().is_cancelled() => {
-                *passed_over = true;
-                true
+            Place::Waiting { scope: Some(scope), passed_over: passed_over @ false, .. } => {
+                *passed_over = scope.node().is_cancelled();
+                *passed_over
             }
             _ => false,
         }
@@ -194,21 +251,21 @@ impl<T> Ticket<T> {
 
     /// Hands something to one that waits; its waker.
     fn hand(&self, value: T) -> Option<Waker> {
-        let old = std::mem::replace(&mut *self.place.lock(), Place::Served(value));
-        match old {
-            Place::Waiting { waker, .. } => waker,
-            _ => None,
-        }
+        let mut place = self.place.lock();
+        let Place::Waiting { waker, scope, .. } = &mut *place else { return None };
+        let (waker, scope) = (waker.take(), scope.take());
+        *place = Place::Served(value, scope);
+        waker
     }
 
     /// What was handed over to a thread.
     pub(crate) fn served(&self) -> Option<T> {
         let mut place = self.place.lock();
-        if !matches!(*place, Place::Served(_)) {
+        if !matches!(*place, Place::Served(..)) {
             return None;
         }
         match std::mem::replace(&mut *place, Place::Gone) {
-            Place::Served(value) => Some(value),
+            Place::Served(value, _) => Some(value),
             _ => None,
         }
     }
@@ -218,7 +275,7 @@ impl<T> Ticket<T> {
         let (new, place_now) = (cx.waker().clone(), context::top());
         let mut place = self.place.lock();
         let old = match &mut *place {
-            Place::Waiting { waker, scope, passed_over: false } => {
+            Place::Waiting { waker, scope, passed_over: false, .. } => {
                 let old = (waker.replace(new), std::mem::replace(scope, place_now));
                 drop(place);
                 drop(old);
@@ -228,17 +285,17 @@ impl<T> Ticket<T> {
         };
         drop(place);
         match old {
-            Place::Served(value) => Poll::Ready(Some(value)),
+            Place::Served(value, _) => Poll::Ready(Some(value)),
             _ => Poll::Ready(None),
         }
     }
 
-    /// What was handed over and not taken, after the ticket was removed from its queue.
-    pub(crate) fn retire(&self) -> Option<T> {
-        let old = std::mem::replace(&mut *self.place.lock(), Place::Gone);
-        match old {
-            Place::Served(value) => Some(value),
-            _ => None,
+    /// Waker and scope of one that is about to leave, to be dropped outside of every lock.
+    fn let_go(&self) -> (Option<Waker>, Option<NodeRef>) {
+        match &mut *self.place.lock() {
+            Place::Waiting { waker, scope, .. } => (waker.take(), scope.take()),
+            Place::Served(_, scope) => (None, scope.take()),
+            Place::Gone => (None, None),
         }
     }
 }
@@ -335,7 +392,9 @@ impl<S: Supply> Take<S> {
 
     fn leave(&mut self) {
         if let Some(ticket) = self.ticket.take() {
+            let left = ticket.let_go();
             self.supply.leave(&ticket);
+            drop(left);
         }
     }
 }

@@ -1,5 +1,10 @@
 //! A run: a root future on a runtime, and the end in which nothing is left behind.
 
+mod ending;
+mod unfinished;
+
+pub use unfinished::Unfinished;
+
 use std::any::Any;
 use std::fmt;
 use std::future::Future;
@@ -7,11 +12,12 @@ use std::io;
 use std::num::NonZeroUsize;
 use std::panic::{AssertUnwindSafe, Location, catch_unwind, resume_unwind};
 use std::pin::Pin;
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll, Waker, ready};
 use std::time::Duration;
 
 use pin_project_lite::pin_project;
 
+use self::ending::{Ending, EndsWithin};
 use crate::blocking::{BlockingPool, CapacityLimiter, DEFAULT_LIMIT, IDLE, PATIENCE, Pool};
 use crate::context::{self, Setting, Tasked};
 use crate::fork::{self, Forked};
@@ -23,7 +29,7 @@ use crate::scope::Cause;
 use crate::scope::tree::{self, HasNode, Node, NodeRef};
 use crate::sync::Arc;
 use crate::sync::atomic::{AtomicBool, Ordering};
-use crate::task::{TaskInfo, default_name};
+use crate::task::{MAIN, TaskInfo, default_name};
 
 /// After how long a cancelled scope that is held becomes a warning, by default.
 const HELD_WARNING: Duration = Duration::from_secs(5);
@@ -41,6 +47,7 @@ pub(crate) struct Shared {
     pub(crate) unlimited: CapacityLimiter,
     /// How long a cancelled scope may be held before a warning names what holds it.
     pub(crate) held_warning: Duration,
+    pub(crate) ends_within: EndsWithin,
     /// Where tasks belong that no group owns.
     pub(crate) root: Arc<GroupState>,
 }
@@ -57,7 +64,8 @@ impl Shared {
             cpu: CapacityLimiter::new(cores),
             unlimited: CapacityLimiter::unlimited(),
             held_warning,
-            root: GroupState::new(policy, None, Location::caller()),
+            ends_within: EndsWithin::default(),
+            root: GroupState::new(policy, None, None, Location::caller()),
         }
     }
 
@@ -78,6 +86,7 @@ pub struct Run {
     name: String,
     limit: usize,
     held_warning: Duration,
+    ends_within: EndsWithin,
     idle: Duration,
     patience: Duration,
     blocking_pool: BlockingPool,
@@ -130,6 +139,9 @@ pub enum RunError {
     /// The main future ended well, but tasks at the root failed and nobody had looked at them.
     #[error("tasks at the root of the run failed, and nobody looked: {0}")]
     Unhandled(#[source] GroupError),
+    /// Tasks had not ended when the time for that was over ([`Run::shutdown_timeout`]).
+    #[error(transparent)]
+    Unfinished(Unfinished),
 }
 
 impl Run {
@@ -140,6 +152,7 @@ impl Run {
             name: "anyrt".to_owned(),
             limit: DEFAULT_LIMIT,
             held_warning: HELD_WARNING,
+            ends_within: EndsWithin::default(),
             idle: IDLE,
             patience: PATIENCE,
             blocking_pool: BlockingPool::Core,
@@ -184,6 +197,23 @@ impl Run {
     /// what holds it; 5 seconds by default.
     pub fn warn_held_after(mut self, after: Duration) -> Run {
         self.held_warning = after;
+        self
+    }
+
+    /// How long the tasks at the root have, when the main future has ended, to finish what they have begun: they are
+    /// told to stop ([`stopping`](crate::stopping())), and cancelled when this is over. None by default: they are
+    /// cancelled at once.
+    pub fn shutdown_grace(mut self, grace: Duration) -> Run {
+        self.ends_within.grace = Some(grace);
+        self
+    }
+
+    /// How long the end of the run waits for its tasks after they were cancelled; without limit by default.
+    ///
+    /// When this is over, what is left is named in the error, [`RunError::Unfinished`], and dropped with the
+    /// runtime. A task that blocks its thread cannot be dropped: some runtimes wait for it all the same.
+    pub fn shutdown_timeout(mut self, timeout: Duration) -> Run {
+        self.ends_within.timeout = Some(timeout);
         self
     }
 
@@ -273,6 +303,7 @@ impl Run {
         let mut shared = Shared::new(Policy::EachForItself, &self.name, self.limit, self.held_warning);
         shared.pool = Pool::new(&self.name, self.idle, self.patience, true);
         shared.blocking_pool = self.blocking_pool;
+        shared.ends_within = self.ends_within;
         if let Ok(around) = Handle::try_current() {
             // The machine is the same.
             shared.cpu = around.cpu_limiter().clone();
@@ -348,9 +379,12 @@ pin_project! {
         #[pin]
         main: Option<F>,
         setting: Setting,
+        handle: Handle,
         task: Arc<MainTask>,
         root: Arc<GroupState>,
         ended: Option<Result<F::Output, Box<dyn Any + Send>>>,
+        // None while the main future runs.
+        ending: Option<Ending>,
     }
 
     impl<F: Future> PinnedDrop for Root<F> {
@@ -369,6 +403,7 @@ pin_project! {
 struct MainTask {
     info: TaskInfo,
     node: Node,
+    handle: Handle,
     /// It is being polled now.
     polled: AtomicBool,
 }
@@ -392,6 +427,10 @@ impl HasNode for MainTask {
         Some(&self.info)
     }
 
+    fn runs_on(&self) -> Option<&Handle> {
+        Some(&self.handle)
+    }
+
     fn is_polled(&self) -> bool {
         self.polled.load(Ordering::Relaxed)
     }
@@ -401,13 +440,18 @@ impl Tasked for MainTask {
     fn info(&self) -> &TaskInfo {
         &self.info
     }
+
+    fn handle(&self) -> &Handle {
+        &self.handle
+    }
 }
 
 impl<F: Future> Root<F> {
     fn new(handle: Handle, main: F) -> Root<F> {
         let root = handle.0.shared.root.clone();
-        let info = TaskInfo::new(handle, Some("main".into()), default_name::<F>(), None);
-        let task = Arc::new(MainTask { info, node: Node::task_root(), polled: AtomicBool::new(false) });
+        let info = TaskInfo::new(Some(MAIN.into()), default_name::<F>, None);
+        let (node, polled) = (Node::task_root(), AtomicBool::new(false));
+        let task = Arc::new(MainTask { info, node, handle: handle.clone(), polled });
         let setting = Setting {
             task: Some(task.clone()),
             locals: Locals::default(),
@@ -415,7 +459,7 @@ impl<F: Future> Root<F> {
             in_job: false,
             polling: true,
         };
-        Root { main: Some(main), setting, task, root, ended: None }
+        Root { main: Some(main), setting, handle, task, root, ended: None, ending: None }
     }
 }
 
@@ -446,14 +490,16 @@ impl<F: Future> Future for Root<F> {
                 this.root.panicked_unheard(payload);
             }
             tree::end(&this.task.node);
-            this.root.cancel_for(Cause::Shutdown);
+            *this.ending = Some(Ending::begin(this.handle, this.root));
         }
-        let Some(toll) = this.root.close_or_wait(cx.waker()) else { return Poll::Pending };
+        let Some(ending) = this.ending else { return Poll::Pending };
+        let (toll, unfinished) = ready!(ending.poll(this.handle, this.root, cx));
         match this.ended.take() {
             Some(output) => Poll::Ready(Ended {
                 output,
                 panic: toll.panics.into_iter().next(),
                 errors: GroupError::from_errors(toll.errors),
+                unfinished,
             }),
             None => panic!("a future was polled again after it was ready"),
         }
@@ -465,6 +511,7 @@ struct Ended<T> {
     output: Result<T, Box<dyn Any + Send>>,
     panic: Option<Box<dyn Any + Send>>,
     errors: Option<GroupError>,
+    unfinished: Option<Unfinished>,
 }
 
 impl<T> Ended<T> {
@@ -472,6 +519,9 @@ impl<T> Ended<T> {
         let output = self.output.unwrap_or_else(|payload| resume_unwind(payload));
         if let Some(payload) = self.panic {
             resume_unwind(payload);
+        }
+        if let Some(unfinished) = self.unfinished {
+            return Err(RunError::Unfinished(unfinished.with_errors(self.errors)));
         }
         match self.errors {
             Some(errors) => Err(RunError::Unhandled(errors)),

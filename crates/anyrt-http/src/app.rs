@@ -122,7 +122,8 @@ impl App {
     /// Cancelled, what was started is ended before this is left.
     pub async fn run_with<T: Send>(self, serve: impl AsyncFnOnce(AppService) -> T) -> Result<T> {
         let (service, lifespans) = self.build()?;
-        startup::around(Arc::clone(service.core()), lifespans, async |_| Ok(serve(service).await)).await
+        let core = Arc::clone(service.core());
+        Box::pin(startup::around(core, lifespans, async |_| Ok(serve(service).await))).await
     }
 
     /// Checks the app, and puts its parts into their places.
@@ -188,12 +189,12 @@ async fn run(
     stop: impl Future<Output = Result<()>> + Send,
 ) -> Result<()> {
     let (core, limits) = (Arc::clone(service.core()), service.limits().clone());
-    startup::around(core, lifespans, async move |failing| {
+    Box::pin(startup::around(core, lifespans, async move |failing| {
         let stop = race(stop, failing.wait()).map(|first| match first {
             Either::Left(stopped) => stopped,
             Either::Right(()) => Ok(()),
         });
         server::run(listener, Arc::new(service), limits, stop).await
-    })
+    }))
     .await
 }

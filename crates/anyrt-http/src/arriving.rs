@@ -10,6 +10,7 @@ use bytes::Bytes;
 use http_body::{Frame, SizeHint};
 use hyper::body::Incoming;
 
+use crate::client::ClientDisconnect;
 use crate::connection::Connection;
 use crate::deadlines::{Watched, Which};
 
@@ -18,7 +19,7 @@ use crate::deadlines::{Watched, Which};
 #[error("the body came too slowly")]
 pub(crate) struct TooSlow;
 
-/// A body that ended before its end: a client that left, or chunks that are none.
+/// A body whose chunks are none.
 #[derive(Debug, thiserror::Error)]
 #[error("the body broke off: {0}")]
 pub(crate) struct BrokeOff(#[source] hyper::Error);
@@ -84,6 +85,11 @@ impl Arriving {
     }
 }
 
+fn broken(error: hyper::Error) -> BoxError {
+    let parsed = error.is_parse() && !error.is_incomplete_message();
+    if parsed { BrokeOff(error).into() } else { ClientDisconnect::because(error).into() }
+}
+
 impl http_body::Body for Arriving {
     type Data = Bytes;
     type Error = BoxError;
@@ -98,7 +104,7 @@ impl http_body::Body for Arriving {
         }
         let frame = ready!(poll);
         self.came(frame.as_ref().and_then(|frame| frame.as_ref().ok()?.data_ref()).map_or(0, Bytes::len));
-        Poll::Ready(frame.map(|frame| frame.map_err(|error| BrokeOff(error).into())))
+        Poll::Ready(frame.map(|frame| frame.map_err(broken)))
     }
 
     fn is_end_stream(&self) -> bool {

@@ -7,15 +7,17 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use anyrt::{CancelScope, Handle};
+use anyrt::{CancelScope, Handle, TaskContext};
 use axum_core::extract::Request;
 use axum_core::response::Response;
 use futures_util::FutureExt;
 
+use crate::alive::Alive;
 use crate::connection::Connection;
 use crate::disconnect::Leaving;
 use crate::operation::Answer;
-use crate::request::{After, internal, message};
+use crate::request::{After, internal, keeping, message};
+use crate::served::End;
 use crate::test_client::TestHome;
 
 /// Where a request goes on that its caller dropped.
@@ -93,19 +95,30 @@ impl Home {
     }
 }
 
-/// The future of one request. Nothing is added to the fast path but a flag.
+/// The future of one request. Little is added to the fast path: a flag, and task-locals of its own.
 pub(crate) struct Attended {
     /// Taken when it has ended.
     answer: Option<Answer>,
+    /// What this request sets, no other one on the same connection sees. None inside of another one: what is set below a
+    /// layer is seen by the layer.
+    locals: Option<TaskContext>,
     /// A request that was never polled has begun nothing that would have to end.
     begun: bool,
     home: Home,
     leaving: Leaving,
+    alive: Option<Alive>,
 }
 
 impl Attended {
     pub(crate) fn new(answer: Answer, home: Home, leaving: Leaving) -> Self {
-        Attended { answer: Some(answer), begun: false, home, leaving }
+        let alive = Some(Alive::of(&home));
+        let locals = Some(TaskContext::capture());
+        Attended { answer: Some(answer), locals, begun: false, home, leaving, alive }
+    }
+
+    /// One that is polled by another one.
+    pub(crate) fn inner(answer: Answer, home: Home, leaving: Leaving) -> Self {
+        Attended { answer: Some(answer), locals: None, begun: false, home, leaving, alive: None }
     }
 
     /// Polls the request; a panic of the handler becomes a 500.
@@ -116,7 +129,12 @@ impl Attended {
     pub(crate) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Response> {
         let Some(answer) = &mut self.answer else { panic!("a request was polled after its end") };
         self.begun = true;
-        match catch_unwind(AssertUnwindSafe(|| answer.as_mut().poll(cx))) {
+        let mut poll = || catch_unwind(AssertUnwindSafe(|| answer.as_mut().poll(cx)));
+        let polled = match &mut self.locals {
+            Some(locals) => locals.run(poll),
+            None => poll(),
+        };
+        match polled {
             Ok(Poll::Pending) => Poll::Pending,
             Ok(Poll::Ready(response)) => {
                 self.end();
@@ -133,18 +151,30 @@ impl Attended {
     /// Drops the future; a panic in a destructor must not reach the connection.
     fn end(&mut self) {
         let answer = self.answer.take();
+        if let Some(alive) = &self.alive {
+            alive.ends(End::Finished);
+        }
         if let Err(panic) = catch_unwind(AssertUnwindSafe(|| drop(answer))) {
             report(&*panic);
         }
+        self.alive = None;
     }
 }
 
 impl Drop for Attended {
     fn drop(&mut self) {
+        if self.answer.is_none() {
+            return;
+        }
         if !self.begun {
             return self.end();
         }
         let Some(answer) = self.answer.take() else { return };
+        let answer = keeping(self.locals.take().unwrap_or_else(TaskContext::capture), answer);
+        let alive = self.alive.take();
+        if let Some(alive) = &alive {
+            alive.ends(End::Left);
+        }
         let goes_on = self.leaving.goes_on();
         let cut = async move {
             let scope = CancelScope::new();
@@ -156,6 +186,7 @@ impl Drop for Attended {
             if let Err(panic) = AssertUnwindSafe(ending).catch_unwind().await {
                 report(&*panic);
             }
+            drop(alive);
         };
         self.home.spawn("a request whose client left", cut);
     }

@@ -55,6 +55,6 @@ fn too_large(limit: usize) -> Response {
 }
 
 /// Whether such an error is among the causes: a middleware may have put its own error around it.
-fn among_causes<E: Error + 'static>(error: &(dyn Error + 'static)) -> bool {
+pub(crate) fn among_causes<E: Error + 'static>(error: &(dyn Error + 'static)) -> bool {
     error.is::<E>() || error.source().is_some_and(among_causes::<E>)
 }

@@ -1,9 +1,11 @@
 //! The client of a request, who may leave.
 
+use std::error::Error;
 use std::fmt;
 
 use anyrt::sync::Event;
 
+use crate::body::among_causes;
 use crate::context::RequestContext;
 
 /// The client, who may leave before the response is there. An argument of a path operation or a provider, for those
@@ -47,6 +49,47 @@ impl Client {
             Some(gone) => gone.wait().await,
             None => std::future::pending().await,
         }
+    }
+}
+
+/// The error of a request's body whose client left before its end.
+///
+/// Extractors answer it, with an answer that nobody reads; who reads a body as a stream finds it among the causes of the
+/// error:
+///
+/// ```
+/// use anyrt_http::ClientDisconnect;
+/// use axum_core::body::Body;
+/// use futures_util::StreamExt;
+///
+/// async fn upload(body: Body) -> String {
+///     let mut pieces = body.into_data_stream();
+///     let mut count = 0;
+///     while let Some(piece) = pieces.next().await {
+///         match piece {
+///             Ok(bytes) => count += bytes.len(),
+///             Err(error) if ClientDisconnect::is_cause_of(&error) => return format!("left after {count} bytes"),
+///             Err(error) => return error.to_string(),
+///         }
+///     }
+///     format!("{count} bytes")
+/// }
+/// # let _ = upload;
+/// ```
+#[derive(Debug, thiserror::Error)]
+#[error("the client left before the end of the request's body")]
+pub struct ClientDisconnect {
+    source: hyper::Error,
+}
+
+impl ClientDisconnect {
+    pub(crate) fn because(source: hyper::Error) -> Self {
+        ClientDisconnect { source }
+    }
+
+    /// Whether it is this error, or one that was made of it.
+    pub fn is_cause_of(error: &(dyn Error + 'static)) -> bool {
+        among_causes::<ClientDisconnect>(error)
     }
 }
 

@@ -6,24 +6,24 @@ use std::io;
 use std::pin::{Pin, pin};
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::task::Poll;
+use std::task::{Context, Poll};
 
 use anyrt::BoxError;
 use anyrt::TaskGroup;
 use anyrt::sync::Event;
 use hyper::server::conn::{http1, http2};
 
+use crate::accepted::Accepted;
 use crate::attended::Home;
-use crate::counters::Counters;
 use crate::deadlines::{Watched, Which};
 use crate::disconnect::Leaving;
 use crate::exchange::PerRequest;
 use crate::http2::InGroup;
 use crate::limits::Limits;
 use crate::request::After;
-use crate::server::Shared;
+use crate::served::Counters;
+use crate::shared::Shared;
 use crate::stream::{Protocol, Wire};
-use crate::transport::Transport;
 
 /// Why a connection was ended by the server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -129,19 +129,27 @@ impl Connection {
             return;
         }
         if self.is(Phase::New) {
-            // One clock from the accept on: what is left of it.
-            let left = limits.head.saturating_sub(limits.first_byte.min(limits.head));
-            self.watch.extend(Which::Reading, left);
-            self.go(Phase::Head);
+            self.first_bytes_came();
         } else if self.is(Phase::Idle) {
             self.watch.set(Which::Reading, limits.head);
             self.go(Phase::Head);
         }
     }
 
+    /// The first bytes of the connection have come, of whatever protocol.
+    pub(crate) fn first_bytes_came(&self) {
+        let limits = &self.server.limits;
+        if self.is(Phase::New) {
+            // One clock from the accept on: what is left of it.
+            let left = limits.head.saturating_sub(limits.first_byte.min(limits.head));
+            self.watch.extend(Which::Reading, left);
+            self.go(Phase::Head);
+        }
+    }
+
     /// A request's head is whole.
     pub(crate) fn request_begins(&self) {
-        self.counters().begun();
+        self.counters().requested();
         self.in_flight.fetch_add(1, Ordering::Relaxed);
         self.watch.clear(Which::Reading);
         self.go(Phase::Serving);
@@ -266,9 +274,24 @@ impl Connection {
 /// # Cancel safety
 ///
 /// Dropped, it closes the connection and cancels its request.
-pub(crate) async fn serve(transport: Transport, connection: Arc<Connection>) -> Result<(), BoxError> {
+pub(crate) async fn serve(accepted: Accepted, connection: Arc<Connection>) -> Result<(), BoxError> {
+    let (transport, agreed) = match accepted.handshake(&connection).await? {
+        Some(transport) => transport,
+        None => return Ok(()),
+    };
     let mut wire = Wire::new(transport, Arc::clone(&connection));
-    let Some(protocol) = sniffed(&mut wire, &connection).await? else { return Ok(()) };
+    let protocol = match agreed {
+        #[cfg(feature = "tls")]
+        Some(Protocol::Http2) => {
+            wire.speaks_http2();
+            Protocol::Http2
+        }
+        Some(protocol) => protocol,
+        None => match guarded(&connection, |cx| wire.poll_protocol(cx)).await? {
+            Some(protocol) => protocol,
+            None => return Ok(()),
+        },
+    };
     let service = PerRequest::new(Arc::clone(&connection));
     let server = &connection.server;
     match protocol {
@@ -282,13 +305,17 @@ pub(crate) async fn serve(transport: Transport, connection: Arc<Connection>) -> 
     }
 }
 
-/// Which protocol the client speaks, by its first bytes; none when the server stops before there is one.
-async fn sniffed(wire: &mut Wire, connection: &Connection) -> Result<Option<Protocol>, BoxError> {
+/// What comes before there is a protocol, under the one clock; none when the server stops before
+/// anything has come.
+pub(crate) async fn guarded<T>(
+    connection: &Connection,
+    mut work: impl FnMut(&mut Context<'_>) -> Poll<io::Result<T>>,
+) -> Result<Option<T>, BoxError> {
     let mut known = None;
     poll_fn(|cx| {
         connection.watch.wake(Which::Reading, cx.waker(), &mut known);
-        if let Poll::Ready(protocol) = wire.poll_protocol(cx) {
-            return Poll::Ready(protocol.map(Some).map_err(BoxError::from));
+        if let Poll::Ready(done) = work(cx) {
+            return Poll::Ready(done.map(Some).map_err(BoxError::from));
         }
         if connection.is(Phase::New) && connection.server.is_stopping() {
             return Poll::Ready(Ok(None));

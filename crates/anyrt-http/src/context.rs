@@ -4,6 +4,7 @@ use std::any::TypeId;
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use anyrt::TaskContext;
 use anyrt::sync::Event;
 use axum_core::extract::Request;
 use axum_core::response::Response;
@@ -191,7 +192,8 @@ impl RequestContext {
         if stack.is_empty() && background.is_none() {
             return response;
         }
-        After { home: self.home.clone(), background, stack, outcome }.attach(response)
+        let (home, locals) = (self.home.clone(), TaskContext::capture());
+        After { home, background, stack, outcome, locals }.attach(response)
     }
 
     /// Undoes all of a request that makes no response.

@@ -39,6 +39,12 @@ impl Arrival {
         &self.home
     }
 
+    /// What becomes of it if its route says nothing.
+    pub(crate) fn by_default(self, disconnect: Disconnect) -> Self {
+        self.disconnect.set(disconnect);
+        self
+    }
+
     /// Called by the route, before its handler begins.
     pub(crate) fn on_disconnect(&self, disconnect: Disconnect) {
         self.disconnect.set(disconnect);

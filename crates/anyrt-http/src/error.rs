@@ -97,6 +97,13 @@ pub enum Error {
         "this app has a lifespan or dependencies of the app's scope: serve it, or mount it inside of `App::run_with`"
     )]
     NeedsStart,
+    /// A certificate or its key cannot be used.
+    #[error("TLS: {reason}")]
+    #[cfg(feature = "tls")]
+    Tls {
+        /// What is wrong.
+        reason: String,
+    },
     /// The address could not be listened on.
     #[error("cannot listen: {source}")]
     Listen {

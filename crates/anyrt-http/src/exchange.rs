@@ -48,7 +48,8 @@ impl hyper::service::Service<Request<Incoming>> for PerRequest {
         let request = request.map(|body| {
             if body.is_end_stream() { Body::empty() } else { boxed(Arriving::new(body, &self.connection)) }
         });
-        let arrival = Arrival::at(Home::of(&self.connection));
+        let home = Home::of(&self.connection);
+        let arrival = Arrival::at(home).by_default(self.connection.server.on_disconnect);
         let answer = self.connection.server.host.call(request, &arrival);
         let (home, leaving) = arrival.said();
         if !self.connection.is_http2() {

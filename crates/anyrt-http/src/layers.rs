@@ -53,7 +53,7 @@ impl Service<Request> for Next {
     fn call(&mut self, mut request: Request) -> AppFuture {
         let arrival = Arrival::at(Home::taken_along(&mut request));
         let answer = self.0.call(request, &arrival);
-        AppFuture::new(answer, arrival)
+        AppFuture::inner(answer, arrival)
     }
 }
 

@@ -103,6 +103,7 @@ mod handler;
 mod needs;
 mod operation;
 mod request;
+mod respond;
 mod routes;
 
 mod dependency;
@@ -117,12 +118,15 @@ mod json;
 mod path;
 mod problem;
 mod query;
+mod sse;
+mod streaming;
 
+mod accepted;
 mod admission;
+mod alive;
 mod arriving;
 mod attended;
 mod connection;
-mod counters;
 mod deadlines;
 mod disconnect;
 mod exchange;
@@ -130,21 +134,34 @@ mod frames;
 mod host;
 mod http1;
 mod http2;
+mod listening;
+#[cfg(unix)]
+mod per_core;
+mod served;
 mod server;
+mod serving;
+mod shared;
+mod spare;
 mod stream;
 mod timer;
+#[cfg(feature = "tls")]
+mod tls;
+#[cfg(feature = "tokio-compat")]
+mod tokio_compat;
 mod transport;
 mod vetting;
 
 pub use anyrt::BoxError;
 pub use app::App;
-pub use client::Client;
+pub use client::{Client, ClientDisconnect};
 pub use configure::{Configure, Configured, Scope};
 pub use context::RequestContext;
 pub use dependency::{Dep, Dependency, Fresh};
 pub use disconnect::Disconnect;
 pub use error::{Error, Result};
 pub use form::Form;
+#[cfg(feature = "tls")]
+pub use futures_rustls::rustls;
 pub use http_error::HttpError;
 pub use json::Json;
 pub use layers::Next;
@@ -155,12 +172,20 @@ pub use path::Path;
 pub use problem::Invalid;
 pub use query::Query;
 pub use request::{
-    Background, BackgroundEnded, BackgroundHandle, Failure, Outcome, ResponseHeaders, Teardown, TooLate,
+    Background, BackgroundEnded, BackgroundHandle, Failure, Give, Outcome, Refusal, ResponseHeaders,
+    Teardown, TooLate,
 };
 pub use router::Router;
-pub use server::{serve, serve_until};
+pub use served::Served;
+pub use server::{Server, serve, serve_until};
 pub use service::{AppFuture, AppService};
+pub use sse::{KeepAlive, Sse, SseEvent};
+pub use streaming::Streaming;
 pub use test_client::{Test, TestClient, TestRequest, TestResponse};
+#[cfg(feature = "tls")]
+pub use tls::Tls;
+#[cfg(feature = "tokio-compat")]
+pub use tokio_compat::{TokioBody, TokioCompat, TokioFuture, tokio_compat};
 
 /// How functions are told apart and given their arguments. These traits are implemented for all that
 /// they fit; nobody needs to implement or call them.
@@ -173,4 +198,6 @@ pub mod detection {
     pub use crate::lifespan::LifespanEnd;
     pub use crate::provider::{Fallible, Plain, Provide, Provided, Undoable};
     pub use crate::request::{BackgroundOutput, BackgroundTask, Undo, Undone};
+    pub use crate::sse::IntoEvent;
+    pub use crate::streaming::{Always, Piece, Sometimes};
 }

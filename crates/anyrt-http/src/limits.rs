@@ -11,6 +11,8 @@ use std::time::Duration;
 /// |---|---|---|
 /// | `first_byte` | 5 s | a client that has sent nothing since it was accepted: the connection is closed |
 /// | `head` | 10 s | a head that is not whole, counted from its first byte, and on a new connection from the accept on, TLS and the choice of the protocol included: closed |
+/// | `handshake` | 10 s | a TLS handshake that is not done: closed |
+/// | `handshakes` | 256 | TLS handshakes at once: those beyond wait, under their clock |
 /// | `idle` | 60 s | a connection that is kept alive and waits for its next request: closed |
 /// | `headers` | 100 | 431, and the connection is closed |
 /// | `header_size` | 96 KiB | a head, or trailers, with more bytes: 431, and the connection is closed |
@@ -47,6 +49,10 @@ pub struct Limits {
     /// How long a request's head may take from its first byte to its end; on a new connection from the
     /// moment it was accepted, whatever comes before the head included.
     pub head: Duration,
+    /// How long a TLS handshake may take, within [`head`](Limits::head).
+    pub handshake: Duration,
+    /// The most TLS handshakes at once. Zero is taken as one.
+    pub handshakes: usize,
     /// How long a connection may wait for its next request.
     pub idle: Duration,
     /// The most header lines a request may have.
@@ -107,10 +113,18 @@ pub(crate) const LEAST_BUFFER: usize = 8 * 1024;
 impl Limits {
     /// The shortest time that is kept by the coarse clock.
     pub(crate) fn shortest(&self) -> Duration {
-        [self.first_byte, self.head, self.idle, self.body_idle, self.body_grace, self.write_stall]
-            .into_iter()
-            .min()
-            .unwrap_or_default()
+        [
+            self.first_byte,
+            self.head,
+            self.handshake,
+            self.idle,
+            self.body_idle,
+            self.body_grace,
+            self.write_stall,
+        ]
+        .into_iter()
+        .min()
+        .unwrap_or_default()
     }
 }
 
@@ -119,6 +133,8 @@ impl Default for Limits {
         Limits {
             first_byte: Duration::from_secs(5),
             head: Duration::from_secs(10),
+            handshake: Duration::from_secs(10),
+            handshakes: 256,
             idle: Duration::from_secs(60),
             headers: DEFAULT_HEADERS,
             header_size: 96 * 1024,

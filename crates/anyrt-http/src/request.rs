@@ -1,6 +1,7 @@
 //! One request, from its dependencies to their teardown; `request/README.md` explains the stages.
 
 mod after;
+mod around;
 mod background;
 mod outcome;
 mod reply;
@@ -8,6 +9,7 @@ mod teardown;
 mod undo;
 
 pub(crate) use after::After;
+pub use around::{Give, Refusal};
 pub(crate) use background::List;
 pub use background::{
     Background, BackgroundEnded, BackgroundHandle, BackgroundOutput, BackgroundTask, TooLate,
@@ -20,13 +22,13 @@ pub(crate) use teardown::UndoOf;
 pub use teardown::{Teardown, Undo, Undone};
 pub(crate) use undo::{Entry, Stack, told};
 
-use std::future::Future;
+use std::future::{Future, poll_fn};
 use std::panic::AssertUnwindSafe;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use anyrt::Cancelled;
+use anyrt::{Cancelled, TaskContext};
 use axum_core::response::Response;
 use futures_util::FutureExt;
 use http::StatusCode;
@@ -70,6 +72,12 @@ pub(crate) async fn attend(work: Work<'_>, context: &RequestContext, deadline: O
 /// What a client is told of a fault of ours.
 pub(crate) fn internal() -> Response {
     detail(StatusCode::INTERNAL_SERVER_ERROR, "Internal Server Error")
+}
+
+/// The future, with the task-locals of its request in whatever task it goes on.
+pub(crate) async fn keeping<F: Future>(mut locals: TaskContext, future: F) -> F::Output {
+    let mut future = pin!(future);
+    poll_fn(|cx| locals.run(|| future.as_mut().poll(cx))).await
 }
 
 /// Runs `work`; when it is cut short by a cancelled scope, `cut` runs, shielded, and this stays pending.

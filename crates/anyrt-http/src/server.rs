@@ -1,29 +1,313 @@
-//! The server: accepts connections, serves each in a task of one group, and ends gracefully.
+//! The server: where it listens, what it serves, until when.
 
+use std::fmt;
 use std::future::Future;
+#[cfg(unix)]
 use std::io;
-use std::panic::AssertUnwindSafe;
+#[cfg(unix)]
+use std::path::PathBuf;
+use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
 
-use anyrt::net::{TcpListener, TcpStream};
-use anyrt::sync::Semaphore;
-use anyrt::{BoxError, CancelScope, TaskGroup};
+use anyrt::net::TcpListener;
+#[cfg(unix)]
+use anyrt::net::UnixListener;
+use anyrt::sync::Event;
+use anyrt::{BoxError, Either, race};
 use axum_core::extract::Request;
 use bytes::Bytes;
 use futures_util::FutureExt;
 use tower_service::Service;
 
-use crate::attended::report;
-use crate::connection::{self, Connection};
-use crate::counters::Counters;
-use crate::deadlines::Deadlines;
+use crate::app::App;
+use crate::disconnect::Disconnect;
 use crate::error::{Error, Result};
 use crate::host::{Host, Hosted};
+use crate::lifespan::Planned;
 use crate::limits::Limits;
-use crate::transport::Transport;
-use crate::{http1, http2};
+use crate::listening::{Listening, Place};
+#[cfg(unix)]
+use crate::per_core;
+use crate::served::Served;
+use crate::service::AppService;
+#[cfg(feature = "tls")]
+use crate::tls::Tls;
+use crate::{serving, startup};
+
+/// A server to be: what it serves, where it listens (any number of places), until when.
+///
+/// ```no_run
+/// use anyrt_http::App;
+///
+/// # async fn serve() -> anyrt_http::Result<()> {
+/// let served = App::new()
+///     .get("/", async || "hello")
+///     .server()
+///     .bind("127.0.0.1:8000")
+///     .bind("[::1]:8000")
+///     .serve()
+///     .await?;
+/// println!("{served}");
+/// # Ok(())
+/// # }
+/// ```
+#[must_use = "a server does nothing until `serve` is awaited"]
+pub struct Server {
+    what: Result<What>,
+    limits: Limits,
+    on_disconnect: Disconnect,
+    places: Vec<(Place, Secured)>,
+    /// Ctrl-C or SIGTERM, unless told otherwise.
+    stop: Stop,
+}
+
+/// Whether a listener speaks TLS.
+#[derive(Debug, Default, Clone)]
+struct Secured(#[cfg(feature = "tls")] Option<Tls>);
+
+impl Secured {
+    fn over(self, listening: Listening) -> Listening {
+        #[cfg(feature = "tls")]
+        let listening = listening.with(self.0);
+        listening
+    }
+}
+
+/// What is served.
+enum What {
+    /// Between its start and its end.
+    App(AppService, Vec<Planned>),
+    Service(Arc<dyn Host>),
+}
+
+impl App {
+    /// A server of this app, to be told where it listens.
+    pub fn server(self) -> Server {
+        let built = self.build();
+        let limits = built.as_ref().map(|(service, _)| service.limits().clone()).unwrap_or_default();
+        Server::of(built.map(|(service, lifespans)| What::App(service, lifespans)), limits)
+    }
+}
+
+impl Server {
+    /// A server of any tower service, such as an axum `Router`.
+    pub fn new<S, B>(service: S) -> Server
+    where
+        S: Service<Request, Response = http::Response<B>> + Clone + Send + 'static,
+        S::Error: Into<BoxError>,
+        S::Future: Send,
+        B: http_body::Body<Data = Bytes> + Send + 'static,
+        B::Error: Into<BoxError>,
+    {
+        Server::of(Ok(What::Service(Arc::new(Hosted::new(service)))), Limits::default())
+    }
+
+    fn of(what: Result<What>, limits: Limits) -> Server {
+        Server { what, limits, on_disconnect: Disconnect::default(), places: Vec::new(), stop: None }
+    }
+
+    /// Listens at a TCP address.
+    pub fn bind(self, address: &str) -> Self {
+        self.at(Place::Address(address.to_owned()))
+    }
+
+    /// Listens by a TCP listener.
+    pub fn listener(self, listener: TcpListener) -> Self {
+        self.at(Place::Tcp(listener))
+    }
+
+    /// Listens at the path of a Unix socket. A file that a server left behind which is gone is
+    /// replaced; at the end the file is removed.
+    #[cfg(unix)]
+    pub fn unix(self, path: impl Into<PathBuf>) -> Self {
+        self.at(Place::Path(path.into()))
+    }
+
+    /// Listens by a Unix listener, whose file is left to its owner.
+    #[cfg(unix)]
+    pub fn unix_listener(self, listener: UnixListener) -> Self {
+        self.at(Place::Unix(listener))
+    }
+
+    /// The listener that was named last speaks TLS.
+    ///
+    /// # Panics
+    ///
+    /// If none was named.
+    #[cfg(feature = "tls")]
+    #[track_caller]
+    pub fn tls(mut self, tls: Tls) -> Self {
+        let Some((_, secured)) = self.places.last_mut() else {
+            panic!("`tls` belongs to a listener: call `bind` or one of the others before it")
+        };
+        secured.0 = Some(tls);
+        self
+    }
+
+    fn at(mut self, place: Place) -> Self {
+        self.places.push((place, Secured::default()));
+        self
+    }
+
+    /// Sets the limits; those of the app do not count any more for what the server itself does.
+    pub fn limits(mut self, limits: Limits) -> Self {
+        self.limits = limits;
+        self
+    }
+
+    /// What becomes of a request whose client leaves, unless its route says otherwise.
+    ///
+    /// With [`Disconnect::Detach`] a client that ends only its sending side (a half-close) is
+    /// answered; with the default it has left.
+    pub fn on_disconnect(mut self, disconnect: Disconnect) -> Self {
+        self.on_disconnect = disconnect;
+        self
+    }
+
+    /// Stops when `stop` is ready, and no more on Ctrl-C or SIGTERM.
+    pub fn until(mut self, stop: impl Future<Output = ()> + Send + 'static) -> Self {
+        self.stop = Some(Box::pin(stop));
+        self
+    }
+
+    /// Serves until it is told to stop, then ends gracefully: no new connections, what was begun is
+    /// finished; after [`Limits::shutdown`] what still runs is cancelled, and after
+    /// [`Limits::teardown`] it is no longer waited for.
+    ///
+    /// # Errors
+    ///
+    /// The first mistake of the app; [`Error::Listen`] if it cannot listen at one of the places;
+    /// [`Error::Signal`] if the signals cannot be waited for.
+    ///
+    /// # Panics
+    ///
+    /// Outside of any runtime, naming the cure.
+    ///
+    /// # Cancel safety
+    ///
+    /// As [`App::serve`].
+    pub async fn serve(self) -> Result<Served> {
+        let what = self.what?;
+        let mut listening = Vec::new();
+        for (place, secured) in self.places {
+            listening.push(secured.over(place.listen().await?));
+        }
+        let (limits, on_disconnect, stop) = (self.limits, self.on_disconnect, told(self.stop));
+        what.around(async move |Hosting(host), failing| {
+            serving::run(listening, host, limits, on_disconnect, either(stop, failing)).await
+        })
+        .await
+    }
+
+    /// As [`serve`](Server::serve), with a thread and a runtime of its own for each core, which share
+    /// nothing but the addresses (`SO_REUSEPORT`): the system spreads the connections over them.
+    ///
+    /// They are runtimes of the kind that is running, with one thread each. Handlers that wait for the
+    /// thread pool have one of their own a core, and each core has the limits for itself; start and
+    /// end of an app run where this is awaited. Connections are spread by number, not by work: worth
+    /// it where they are many and requests short.
+    ///
+    /// # Errors
+    ///
+    /// As [`serve`](Server::serve); [`Error::Listen`] also for a listener that was given as it is, or a
+    /// Unix socket: those cannot be shared.
+    ///
+    /// # Panics, cancel safety
+    ///
+    /// As [`serve`](Server::serve); dropped by foreign code, the cores are told to stop, and not waited for.
+    #[cfg(unix)]
+    pub async fn serve_per_core(self) -> Result<Served> {
+        let what = self.what?;
+        let mut parts: Vec<per_core::Part> = Vec::new();
+        for (place, secured) in self.places {
+            let Place::Address(address) = place else {
+                let source =
+                    io::Error::new(io::ErrorKind::Unsupported, "cores share addresses only: use `bind`");
+                return Err(Error::Listen { address: format!("{place:?}"), source });
+            };
+            for (core, socket) in per_core::sockets(&address).await?.into_iter().enumerate() {
+                if parts.len() <= core {
+                    parts.push(Vec::new());
+                }
+                let secured = secured.clone();
+                parts[core].push((socket, Box::new(move |listening| secured.over(listening))));
+            }
+        }
+        let (limits, on_disconnect, stop) = (self.limits, self.on_disconnect, told(self.stop));
+        what.around(async move |Hosting(host), failing| {
+            let tell = Event::new();
+            let work = per_core::Work { host, limits, on_disconnect };
+            let serving = async {
+                let served = per_core::serve(parts, work, tell.clone()).await;
+                tell.set();
+                served
+            };
+            let stopping = async {
+                // Also when this is cancelled: the cores are waited for.
+                let _told = SetOnDrop(tell.clone());
+                match race(either(stop, failing), tell.wait()).await {
+                    Either::Left(stopped) => stopped,
+                    Either::Right(()) => Ok(()),
+                }
+            };
+            let (served, stopped) = anyrt::join(serving, stopping).await;
+            stopped.and(served)
+        })
+        .await
+    }
+}
+
+/// Tells the cores, whatever ended the wait.
+#[cfg(unix)]
+struct SetOnDrop(Event);
+
+#[cfg(unix)]
+impl Drop for SetOnDrop {
+    fn drop(&mut self) {
+        self.0.set();
+    }
+}
+
+/// What answers, in a type without a lifetime of its own: a closure that takes it is general enough.
+struct Hosting(Arc<dyn Host>);
+
+impl What {
+    /// Serves it, an app between its start and its end. The event is set when a lifespan ends by itself.
+    async fn around(self, serve: impl AsyncFnOnce(Hosting, Event) -> Result<Served>) -> Result<Served> {
+        match self {
+            What::Service(host) => serve(Hosting(host), Event::new()).await,
+            What::App(service, lifespans) => {
+                let core = Arc::clone(service.core());
+                startup::around(core, lifespans, async move |failing| {
+                    serve(Hosting(Arc::new(service)), failing).await
+                })
+                .await
+            }
+        }
+    }
+}
+
+type Stop = Option<Pin<Box<dyn Future<Output = ()> + Send>>>;
+
+async fn told(stop: Stop) -> Result<()> {
+    match stop {
+        Some(stop) => stop.map(Ok).await,
+        None => told_to_stop().await,
+    }
+}
+
+/// A lifespan that ends by itself stops the server, too.
+async fn either(stop: impl Future<Output = Result<()>> + Send, failing: Event) -> Result<()> {
+    match race(stop, failing.wait()).await {
+        Either::Left(stopped) => stopped,
+        Either::Right(()) => Ok(()),
+    }
+}
+
+/// Ready on Ctrl-C or SIGTERM.
+pub(crate) async fn told_to_stop() -> Result<()> {
+    anyrt::signal::shutdown().await.map(drop).map_err(Error::Signal)
+}
 
 /// Serves any tower service, such as an axum `Router`, until Ctrl-C or SIGTERM, on whatever runtime
 /// this runs. Limits, ends and failures are those of [`App::serve`](crate::App::serve).
@@ -47,7 +331,7 @@ where
     B: http_body::Body<Data = Bytes> + Send + 'static,
     B::Error: Into<BoxError>,
 {
-    run(listener, Arc::new(Hosted::new(service)), Limits::default(), told_to_stop()).await
+    Server::new(service).listener(listener).serve().await.map(drop)
 }
 
 /// Serves any tower service, until `stop` is ready.
@@ -78,168 +362,22 @@ where
     run(listener, Arc::new(Hosted::new(service)), Limits::default(), stop.map(Ok)).await
 }
 
-/// Ready on Ctrl-C or SIGTERM.
-pub(crate) async fn told_to_stop() -> Result<()> {
-    anyrt::signal::shutdown().await.map(drop).map_err(Error::Signal)
-}
-
-/// Accepts until told to stop, then waits for what was begun, and at the deadline cancels it.
+/// Serves by one listener.
 pub(crate) async fn run(
     listener: TcpListener,
     host: Arc<dyn Host>,
     limits: Limits,
     stop: impl Future<Output = Result<()>> + Send,
 ) -> Result<()> {
-    let clock = anyrt::current_handle();
-    let served = CancelScope::new().reason("the deadline of the server's shutdown").run(async move |scope| {
-        anyrt::task_group(async move |group| {
-            let server = Arc::new(Shared::new(host, limits, &group));
-            let shared = Arc::clone(&server);
-            let watching = Arc::clone(&server);
-            drop(group.named("deadlines").spawn_service(async move { watching.deadlines.run().await }));
-            let accepting = CancelScope::new();
-            let accept = accepting.handle();
-            let accepting = accepting.run({
-                let group = group.clone();
-                async move |_| server.accept(listener, &group).await
-            });
-            // A task of its own, so that accepting does not wait for whoever called us.
-            drop(group.named("accept").spawn(accepting.map(drop)));
-            let stopped = stop.await;
-            accept.cancel("the server is stopping");
-            shared.stop();
-            scope.set_deadline(Some(clock.now() + shared.limits.shutdown));
-            stopped
-        })
-        .await
-    });
-    match served.await {
-        Ok(Ok(stopped)) => stopped,
-        Ok(Err(error)) => {
-            tracing::error!(%error, "the server's tasks failed");
-            Ok(())
-        }
-        Err(_) => {
-            tracing::warn!("the shutdown's deadline passed: requests that were still running were cancelled");
-            Ok(())
-        }
-    }
+    let listening = vec![Place::Tcp(listener).listen().await?];
+    serving::run(listening, host, limits, Disconnect::default(), stop).await.map(drop)
 }
 
-/// What all connections of a server share.
-pub(crate) struct Shared {
-    pub(crate) host: Arc<dyn Host>,
-    pub(crate) limits: Limits,
-    pub(crate) http1: hyper::server::conn::http1::Builder,
-    pub(crate) http2: http2::Builder,
-    pub(crate) group: TaskGroup,
-    pub(crate) deadlines: Arc<Deadlines>,
-    pub(crate) counters: Counters,
-    /// A permit for each connection.
-    room: Semaphore,
-    /// Connections are to end after the request they have begun.
-    stopping: AtomicBool,
-}
-
-impl Shared {
-    fn new(host: Arc<dyn Host>, limits: Limits, group: &TaskGroup) -> Self {
-        let clock = anyrt::current_handle();
-        Shared {
-            host,
-            http1: http1::builder(&limits),
-            http2: http2::builder(&limits, group, clock.clone()),
-            group: group.clone(),
-            deadlines: Deadlines::new(clock, &limits),
-            counters: Counters::default(),
-            room: Semaphore::new(limits.connections.max(1)),
-            stopping: AtomicBool::new(false),
-            limits,
-        }
-    }
-
-    fn stop(&self) {
-        self.stopping.store(true, Ordering::SeqCst);
-        self.deadlines.wake_all();
-    }
-
-    pub(crate) fn is_stopping(&self) -> bool {
-        self.stopping.load(Ordering::Relaxed)
-    }
-
-    /// Accepts connections for ever. Nothing ends the loop but its cancellation: not a connection
-    /// that was gone before it was accepted, and not a process that has no descriptors left.
-    async fn accept(self: Arc<Self>, listener: TcpListener, group: &TaskGroup) {
-        let mut pause = Pause::new();
-        loop {
-            // First room for it, then the connection: who has to wait waits in the system's queue.
-            let room = self.room.acquire().await;
-            match listener.accept().await {
-                Ok(stream) => {
-                    pause = Pause::new();
-                    let server = Arc::clone(&self);
-                    self.counters.accepted();
-                    let serving = async move {
-                        server.connection(stream).await;
-                        drop(room);
-                    };
-                    drop(group.named("http connection").spawn(serving));
-                }
-                Err(error) if of_one_connection(&error) => {
-                    tracing::debug!(%error, "a connection was gone before it was accepted");
-                }
-                Err(error) => {
-                    self.counters.accept_failed();
-                    tracing::error!(%error, "cannot accept connections, trying again");
-                    anyrt::sleep(pause.next()).await;
-                }
-            }
-        }
-    }
-
-    /// Serves one connection; whatever goes wrong ends this connection alone.
-    async fn connection(self: Arc<Self>, stream: TcpStream) {
-        // Answers are written whole: waiting to fill a packet only delays them.
-        if let Err(error) = stream.set_nodelay(true) {
-            tracing::debug!(%error, "TCP_NODELAY could not be set");
-        }
-        let connection = Connection::new(self);
-        let serving = connection::serve(Transport::Tcp(stream), connection);
-        match AssertUnwindSafe(serving).catch_unwind().await {
-            Ok(Ok(())) => {}
-            Ok(Err(error)) => tracing::debug!(%error, "a connection ended with an error"),
-            Err(panic) => report(&*panic),
-        }
-    }
-}
-
-fn of_one_connection(error: &io::Error) -> bool {
-    use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset, Interrupted};
-    matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset | Interrupted)
-}
-
-/// The pause after an accept that failed: from 5 ms, doubled each time, to 1 s.
-struct Pause(Duration);
-
-impl Pause {
-    fn new() -> Self {
-        Pause(Duration::from_millis(5))
-    }
-
-    fn next(&mut self) -> Duration {
-        let pause = self.0;
-        self.0 = (pause * 2).min(Duration::from_secs(1));
-        pause
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::Pause;
-
-    #[test]
-    fn the_pause_after_a_failed_accept_grows_to_a_second() {
-        let mut pause = Pause::new();
-        let pauses: Vec<_> = (0..10).map(|_| pause.next().as_millis()).collect();
-        assert_eq!(pauses, [5, 10, 20, 40, 80, 160, 320, 640, 1000, 1000]);
+impl fmt::Debug for Server {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Server")
+            .field("places", &self.places)
+            .field("limits", &self.limits)
+            .finish_non_exhaustive()
     }
 }

@@ -156,6 +156,12 @@ impl AppFuture {
         let (home, leaving) = arrival.said();
         AppFuture(Attended::new(answer, home, leaving))
     }
+
+    /// Of a service that a layer calls.
+    pub(crate) fn inner(answer: Answer, arrival: Arrival) -> Self {
+        let (home, leaving) = arrival.said();
+        AppFuture(Attended::inner(answer, home, leaving))
+    }
 }
 
 impl Future for AppFuture {

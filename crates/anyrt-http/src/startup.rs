@@ -41,15 +41,18 @@ pub(crate) async fn around<T: Send>(
     serve: impl AsyncFnOnce(Event) -> Result<T>,
 ) -> Result<T> {
     let failing = Event::new();
+    let limit = anyrt::current_handle().limiter().total();
+    tracing::info!(limit, "plain functions that run at once, at most; `Builder::blocking_limit` sets it");
     if lifespans.is_empty() && !core.sources.has_start() {
-        return serve(failing).await;
+        return Box::pin(serve(failing)).await;
     }
     let served = anyrt::task_group(async |group| {
         let started = Mutex::new(Started::default());
-        let work = async {
+        // In a box, and so below: what is around a future holds it twice, and these are large.
+        let work = Box::pin(async {
             start(&core, lifespans, &group, &failing, &started).await?;
-            serve(failing.clone()).await
-        };
+            Box::pin(serve(failing.clone())).await
+        });
         let served = unless_cut(work, async |why| {
             let started = std::mem::take(&mut *started.lock().unwrap_or_else(PoisonError::into_inner));
             drop(started.end(Outcome::cancelled(why), true).await);

@@ -86,6 +86,12 @@ impl Wire {
         Wire { stream, ahead: Ahead::default(), half_closed: false, stalled: false, frames: None, connection }
     }
 
+    /// The client said by other means that it speaks HTTP/2.
+    #[cfg(feature = "tls")]
+    pub(crate) fn speaks_http2(&mut self) {
+        self.frames = Some(Box::new(Frames::new()));
+    }
+
     /// Which protocol the client speaks. What was read to know it is given to hyper's first reads.
     pub(crate) fn poll_protocol(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Protocol>> {
         loop {
@@ -205,7 +211,7 @@ impl Write for Wire {
     }
 
     fn is_write_vectored(&self) -> bool {
-        true
+        self.stream.is_write_vectored()
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {

@@ -2,20 +2,36 @@
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;
+#[cfg(feature = "tls")]
+use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use anyrt::net::TcpStream;
 #[cfg(unix)]
 use anyrt::net::UnixStream;
 use futures_io::{AsyncRead, AsyncWrite};
+#[cfg(feature = "tls")]
+use futures_rustls::server::TlsStream;
+
+#[cfg(feature = "tls")]
+use crate::connection::Connection;
 
 /// An accepted stream.
 #[derive(Debug)]
 pub(crate) enum Transport {
     Tcp(TcpStream),
     #[cfg(unix)]
-    #[allow(dead_code, reason = "until it is listened on")]
     Unix(UnixStream),
+    #[cfg(feature = "tls")]
+    Tls(Box<TlsStream<Noticed>>),
+}
+
+/// What is under TLS: the connection is told when bytes come, for its clock.
+#[cfg(feature = "tls")]
+#[derive(Debug)]
+pub(crate) struct Noticed {
+    transport: Transport,
+    connection: Arc<Connection>,
 }
 
 impl Transport {
@@ -24,6 +40,8 @@ impl Transport {
             Transport::Tcp(stream) => Pin::new(stream),
             #[cfg(unix)]
             Transport::Unix(stream) => Pin::new(stream),
+            #[cfg(feature = "tls")]
+            Transport::Tls(stream) => Pin::new(&mut **stream),
         }
     }
 
@@ -32,7 +50,53 @@ impl Transport {
             Transport::Tcp(stream) => Pin::new(stream),
             #[cfg(unix)]
             Transport::Unix(stream) => Pin::new(stream),
+            #[cfg(feature = "tls")]
+            Transport::Tls(stream) => Pin::new(&mut **stream),
         }
+    }
+
+    /// Whether several slices are written at once. TLS would make a record of each.
+    pub(crate) fn is_write_vectored(&self) -> bool {
+        #[cfg(feature = "tls")]
+        if matches!(self, Transport::Tls(_)) {
+            return false;
+        }
+        true
+    }
+
+    #[cfg(feature = "tls")]
+    pub(crate) fn noticed_by(self, connection: &Arc<Connection>) -> Noticed {
+        Noticed { transport: self, connection: Arc::clone(connection) }
+    }
+}
+
+#[cfg(feature = "tls")]
+impl AsyncRead for Noticed {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &mut [u8],
+    ) -> Poll<io::Result<usize>> {
+        let poll = Pin::new(&mut self.transport).poll_read(cx, buffer);
+        if matches!(poll, Poll::Ready(Ok(count)) if count > 0) {
+            self.connection.first_bytes_came();
+        }
+        poll
+    }
+}
+
+#[cfg(feature = "tls")]
+impl AsyncWrite for Noticed {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.transport).poll_write(cx, bytes)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.transport).poll_flush(cx)
+    }
+
+    fn poll_close(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.transport).poll_close(cx)
     }
 }
 

@@ -106,6 +106,8 @@ pub struct Builder {
     blocking_pool: BlockingPool,
     blocking_idle: Option<Duration>,
     abandoned_patience: Option<Duration>,
+    shutdown_grace: Option<Duration>,
+    shutdown_timeout: Option<Duration>,
 }
 
 impl Builder {
@@ -171,6 +173,31 @@ impl Builder {
     /// ```
     pub fn blocking_pool(mut self, pool: BlockingPool) -> Builder {
         self.blocking_pool = pool;
+        self
+    }
+
+    /// How long the tasks at the root have, when the main future has ended, until they are cancelled; see
+    /// [`Run::shutdown_grace`].
+    pub fn shutdown_grace(mut self, grace: Duration) -> Builder {
+        self.shutdown_grace = Some(grace);
+        self
+    }
+
+    /// How long the end of the run waits for its tasks after they were cancelled; see
+    /// [`Run::shutdown_timeout`].
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use anyrt::{Builder, RunError, checkpoint, shield};
+    ///
+    /// let ended = Builder::new().shutdown_timeout(Duration::from_millis(10)).try_run(async {
+    ///     anyrt::spawn(shield(std::future::pending::<()>()));
+    ///     checkpoint().await;
+    /// });
+    /// assert!(matches!(ended, Err(RunError::Unfinished(_))));
+    /// ```
+    pub fn shutdown_timeout(mut self, timeout: Duration) -> Builder {
+        self.shutdown_timeout = Some(timeout);
         self
     }
 
@@ -284,6 +311,12 @@ impl Builder {
         }
         if let Some(patience) = self.abandoned_patience {
             run = run.abandoned_patience(patience);
+        }
+        if let Some(grace) = self.shutdown_grace {
+            run = run.shutdown_grace(grace);
+        }
+        if let Some(timeout) = self.shutdown_timeout {
+            run = run.shutdown_timeout(timeout);
         }
         Ok(run)
     }

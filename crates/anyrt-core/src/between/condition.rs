@@ -208,8 +208,7 @@ impl Supply for Turns<'_> {
         let mut wakes = WakeList::default();
         {
             let mut waiting = self.0.lock();
-            waiting.remove(ticket);
-            if ticket.retire() == Some(Notice::One)
+            if waiting.remove(ticket) == Some(Notice::One)
                 && let Ok(mut waker) = waiting.serve(Notice::One)
             {
                 wakes.take(&mut waker);

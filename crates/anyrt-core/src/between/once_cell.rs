@@ -255,8 +255,8 @@ impl<T> Supply for Turns<'_, T> {
     }
 
     fn leave(&self, ticket: &Arc<Ticket<Turn>>) {
-        self.0.state.lock().waiting.remove(ticket);
-        if let Some(Turn::Make) = ticket.retire() {
+        let handed = self.0.state.lock().waiting.remove(ticket);
+        if let Some(Turn::Make) = handed {
             drop(Making { cell: self.0 });
         }
     }

@@ -54,8 +54,7 @@ impl Permits {
 
     fn leave(&self, ticket: &Arc<Ticket<()>>, number: usize) {
         self.change(|state, wakes| {
-            state.waiting.remove(ticket);
-            if ticket.retire().is_some() {
+            if state.waiting.remove(ticket).is_some() {
                 state.free += number;
             }
             // Also when it had nothing: those behind it may want less.

@@ -517,8 +517,8 @@ impl Supply for Tokens {
     }
 
     fn leave(&self, ticket: &Arc<Ticket<()>>) {
-        self.0.0.lock().waiting.remove(ticket);
-        if ticket.retire().is_some() {
+        let handed = self.0.0.lock().waiting.remove(ticket);
+        if handed.is_some() {
             self.0.give_back();
         }
     }

@@ -3,12 +3,11 @@
 use std::fmt;
 use std::task::{Context, Poll, Waker};
 
-use super::pool::Pool;
 use crate::context::Tasked;
 use crate::handle::Handle;
 use crate::scope::tree::{HasNode, Node};
 use crate::sync::Arc;
-use crate::task::{AnyTask, Task, TaskInfo};
+use crate::task::{Task, TaskInfo, Turn};
 
 /// How it is with the notifier, guarded by the lock of its pool.
 #[derive(Default)]
@@ -31,31 +30,33 @@ pub(super) enum Notifier {
 
 /// The task. It stands in no group: nobody waits for it, and the end of the pool ends it.
 struct NotifierTask {
-    pool: Pool,
+    handle: Handle,
     info: TaskInfo,
     node: Node,
 }
 
-/// Spawns it on the runtime of `handle`.
-pub(super) fn spawn(pool: &Pool, handle: &Handle) {
-    let info = TaskInfo::new(handle.clone(), None, "anyrt::blocking::notifier", None);
-    let task = NotifierTask { pool: pool.clone(), info, node: Node::task_root() };
+/// Spawns it, for the pool of that run.
+pub(super) fn spawn(handle: &Handle) {
+    let info = TaskInfo::new(None, || "anyrt::blocking::notifier", None);
+    let task = NotifierTask { handle: handle.clone(), info, node: Node::task_root() };
     handle.runtime().spawn(Task::of(Arc::new(task)));
-}
-
-impl AnyTask for NotifierTask {
-    fn poll(&self, cx: &mut Context<'_>) -> Poll<()> {
-        self.pool.poll_notifier(cx.waker())
-    }
-
-    fn lost(&self) {
-        self.pool.lose_notifier();
-    }
 }
 
 impl Tasked for NotifierTask {
     fn info(&self) -> &TaskInfo {
         &self.info
+    }
+
+    fn handle(&self) -> &Handle {
+        &self.handle
+    }
+
+    fn poll(&self, _turn: Turn, cx: &mut Context<'_>) -> Poll<()> {
+        self.handle.0.shared.pool.poll_notifier(cx.waker())
+    }
+
+    fn lost(&self, _turn: Turn) {
+        self.handle.0.shared.pool.lose_notifier();
     }
 }
 

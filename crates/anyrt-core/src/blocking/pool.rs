@@ -184,7 +184,7 @@ impl Pool {
         };
         drop(state);
         if spawns {
-            notifier::spawn(self, handle);
+            notifier::spawn(handle);
         }
         submitted
     }

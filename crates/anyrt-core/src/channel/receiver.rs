@@ -197,12 +197,9 @@ impl<T> Supply for Items<T> {
     }
 
     fn leave(&self, ticket: &Arc<Ticket<Received<T>>>) {
-        let left = self.0.channel.with(|state, wakes| {
-            state.receivers.remove(ticket);
-            match ticket.retire() {
-                Some(Received::Handed(item)) => state.put_back(item, wakes),
-                _ => None,
-            }
+        let left = self.0.channel.with(|state, wakes| match state.receivers.remove(ticket) {
+            Some(Received::Handed(item)) => state.put_back(item, wakes),
+            _ => None,
         });
         // User code, and not under the lock.
         drop(left);

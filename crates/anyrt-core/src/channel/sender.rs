@@ -263,8 +263,7 @@ impl<T> Supply for Admissions<T> {
 
     fn leave(&self, ticket: &Arc<Ticket<Admission>>) {
         self.0.channel.with(|state, wakes| {
-            state.senders.remove(ticket);
-            if ticket.retire() == Some(Admission::Admitted) {
+            if state.senders.remove(ticket) == Some(Admission::Admitted) {
                 state.reserved -= 1;
                 state.admit(wakes);
             }

@@ -5,7 +5,7 @@ use std::fmt;
 use super::info::Label;
 use crate::context::{self, TaskRef};
 use crate::handle::Handle;
-use crate::scope::tree::NodeRef;
+use crate::scope::tree::{self, NodeRef};
 
 /// So many names of parents are told.
 const PARENTS: usize = 4;
@@ -33,13 +33,13 @@ impl Path {
 
     /// That of the task whose scope this is, or stands in.
     pub(crate) fn around(node: &NodeRef) -> Option<Path> {
-        let (task, above) = nearest_task(node)?;
-        task.as_task().map(|task| Path::from(task.label(), above))
+        let task = tree::task_around(node)?;
+        task.as_task().map(|info| Path::from(info.label(), task.node().parent()))
     }
 
     /// The runtime of the task whose scope this is, or stands in.
     pub(crate) fn handle_around(node: &NodeRef) -> Option<Handle> {
-        nearest_task(node).and_then(|(task, _)| task.as_task().map(|task| task.handle().clone()))
+        tree::task_around(node)?.runs_on().cloned()
     }
 
     fn from(task: Label, above: Option<NodeRef>) -> Path {
@@ -50,7 +50,7 @@ impl Path {
             next = node.node().parent();
             steps += 1;
             if let Some(parent) = node.as_task()
-                && next.is_some()
+                && !parent.is_main()
             {
                 parents.push(parent.label());
             }
@@ -65,18 +65,6 @@ impl Path {
     pub(crate) fn name(&self) -> &str {
         self.task.name()
     }
-}
-
-/// The task that a place is in, and what is above that.
-fn nearest_task(node: &NodeRef) -> Option<(NodeRef, Option<NodeRef>)> {
-    let mut next = Some(node.clone());
-    while let Some(node) = next {
-        next = node.node().parent();
-        if node.as_task().is_some() {
-            return Some((node, next));
-        }
-    }
-    None
 }
 
 /// What is around a task: where it is linked, or would be.

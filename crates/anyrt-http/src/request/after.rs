@@ -1,10 +1,12 @@
 //! What is left of a request when its response has been sent, and the body that carries it there.
 
 use std::fmt;
+use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
+use anyrt::TaskContext;
 use axum_core::Error;
 use axum_core::body::Body;
 use axum_core::response::Response;
@@ -12,6 +14,7 @@ use bytes::Bytes;
 use http_body::{Body as _, Frame, SizeHint};
 
 use super::background::List;
+use super::keeping;
 use super::outcome::Outcome;
 use super::undo::{Stack, told};
 use crate::attended::Home;
@@ -22,12 +25,17 @@ pub(crate) struct After {
     pub(crate) background: Option<Arc<List>>,
     pub(crate) stack: Stack,
     pub(crate) outcome: Outcome,
+    pub(crate) locals: TaskContext,
 }
 
 impl After {
     /// Does it all: the tasks until they are cancelled, the teardowns always.
-    pub(crate) async fn run(self) {
-        let After { home, background, stack, mut outcome } = self;
+    pub(crate) fn run(mut self) -> impl Future<Output = ()> + Send + 'static {
+        keeping(std::mem::take(&mut self.locals), self.all())
+    }
+
+    async fn all(self) {
+        let After { home, background, stack, mut outcome, .. } = self;
         if let Some(list) = background {
             let mut left = Some((stack, outcome));
             let ran = super::unless_cut(list.run(&home), async |why| {

@@ -12,11 +12,13 @@ use super::kind::ScopeKind;
 use crate::blocking::InJob;
 use crate::context::Lazy;
 use crate::group::GroupState;
+use crate::handle::Handle;
 use crate::scope::Cancelled;
 use crate::scope::exit::Hook;
 use crate::sync::atomic::{AtomicU16, AtomicU64, AtomicUsize, Ordering};
 use crate::sync::{Arc, Mutex};
 use crate::task::TaskInfo;
+
 use crate::waits::{self, Called};
 use crate::wake::WakeList;
 
@@ -53,6 +55,8 @@ pub(super) const UNTIMED: u16 = 1 << 10;
 pub(super) const EXITS: u16 = 1 << 11;
 /// They have run: what is registered now comes too late.
 pub(super) const EXITED: u16 = 1 << 12;
+/// It has been in the tree.
+pub(super) const LINKED: u16 = 1 << 13;
 
 /// Whatever has a place in the tree: a scope, a task, a group.
 pub(crate) trait HasNode: Send + Sync {
@@ -75,6 +79,11 @@ pub(crate) trait HasNode: Send + Sync {
 
     /// Who the task is whose root this is.
     fn as_task(&self) -> Option<&TaskInfo> {
+        None
+    }
+
+    /// The run of that task.
+    fn runs_on(&self) -> Option<&Handle> {
         None
     }
 
@@ -207,10 +216,16 @@ impl Node {
         Node::with(kind, 0, NEVER, None, Some(opened))
     }
 
-    pub(crate) fn from_lazy(lazy: Lazy) -> Node {
+    /// `waker` and where it waits, as [`attend`](Node::attend) notes them.
+    #[inline]
+    pub(crate) fn from_lazy(lazy: Lazy, waker: Option<Waker>) -> Node {
         let bits = if lazy.shield { SHIELD } else { 0 };
         let after = (lazy.after > 0).then(|| Duration::from_nanos(lazy.after));
-        Node::with(lazy.kind, bits, lazy.deadline, after, lazy.opened)
+        let mut node = Node::with(lazy.kind, bits, lazy.deadline, after, lazy.opened);
+        let state = node.state.get_mut();
+        state.waits = if waker.is_some() { waits::noted() } else { None };
+        state.waker = waker;
+        node
     }
 
     /// The node of something that does not hold what is around it, whatever holds inside.
@@ -222,6 +237,7 @@ impl Node {
         Node::with(ScopeKind::Task, TASK_ROOT, NEVER, None, None)
     }
 
+    #[inline]
     fn with(
         kind: ScopeKind,
         bits: u16,
@@ -254,6 +270,16 @@ impl Node {
 
     pub(super) fn bits(&self) -> u16 {
         self.bits.load(Ordering::Acquire)
+    }
+
+    /// Sets and clears bits. Under the lock of the state, so nobody else writes.
+    pub(super) fn set_bits(&self, _locked: &State, set: u16, clear: u16) {
+        self.bits.store(self.bits() & !clear | set, Ordering::Release);
+    }
+
+    /// Whether it has ever been in the tree.
+    pub(crate) fn was_linked(&self) -> bool {
+        self.bits() & LINKED != 0
     }
 
     pub(crate) fn address(&self) -> usize {
@@ -441,7 +467,7 @@ impl Node {
         let mut wakes = WakeList::default();
         {
             let mut state = self.state.lock();
-            self.bits.fetch_or(TIMER, Ordering::AcqRel);
+            self.set_bits(&state, TIMER, 0);
             wakes.take(&mut state.waker);
         }
         wakes.wake();
@@ -449,8 +475,10 @@ impl Node {
 
     pub(crate) fn take_timer_fired(&self) -> bool {
         self.bits() & TIMER != 0 && {
-            let _state = self.state.lock();
-            self.bits.fetch_and(!TIMER, Ordering::AcqRel) & TIMER != 0
+            let state = self.state.lock();
+            let fired = self.bits() & TIMER != 0;
+            self.set_bits(&state, 0, TIMER);
+            fired
         }
     }
 }

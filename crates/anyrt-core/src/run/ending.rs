@@ -1,0 +1,89 @@
+//! The end of a run: the root is told to stop, then cancelled, then waited for, each for as long as was asked for.
+
+use std::panic::Location;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use super::unfinished::Unfinished;
+use crate::group::{GroupState, Toll};
+use crate::handle::Handle;
+use crate::runtime::Timer;
+use crate::scope::{Cancelled, Cause, tree};
+use crate::sync::Arc;
+
+/// How long the phases of the end may take.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct EndsWithin {
+    /// From the end of the main future to the cancellation.
+    pub(crate) grace: Option<Duration>,
+    /// From the cancellation to the end of the last task.
+    pub(crate) timeout: Option<Duration>,
+}
+
+/// The end of a run on its way.
+pub(super) struct Ending {
+    timeout: Option<Duration>,
+    /// Of the phase that it is in; none where that takes as long as it takes.
+    timer: Option<Pin<Box<dyn Timer>>>,
+    /// The cancellation to come, while the root is only told to stop.
+    told: Option<Cancelled>,
+}
+
+impl Ending {
+    /// The main future has ended.
+    #[track_caller]
+    pub(super) fn begin(handle: &Handle, root: &Arc<GroupState>) -> Ending {
+        let EndsWithin { grace, timeout } = handle.0.shared.ends_within;
+        let mut ending = Ending { timeout, timer: None, told: None };
+        match grace.filter(|grace| !grace.is_zero()) {
+            Some(grace) => {
+                let story = Cancelled::when_over(Cause::Shutdown, grace, None, Location::caller());
+                tree::stop(&root.as_node(), grace, Some(handle.now()), story.clone());
+                ending.told = Some(story);
+                ending.timer = timer(handle, grace);
+            }
+            None => {
+                root.cancel_for(Cause::Shutdown);
+                ending.wait(handle);
+            }
+        }
+        ending
+    }
+
+    /// What came of the root: all of it, or, when the time is over, so far.
+    pub(super) fn poll(
+        &mut self,
+        handle: &Handle,
+        root: &Arc<GroupState>,
+        cx: &mut Context<'_>,
+    ) -> Poll<(Toll, Option<Unfinished>)> {
+        loop {
+            if let Some(toll) = root.close_or_wait(cx.waker()) {
+                return Poll::Ready((toll, None));
+            }
+            let Some(timer) = &mut self.timer else { return Poll::Pending };
+            if timer.as_mut().poll_elapsed(cx).is_pending() {
+                return Poll::Pending;
+            }
+            self.timer = None;
+            if let Some(story) = self.told.take() {
+                tree::cancel(&root.as_node(), || story);
+                self.wait(handle);
+            } else if let Some(timeout) = self.timeout {
+                let unfinished = Unfinished::at(root, timeout);
+                return Poll::Ready((root.toll_so_far(), Some(unfinished)));
+            }
+        }
+    }
+
+    /// All is cancelled: what is left has this long.
+    fn wait(&mut self, handle: &Handle) {
+        self.timer = self.timeout.and_then(|timeout| timer(handle, timeout));
+    }
+}
+
+/// None where no clock gets that far.
+fn timer(handle: &Handle, after: Duration) -> Option<Pin<Box<dyn Timer>>> {
+    handle.now().checked_add(after).map(|at| handle.runtime().timer(at))
+}

@@ -1,0 +1,35 @@
+//! Handlers that count as alive, for the server's report.
+
+use std::sync::Arc;
+
+use crate::attended::Home;
+use crate::connection::Connection;
+use crate::served::End;
+
+/// A handler that counts as alive, wherever it is, until this is dropped.
+pub(crate) struct Alive(Option<Arc<Connection>>);
+
+impl Alive {
+    pub(crate) fn of(home: &Home) -> Self {
+        let Home::Server(connection) = home else { return Alive(None) };
+        connection.counters().handler_begins();
+        Alive(Some(Arc::clone(connection)))
+    }
+
+    /// It has ended, or is given up.
+    pub(crate) fn ends(&self, end: End) {
+        if let Some(connection) = &self.0 {
+            let server = &connection.server;
+            let end = if end == End::Left && server.is_cancelling() { End::Cancelled } else { end };
+            server.counters.handler_ends(end, server.is_stopping());
+        }
+    }
+}
+
+impl Drop for Alive {
+    fn drop(&mut self) {
+        if let Some(connection) = &self.0 {
+            connection.counters().handler_is_gone();
+        }
+    }
+}
