@@ -10,6 +10,7 @@
 //! this process. The servers take turns, round by round; told are medians of the requests a second, of
 //! the server's CPU time a request, kernel included, and the allocations a request.
 
+#[allow(dead_code, reason = "how much memory there is, the other bench asks")]
 #[path = "../compare/allocator.rs"]
 mod allocator;
 mod client;

@@ -258,6 +258,15 @@ pub(crate) fn is_polling() -> bool {
     CURRENT.with_borrow(|current| current.polling || !current.in_job && current.scopes.len() > current.base)
 }
 
+/// Whether a task of that run is polled here, by the runtime: not the main future, nor one that foreign code
+/// polls.
+pub(crate) fn is_in_task_of(handle: &Handle) -> bool {
+    CURRENT.with_borrow(|current| {
+        let Some(task) = current.task.as_ref().filter(|_| current.polling) else { return false };
+        task.home().is_some() && Arc::ptr_eq(&task.handle().0, &handle.0)
+    })
+}
+
 pub(crate) fn in_job() -> bool {
     CURRENT.with_borrow(|current| current.in_job)
 }

@@ -6,7 +6,7 @@ use std::panic::Location;
 use std::sync::{OnceLock, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
-use crate::blocking::{CapacityLimiter, RunBlocking};
+use crate::blocking::{CapacityLimiter, PoolStatistics, RunBlocking};
 use crate::context;
 use crate::locals::Locals;
 use crate::run::Shared;
@@ -117,6 +117,12 @@ impl Handle {
     /// How many threads the pool of blocking jobs has now.
     pub fn blocking_threads(&self) -> usize {
         self.0.shared.pool.threads()
+    }
+
+    /// For tests and measurements: what the pool of blocking jobs cost so far.
+    #[doc(hidden)]
+    pub fn blocking_statistics(&self) -> PoolStatistics {
+        self.0.shared.pool.statistics()
     }
 
     /// For tests: from now on the pool of blocking jobs cannot start threads, or can again.

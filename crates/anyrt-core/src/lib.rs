@@ -63,6 +63,8 @@ pub use between::{
     LockStatistics, Locking, OnceCell, Permit, Reading, RwLock, RwLockReadGuard, RwLockStatistics,
     RwLockWriteGuard, Semaphore, SemaphoreStatistics, SetError, Wait, Writing,
 };
+#[doc(hidden)]
+pub use blocking::PoolStatistics;
 pub use blocking::{
     Acquire, AcquireOnBehalf, AlreadyBorrowed, BlockingCall, BlockingHandle, BlockingPool, BlockingPortal,
     BoxedJob, CallError, CapacityLimiter, IterateBlocking, Job, Leaving, LimiterStatistics, NotBorrowed,

@@ -64,7 +64,7 @@ impl Shared {
         let cores = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
         Shared {
             name: name.into(),
-            pool: Pool::new(name, IDLE, PATIENCE),
+            pool: Pool::new(name, IDLE, PATIENCE, policy != Policy::Detached),
             blocking_pool: BlockingPool::Core,
             limiter: CapacityLimiter::new(limit),
             cpu: CapacityLimiter::new(cores),
@@ -333,7 +333,7 @@ impl Run {
             return Err(RunError::NoNativePool { runtime: self.runtime.name() });
         }
         let mut shared = Shared::new(Policy::EachForItself, &self.name, self.limit, self.held_warning);
-        shared.pool = Pool::new(&self.name, self.idle, self.patience);
+        shared.pool = Pool::new(&self.name, self.idle, self.patience, true);
         shared.blocking_pool = self.blocking_pool;
         shared.ends_within = self.ends_within;
         if let Ok(around) = Handle::try_current() {
@@ -383,12 +383,17 @@ pub fn try_embed<F: Future>(main: F) -> impl Future<Output = Result<F::Output, R
 }
 
 async fn embed_in<F: Future>(handle: Handle, main: F) -> Result<F::Output, RunError> {
-    let ended = Root::new(handle.clone(), main).await;
-    // Idle threads end by themselves: to join them here would block a thread of the runtime.
-    handle.0.shared.end_observing();
-    handle.0.shared.pool.retire();
-    handle.0.shared.run_locals.end();
-    ended.conclude()
+    /// Also when it is dropped. Idle threads end by themselves: to join them here would block a thread of the runtime.
+    struct Retires(Shared);
+    impl Drop for Retires {
+        fn drop(&mut self) {
+            self.0.end_observing();
+            self.0.pool.retire();
+            self.0.run_locals.end();
+        }
+    }
+    let _retires = Retires(handle.0.shared.clone());
+    Root::new(handle, main).await.conclude()
 }
 
 /// As [`try_embed`], with a panic for the error.

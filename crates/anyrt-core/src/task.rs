@@ -94,6 +94,13 @@ where
     TaskHandle::new(task)
 }
 
+impl Task {
+    /// A task that stands in no group: nobody waits for it.
+    pub(crate) fn of(task: TaskRef) -> Task {
+        Task(Owner::of(task))
+    }
+}
+
 impl Future for Task {
     type Output = ();
 

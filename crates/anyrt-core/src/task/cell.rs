@@ -41,6 +41,11 @@ pub(super) struct Owner {
 pub(crate) struct Turn(());
 
 impl Owner {
+    /// Of a task that stands in no group.
+    pub(super) fn of(task: TaskRef) -> Owner {
+        Owner { task: Some(task), locals: Locals::default() }
+    }
+
     pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let polled = self.current(|task, turn| task.poll(turn, cx)).unwrap_or(Poll::Pending);
         if polled.is_ready() {
