@@ -349,8 +349,15 @@ macro_rules! for_each_case {
                 bare cl_19_a_limiter_is_made_outside_of_any_runtime [];
             }
             introspection {
+                program rt_01_a_run_inside_a_run_is_an_error [TasksRun];
+                bare rt_03_a_run_local_is_separate_for_each_run_and_key [TasksRun, ForeignWake];
+                program rt_04_task_locals_go_to_children_and_not_to_siblings [TasksRun];
+                bare rt_05_outside_of_any_runtime_there_is_a_clear_error [];
+                program rt_06_it_is_quiet_when_all_other_tasks_wait [TasksRun, TimerWakes, TimerNotEarly];
                 program rt_07_the_tree_tells_the_names_and_parents_of_tasks [TasksRun];
                 program rt_08_the_tree_is_consistent_at_every_level [TasksRun];
+                program steps_are_taken_in_their_order [TasksRun];
+                program checkpoints_are_asserted [];
                 program the_tree_tells_how_it_is_with_a_task [TasksRun];
             }
             locks {

@@ -18,7 +18,8 @@ use crate::sync::Arc;
 #[cfg(anyrt_loom)]
 use crate::sync::LocalCell as _;
 use crate::task::{TaskId, TaskInfo, Turn};
-use crate::waits::{self, Called};
+use crate::testing;
+use crate::waits::{self, Called, Note};
 
 /// A task, as those see it who run inside it.
 pub(crate) trait Tasked: HasNode {
@@ -129,6 +130,7 @@ pub(crate) fn gate(takes: bool, called: Called, waker: &Waker) -> Gate {
     if !cancelled && deadline == NEVER {
         return Gate::Open;
     }
+    testing::passed();
     if !cancelled
         && let Ok(handle) = Handle::try_current()
         && let now = clock::to_u64(handle.now())
@@ -433,7 +435,7 @@ pub(crate) fn within<R>(setting: &mut Setting, run: impl FnOnce() -> R) -> R {
     struct Leave<'a> {
         setting: &'a mut Setting,
         base: usize,
-        waits: Option<Called>,
+        waits: Option<Note>,
     }
     impl Drop for Leave<'_> {
         fn drop(&mut self) {
@@ -461,7 +463,7 @@ pub(crate) fn within_task<R>(task: &mut Option<TaskRef>, locals: &mut Locals, ru
         /// What is current around it. Mostly nothing.
         outer: Option<Setting>,
         base: usize,
-        waits: Option<Called>,
+        waits: Option<Note>,
     }
     impl Drop for Leave<'_> {
         #[inline]

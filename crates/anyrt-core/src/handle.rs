@@ -125,6 +125,12 @@ impl Handle {
         self.0.shared.pool.deny_threads(denied);
     }
 
+    /// Begins to measure how often and how long each task is polled, for the [task view](Handle::tasks),
+    /// or stops. A task is measured from its next poll on, and its polls read the clock twice.
+    pub fn measure(&self, measure: bool) {
+        self.0.shared.observer.measure(measure);
+    }
+
     /// The runtime's clock.
     pub fn now(&self) -> Instant {
         self.0.runtime.now()

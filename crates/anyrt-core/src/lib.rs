@@ -40,17 +40,23 @@ mod locals;
 #[cfg(all(test, anyrt_loom))]
 mod models;
 pub mod net;
+mod observe;
 mod queue;
+mod quiet;
 mod run;
+mod run_local;
 mod runtime;
 mod scope;
 pub mod signal;
+mod span;
 mod sync;
 mod task;
+mod testing;
 mod time;
 mod view;
 mod waits;
 mod wake;
+mod watchdog;
 
 pub use between::{
     AboveMaximum, AcquirePermits, Barrier, BarrierWait, BarrierWaitResult, Condition, Event, Lock, LockGuard,
@@ -76,7 +82,9 @@ pub use group::{
 };
 pub use handle::{Finder, Handle, NoRuntime};
 pub use locals::{LocalKey, NotSet, TaskContext, WithLocal};
+pub use quiet::{AllTasksBlocked, wait_all_tasks_blocked};
 pub use run::{Run, RunError, Unfinished, embed, try_embed};
+pub use run_local::RunLocal;
 pub use runtime::{Blocking, NotOwned, Runtime, Timer};
 pub use scope::{
     CancelScope, Cancelled, Cause, EffectiveDeadline, Exit, FailAfter, FinallyOwned, MoveOnAfter, Outcome,
@@ -87,5 +95,7 @@ pub use scope::{
 pub use task::{
     JoinHandle, NotFinished, Task, TaskEnded, TaskHandle, TaskId, TaskInfo, TaskStatus, current_task,
 };
+pub use testing::{AssertCheckpoints, Sequencer, Step, Stepping, assert_checkpoints, assert_no_checkpoints};
 pub use time::{Interval, Sleep, interval, now, sleep, sleep_until};
 pub use view::{LimiterView, TaskState, TaskTree, TaskView, TreeEntry, tasks};
+pub use watchdog::{Alarm, Watchdog};
