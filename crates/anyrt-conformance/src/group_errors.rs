@@ -3,7 +3,9 @@
 use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Mutex};
 
-use anyrt_core::{BoxError, Cause, Event, GroupError, checkpoint, shield, task_group, try_task_group};
+use anyrt_core::{
+    BoxError, Cause, Event, GroupError, TaskGroup, checkpoint, shield, task_group, try_task_group,
+};
 use futures::FutureExt;
 use futures::future::pending;
 
@@ -110,12 +112,7 @@ pub(crate) async fn tg_17_several_errors_come_in_order_of_occurrence() {
     }
 
     let result = try_task_group(async |group| {
-        let interrupted = Arc::new(Event::new());
-        let sets = SetsOnDrop(Arc::clone(&interrupted));
-        group.spawn(async move {
-            let _sets = sets;
-            pending::<()>().await;
-        });
+        let interrupted = when_cut_short(&group);
         group.try_spawn(fails_after(interrupted, "child"));
         Err::<(), BoxError>(Failure("body").into())
     })
@@ -123,6 +120,17 @@ pub(crate) async fn tg_17_several_errors_come_in_order_of_occurrence() {
     let error = result.expect_err("the body failed");
     assert_eq!(failures(&error), ["body", "child"], "the body failed first");
     assert_eq!(error.first().expect("two errors").task_name(), None, "it is not a child");
+}
+
+/// An event that is set when a child is cut short.
+fn when_cut_short(group: &TaskGroup) -> Arc<Event> {
+    let interrupted = Arc::new(Event::new());
+    let sets = SetsOnDrop(Arc::clone(&interrupted));
+    group.spawn(async move {
+        let _sets = sets;
+        pending::<()>().await;
+    });
+    interrupted
 }
 
 /// An error with a cause.
@@ -159,12 +167,7 @@ pub(crate) async fn rule_31_the_chain_of_causes_goes_through_groups() {
     assert_eq!(error.downcast::<Caused>().expect("the error itself").0, Failure("the cause"));
 
     let result = try_task_group(async |group| {
-        let interrupted = Arc::new(Event::new());
-        let sets = SetsOnDrop(Arc::clone(&interrupted));
-        group.spawn(async move {
-            let _sets = sets;
-            pending::<()>().await;
-        });
+        let interrupted = when_cut_short(&group);
         group.named("second").try_spawn(fails_after(interrupted, "child"));
         Err::<(), BoxError>(Caused(Failure("the cause")).into())
     });
