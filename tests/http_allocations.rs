@@ -11,7 +11,7 @@ use std::net::{SocketAddr, TcpStream};
 use std::sync::{Mutex, PoisonError};
 
 use anyrt::{Backend, Builder, run_blocking};
-use anyrt_http::App;
+use anyrt_http::{App, Dep, Json, Path};
 use http_client::Server;
 
 const PASSES: usize = 8;
@@ -21,6 +21,21 @@ const TIMES: u64 = 500;
 
 async fn on_the_loop() -> &'static str {
     "on the event loop"
+}
+
+async fn with_a_parameter(Path(id): Path<u64>) -> &'static str {
+    assert_eq!(id, 7);
+    "with a path parameter"
+}
+
+struct Shared(&'static str);
+
+async fn with_a_dependency(shared: Dep<Shared>) -> &'static str {
+    shared.0
+}
+
+async fn as_json() -> Json<u64> {
+    Json(7)
 }
 
 fn in_the_pool() -> &'static str {
@@ -34,7 +49,13 @@ fn least(backend: Backend, path: &'static str) -> u64 {
     static TURN: Mutex<()> = Mutex::new(());
     let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
     Builder::new().backend(backend).threads(1).run(async move {
-        let app = App::new().get("/async", on_the_loop).get("/plain", in_the_pool);
+        let app = App::new()
+            .get("/async", on_the_loop)
+            .get("/plain", in_the_pool)
+            .get("/path/{id}", with_a_parameter)
+            .get("/shared", with_a_dependency)
+            .get("/json", as_json)
+            .provide_value(Shared("shared"));
         let server = Server::start(app).await;
         let address = server.address;
         let count = run_blocking(move || passes(address, path)).await;
@@ -65,7 +86,11 @@ fn passes(address: SocketAddr, path: &str) -> u64 {
 fn assert_at_most(backend: Backend, path: &'static str, most: u64) {
     let count = least(backend, path);
     println!("{backend}: {:.2} allocations a request of {path}", count as f64 / TIMES as f64);
-    assert!(count <= most * TIMES, "{count} allocations for {TIMES} requests of {path} on {backend}");
+    // A queue of threads grows now and then; one allocation more a request would be fifty times that.
+    assert!(
+        count <= most * TIMES + TIMES / 50,
+        "{count} allocations for {TIMES} requests of {path} on {backend}"
+    );
 }
 
 /// One module for each backend that is compiled in.
@@ -81,6 +106,21 @@ macro_rules! on_each_backend {
             }
 
             #[test]
+            fn a_path_parameter_allocates_nothing_more() {
+                assert_at_most(Backend::$backend, "/path/7", $loop);
+            }
+
+            #[test]
+            fn a_shared_dependency_allocates_nothing_more() {
+                assert_at_most(Backend::$backend, "/shared", $loop);
+            }
+
+            #[test]
+            fn a_json_response_allocates_its_text_and_shares_it() {
+                assert_at_most(Backend::$backend, "/json", $loop + 2);
+            }
+
+            #[test]
             fn a_request_in_the_thread_pool_allocates_so_often() {
                 assert_at_most(Backend::$backend, "/plain", $pool);
             }
@@ -88,10 +128,12 @@ macro_rules! on_each_backend {
     )*};
 }
 
-// On smol and async-std it depends on how often a connection is polled meanwhile: a bound, no count.
+// One for the future of the request, one for its body in axum-core's type; in the pool the job. On smol and
+// async-std the reactor makes wakers, and it depends on how often a connection is polled meanwhile: a
+// bound, no count.
 on_each_backend! {
-    "tokio" tokio_current_thread TokioCurrentThread: async 6, plain 8;
-    "tokio" tokio Tokio: async 6, plain 8;
-    "smol" smol Smol: async 12, plain 16;
-    "async-std" async_std AsyncStd: async 12, plain 16;
+    "tokio" tokio_current_thread TokioCurrentThread: async 2, plain 3;
+    "tokio" tokio Tokio: async 2, plain 3;
+    "smol" smol Smol: async 8, plain 12;
+    "async-std" async_std AsyncStd: async 8, plain 12;
 }

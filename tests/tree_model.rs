@@ -121,6 +121,7 @@ fn check(plan: &Plan, actions: &[Action]) {
     let runtime = ByTurns::new(move || acting.act());
     let main = real.main();
     let ended = catch_unwind(AssertUnwindSafe(|| Run::new(runtime).try_run(main)));
+    real.let_go();
     let model = lock(&sides.model);
     sides.compare(&model.naive);
     let (errors, panics) = model.naive.group_totals();

@@ -1,25 +1,27 @@
 //! Children that wait for ever: the same future on both sides.
 
-use std::future::pending;
+use std::future::{pending, poll_fn};
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::task::Poll;
 
 use futures::task::AtomicWaker;
 
-use crate::row::CHILDREN;
 use crate::yields::yield_once;
 
-/// [`CHILDREN`] futures, and who waits until all were polled, or are gone.
-#[derive(Default)]
+/// So many futures, and who waits until all were polled, or are gone.
 pub(crate) struct Crowd {
+    size: u64,
     arrived: AtomicU64,
     gone: AtomicU64,
     last_one: AtomicWaker,
 }
 
 impl Crowd {
-    pub(crate) fn new() -> Arc<Crowd> {
-        Arc::default()
+    pub(crate) fn of(size: u64) -> Arc<Crowd> {
+        let (arrived, gone) = (AtomicU64::new(0), AtomicU64::new(0));
+        Arc::new(Crowd { size, arrived, gone, last_one: AtomicWaker::new() })
     }
 
     /// A future that is pending until it is dropped.
@@ -33,22 +35,25 @@ impl Crowd {
 
     /// Ready when all wait.
     pub(crate) async fn all_wait(&self) {
-        while self.arrived.load(Ordering::Acquire) < CHILDREN {
+        while self.arrived.load(Ordering::Acquire) < self.size {
             yield_once().await;
+        }
+    }
+
+    /// Polls `crowd`, which polls them, until all wait.
+    pub(crate) async fn gather(&self, mut crowd: Pin<&mut (impl Future + ?Sized)>) {
+        while self.arrived.load(Ordering::Acquire) < self.size {
+            let polled = poll_fn(|cx| Poll::Ready(crowd.as_mut().poll(cx))).await;
+            assert!(polled.is_pending(), "they wait for ever");
         }
     }
 
     /// Ready when all have been dropped: for peers whose handles cannot wait for that.
     #[cfg(any(feature = "smol", feature = "async-std"))]
     pub(crate) async fn all_gone(&self) {
-        use std::task::Poll;
-
-        std::future::poll_fn(|cx| {
+        poll_fn(|cx| {
             self.last_one.register(cx.waker());
-            match self.gone.load(Ordering::Acquire) {
-                CHILDREN => Poll::Ready(()),
-                _ => Poll::Pending,
-            }
+            if self.gone.load(Ordering::Acquire) == self.size { Poll::Ready(()) } else { Poll::Pending }
         })
         .await;
     }
@@ -58,7 +63,7 @@ struct Place(Arc<Crowd>);
 
 impl Drop for Place {
     fn drop(&mut self) {
-        if self.0.gone.fetch_add(1, Ordering::AcqRel) + 1 == CHILDREN {
+        if self.0.gone.fetch_add(1, Ordering::AcqRel) + 1 == self.0.size {
             self.0.last_one.wake();
         }
     }

@@ -28,7 +28,7 @@ mod yields;
 
 use std::process::ExitCode;
 
-use crate::measure::measure;
+use crate::measure::{measure, repeat_only};
 use crate::options::Options;
 use crate::report::Report;
 use crate::station::Stations;
@@ -55,6 +55,16 @@ fn main() -> ExitCode {
     }
 
     let mut stations = Stations::default();
+    if let Some((side, count)) = options.only {
+        let done = repeat_only(&pairs[0], side, count, &mut stations);
+        return done.map_or_else(
+            |error| {
+                eprintln!("{error}");
+                ExitCode::FAILURE
+            },
+            |_| ExitCode::SUCCESS,
+        );
+    }
     let mut report = Report::new(&options);
     for pair in &pairs {
         match measure(pair, &mut stations, &options) {

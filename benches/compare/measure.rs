@@ -20,7 +20,7 @@ pub(crate) struct Outcome {
     pub(crate) rounds: usize,
     pub(crate) ours: Told,
     pub(crate) theirs: Told,
-    /// Of the wall times of a round, ours to theirs.
+    /// Of the wall times of a round, ours to theirs; of the bytes, where these are what is told.
     pub(crate) ratio: Spread,
     pub(crate) cpu_ratio: Spread,
 }
@@ -30,6 +30,8 @@ pub(crate) struct Told {
     pub(crate) wall_ns: f64,
     pub(crate) cpu_ns: f64,
     pub(crate) allocations: f64,
+    /// What is left of them at the end.
+    pub(crate) bytes: f64,
 }
 
 pub(crate) struct Spread {
@@ -42,8 +44,9 @@ pub(crate) fn measure(pair: &Pair, stations: &mut Stations, options: &Options) -
     let mut at = |side| stations.on(pair.backend, side).map_err(|error| error.to_string());
     let ours = Bench::prepare(at(Side::Ours)?, &pair.ours, options.sample)?;
     let theirs = Bench::prepare(at(Side::Theirs)?, &pair.theirs, options.sample)?;
-    let mut rounds = Vec::with_capacity(options.rounds);
-    for round in 0..options.rounds {
+    let count = options.rounds.min(pair.row.most_rounds());
+    let mut rounds = Vec::with_capacity(count);
+    for round in 0..count {
         // Who comes second may find a warmer or a busier machine.
         rounds.push(if round % 2 == 0 {
             let ours = ours.take()?;
@@ -56,13 +59,26 @@ pub(crate) fn measure(pair: &Pair, stations: &mut Stations, options: &Options) -
     let ratio = |time: fn(&Sample) -> f64| {
         Spread::of(rounds.iter().map(|(ours, theirs)| time(ours) / time(theirs)).collect())
     };
-    Ok(Outcome {
-        rounds: rounds.len(),
-        ours: ours.told(rounds.iter().map(|(ours, _)| ours))?,
-        theirs: theirs.told(rounds.iter().map(|(_, theirs)| theirs))?,
-        ratio: ratio(Sample::wall_ns),
-        cpu_ratio: ratio(Sample::cpu_ns),
-    })
+    let (ratio, cpu_ratio) = (ratio(Sample::wall_ns), ratio(Sample::cpu_ns));
+    let ours = ours.told(rounds.iter().map(|(ours, _)| ours))?;
+    let theirs = theirs.told(rounds.iter().map(|(_, theirs)| theirs))?;
+    let ratio = if pair.row.is_memory() { Spread::of(vec![ours.bytes / theirs.bytes]) } else { ratio };
+    Ok(Outcome { rounds: rounds.len(), ours, theirs, ratio, cpu_ratio })
+}
+
+/// One side alone, so often.
+pub(crate) fn repeat_only(
+    pair: &Pair,
+    side: Side,
+    count: u64,
+    stations: &mut Stations,
+) -> Result<Sample, String> {
+    let station = stations.on(pair.backend, side).map_err(|error| error.to_string())?;
+    let work = match side {
+        Side::Ours => &pair.ours,
+        Side::Theirs => &pair.theirs,
+    };
+    station.take(work(count))
 }
 
 /// One side of a pair, warmed up.
@@ -87,22 +103,26 @@ impl<'a> Bench<'a> {
     }
 
     fn told<'s>(&self, samples: impl Iterator<Item = &'s Sample> + Clone) -> Result<Told, String> {
+        let (allocations, bytes) = self.counted()?;
         Ok(Told {
             wall_ns: Spread::of(samples.clone().map(Sample::wall_ns).collect()).median,
             cpu_ns: Spread::of(samples.map(Sample::cpu_ns).collect()).median,
-            allocations: self.allocations()?,
+            allocations,
+            bytes,
         })
     }
 
-    fn allocations(&self) -> Result<f64, String> {
+    /// Allocations, and what is left of them.
+    fn counted(&self) -> Result<(f64, f64), String> {
         let parts = self.station.take((self.work)(1))?.operations;
         let count = (COUNTED / parts).max(1);
-        let mut least = f64::INFINITY;
+        let (mut least, mut left) = (f64::INFINITY, f64::INFINITY);
         for _ in 0..COUNTED_PASSES {
             let sample = allocator::counting(|| self.station.take((self.work)(count)))?;
             least = least.min(sample.allocations_each());
+            left = left.min(sample.bytes_each());
         }
-        Ok(least)
+        Ok((least, left))
     }
 }
 

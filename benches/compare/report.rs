@@ -1,6 +1,6 @@
 //! What was measured, as a table or as one JSON object a line.
 
-use crate::measure::Outcome;
+use crate::measure::{Outcome, Told};
 use crate::options::Options;
 use crate::pair::Pair;
 use crate::row::Row;
@@ -38,11 +38,12 @@ impl Report {
             );
         }
         let (ours, theirs, ratio) = (&outcome.ours, &outcome.theirs, &outcome.ratio);
+        let value = |told: &Told| if pair.row.is_memory() { told.bytes } else { told.wall_ns };
         println!(
             "  {:<20} {:>9} {:>9}  {:<36} {:>6.2} {:>15} {:>6.2} {:>15}",
             pair.backend,
-            time(ours.wall_ns),
-            time(theirs.wall_ns),
+            number(value(ours)),
+            number(value(theirs)),
             pair.peer,
             ratio.median,
             format!("{:.2} .. {:.2}", ratio.least, ratio.greatest),
@@ -52,8 +53,8 @@ impl Report {
     }
 }
 
-fn time(ns: f64) -> String {
-    if ns < 100.0 { format!("{ns:.1}") } else { format!("{ns:.0}") }
+fn number(value: f64) -> String {
+    if value < 100.0 { format!("{value:.1}") } else { format!("{value:.0}") }
 }
 
 /// Exact to the hundredth: a table that grows shows up as some hundredths of an operation.
@@ -69,7 +70,7 @@ fn json(pair: &Pair, outcome: &Outcome) -> String {
     format!(
         "{{\"row\":{:?},\"backend\":{:?},\"ours\":{:.2},\"peer\":{:.2},\"peer_name\":{:?},\"unit\":{:?},\
          \"ratio\":{:.3},\"ratio_min\":{:.3},\"ratio_max\":{:.3},\
-         \"allocations\":{:.4},\"peer_allocations\":{:.4},\"rounds\":{},\
+         \"allocations\":{:.4},\"peer_allocations\":{:.4},\"bytes\":{:.1},\"peer_bytes\":{:.1},\"rounds\":{},\
          \"cpu_ours\":{:.2},\"cpu_peer\":{:.2},\"cpu_ratio\":{:.3},\"cpu_ratio_min\":{:.3},\"cpu_ratio_max\":{:.3}}}",
         pair.row.to_string(),
         pair.backend.name(),
@@ -82,6 +83,8 @@ fn json(pair: &Pair, outcome: &Outcome) -> String {
         ratio.greatest,
         ours.allocations,
         theirs.allocations,
+        ours.bytes,
+        theirs.bytes,
         outcome.rounds,
         ours.cpu_ns,
         theirs.cpu_ns,

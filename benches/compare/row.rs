@@ -13,11 +13,19 @@ pub(crate) enum Row {
     Spawn,
     Group,
     GroupResults,
+    /// A group of so many children: that cost grows linearly.
+    GroupOf(u64),
     Cancel,
+    CancelOf(u64),
+    Parked,
     ScopeReady,
     ScopeYields,
     HandleReady,
     HandleYields,
+    ChildReady,
+    ChildYields,
+    CancelFlat,
+    CancelTree,
     ShieldReady,
     ShieldYields,
     TimeoutReady,
@@ -35,16 +43,48 @@ impl Row {
     pub(crate) fn unit(self) -> &'static str {
         match self {
             Row::Spawn => "ns/task",
-            Row::Group | Row::GroupResults | Row::Cancel | Row::Borrowing => "ns/child",
+            Row::Group | Row::GroupResults | Row::GroupOf(_) => "ns/child",
+            Row::Cancel | Row::CancelOf(_) | Row::Borrowing => "ns/child",
+            Row::CancelFlat | Row::CancelTree => "ns/scope",
+            Row::Parked => "bytes/task, as asked of the allocator",
             Row::BlockingOne | Row::BlockingDefault | Row::BlockingUnlimited => "ns/call",
             _ => "ns/future",
         }
     }
+
+    /// Whether memory is what is told, not time.
+    pub(crate) fn is_memory(self) -> bool {
+        self == Row::Parked
+    }
+
+    /// How often it is measured at most: what is counted needs no more, and large ones take long.
+    pub(crate) fn most_rounds(self) -> usize {
+        match self {
+            Row::Parked => 1,
+            Row::GroupOf(children) | Row::CancelOf(children) if children >= 1_000_000 => 3,
+            Row::GroupOf(children) | Row::CancelOf(children) if children >= 100_000 => 11,
+            _ => usize::MAX,
+        }
+    }
 }
+
+/// The sizes that show whether cost grows linearly.
+pub(crate) const CURVE: [u64; 4] = [1_000, 10_000, 100_000, 1_000_000];
 
 impl fmt::Display for Row {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
+            Row::GroupOf(children) => {
+                return write!(f, "curve: a group of {children} children, spawned and joined");
+            }
+            Row::CancelOf(children) => {
+                return write!(f, "curve: cancel {children} waiting children, until all are gone");
+            }
+            Row::Parked => "memory of a parked task, one of 10,000 in a group",
+            Row::ChildReady => "new child scope, around a ready future",
+            Row::ChildYields => "new child scope, around a future that yields once",
+            Row::CancelFlat => "cancel a tree of 10,000 scopes below one",
+            Row::CancelTree => "cancel a tree of 100 scopes with 100 below each",
             Row::Spawn => "spawn + await one task",
             Row::Group => "group of 10,000 children, spawned and joined",
             Row::GroupResults => "group of 10,000 children, each result awaited",

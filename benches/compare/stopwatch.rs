@@ -16,6 +16,8 @@ pub(crate) struct Sample {
     pub(crate) wall: Duration,
     pub(crate) cpu: Duration,
     pub(crate) allocations: u64,
+    /// What is left of them at the end.
+    pub(crate) bytes: i64,
 }
 
 impl Sample {
@@ -27,6 +29,11 @@ impl Sample {
     /// Nanoseconds of CPU time per operation.
     pub(crate) fn cpu_ns(&self) -> f64 {
         self.cpu.as_nanos() as f64 / self.operations as f64
+    }
+
+    /// Bytes that were left per operation.
+    pub(crate) fn bytes_each(&self) -> f64 {
+        self.bytes as f64 / self.operations as f64
     }
 
     /// Allocations per operation.
@@ -41,6 +48,7 @@ impl AddAssign for Sample {
         self.wall += other.wall;
         self.cpu += other.cpu;
         self.allocations += other.allocations;
+        self.bytes += other.bytes;
     }
 }
 
@@ -48,6 +56,7 @@ impl AddAssign for Sample {
 #[must_use]
 pub(crate) struct Stopwatch {
     allocations: u64,
+    bytes: i64,
     cpu: ProcessTime,
     wall: Instant,
 }
@@ -58,12 +67,14 @@ impl Stopwatch {
         reason = "both sides are measured by the same clock, ours by none of its own"
     )]
     pub(crate) fn start() -> Stopwatch {
-        Stopwatch { allocations: allocator::count(), cpu: ProcessTime::now(), wall: Instant::now() }
+        let (allocations, bytes) = (allocator::count(), allocator::bytes());
+        Stopwatch { allocations, bytes, cpu: ProcessTime::now(), wall: Instant::now() }
     }
 
     pub(crate) fn stop(self, operations: u64) -> Sample {
         let (wall, cpu) = (self.wall.elapsed(), self.cpu.elapsed());
-        Sample { operations, wall, cpu, allocations: allocator::count() - self.allocations }
+        let (allocations, bytes) = (allocator::count() - self.allocations, allocator::bytes() - self.bytes);
+        Sample { operations, wall, cpu, allocations, bytes }
     }
 }
 

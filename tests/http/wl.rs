@@ -44,8 +44,37 @@ impl Drop for Opened {
     }
 }
 
+/// What the log of this thread is told.
+#[derive(Clone, Default)]
+struct Told(Arc<Mutex<String>>);
+
+impl tracing::Subscriber for Told {
+    fn enabled(&self, metadata: &tracing::Metadata<'_>) -> bool {
+        metadata.target().starts_with("anyrt_http")
+    }
+
+    fn event(&self, event: &tracing::Event<'_>) {
+        struct Text<'a>(&'a mut String);
+        impl tracing::field::Visit for Text<'_> {
+            fn record_debug(&mut self, field: &tracing::field::Field, value: &dyn std::fmt::Debug) {
+                *self.0 += &format!("{field}={value:?} ");
+            }
+        }
+        event.record(&mut Text(&mut self.0.lock().expect("no panic")));
+    }
+
+    fn new_span(&self, _: &tracing::span::Attributes<'_>) -> tracing::Id {
+        tracing::Id::from_u64(1)
+    }
+
+    fn record(&self, _: &tracing::Id, _: &tracing::span::Record<'_>) {}
+    fn record_follows_from(&self, _: &tracing::Id, _: &tracing::Id) {}
+    fn enter(&self, _: &tracing::Id) {}
+    fn exit(&self, _: &tracing::Id) {}
+}
+
 #[test]
-fn wl_01_the_size_is_documented_and_set_by_the_builder() {
+fn wl_01_the_size_is_documented_set_by_the_builder_and_printed_at_start_up() {
     let total = |builder: Builder| {
         builder.run(async {
             let app = App::new().get("/", async || anyrt::current_handle().limiter().total().to_string());
@@ -54,6 +83,17 @@ fn wl_01_the_size_is_documented_and_set_by_the_builder() {
     };
     assert_eq!(total(Builder::new()), "40");
     assert_eq!(total(Builder::new().blocking_limit(7)), "7");
+    let told = Told::default();
+    tracing::subscriber::with_default(told.clone(), || {
+        Builder::new().blocking_limit(7).run(async {
+            let app = App::new().get("/where", (async || "").named("here")).provide_value(1_u8);
+            app.run_with(async |_| ()).await.expect("it starts and ends");
+        });
+    });
+    let told = told.0.lock().expect("no panic").clone();
+    assert!(told.contains("limit=7 "), "{told}");
+    // And so are the routes.
+    assert!(told.contains(r#"method="GET" path="/where" handler="here" place="event loop""#), "{told}");
 }
 
 #[anyrt::test]

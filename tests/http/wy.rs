@@ -4,7 +4,9 @@ use std::io;
 use std::panic::panic_any;
 
 use anyrt::sync::Event;
-use anyrt_http::{App, Client, Configure, Dep, Dependency, Error, HttpError, Outcome, Path, Scope, Teardown};
+use anyrt_http::{
+    App, Client, Configure, Dep, Dependency, Error, Give, HttpError, Outcome, Path, Refusal, Scope, Teardown,
+};
 use axum_core::body::Body;
 use bytes::Bytes;
 use futures_util::StreamExt;
@@ -449,4 +451,74 @@ async fn a_layer_that_drops_its_call_cancels_the_request_which_is_undone() {
     log.said("a cancelled").await;
     server.stop().await;
     assert_eq!(log.lines(), ["a made", "handler dropped", "a cancelled"]);
+}
+
+#[anyrt::test]
+async fn wy_21_a_dependency_may_open_a_task_group_around_what_uses_it() {
+    struct Tasks(anyrt::TaskGroup);
+    async fn tasks(log: Dep<Log>) -> Result<Teardown<Tasks>, Refusal> {
+        Teardown::around(async move |give: Give<Tasks>| {
+            let saying = log.clone();
+            let ended = anyrt::task_group(async |group| {
+                let outcome = give.value(Tasks(group)).await;
+                saying.say(format!("the group is told: {}", told(&outcome)));
+            })
+            .await;
+            log.say(format!("the group has ended: {}", ended.is_ok()));
+        })
+        .await
+    }
+    async fn spawns(tasks: Dep<Tasks>, log: Dep<Log>, go: Dep<Event>) -> &'static str {
+        let go = go.clone();
+        tasks.0.spawn(async move {
+            log.say("child begins");
+            go.wait().await;
+            log.say("child ends");
+        });
+        "answer"
+    }
+    let (log, go) = (Log::default(), Event::new());
+    let app = App::new()
+        .get("/", spawns)
+        .get("/cancelled", async |_: Dep<Tasks>, log: Dep<Log>| {
+            log.say("handler begins");
+            std::future::pending::<()>().await;
+        })
+        .provide(tasks)
+        .provide_value(go.clone());
+    let server = serve(&log, app).await;
+    assert_eq!(server.get("/").await.body, "answer");
+    log.said("child begins").await;
+    log.said("the group is told: ok 200").await;
+    assert!(!log.has("the group has ended: true"));
+    go.set();
+    log.said("the group has ended: true").await;
+    log.take();
+    // Also when the request is cancelled.
+    let mut client = server.connect().await;
+    client.send("GET /cancelled HTTP/1.1\r\nHost: test\r\n\r\n").await;
+    log.said("handler begins").await;
+    drop(client);
+    log.said("the group has ended: true").await;
+    assert!(log.has("the group is told: cancelled"));
+    server.stop().await;
+}
+
+#[anyrt::test]
+async fn code_around_a_request_that_gives_no_value_refuses_it() {
+    async fn refuses() -> Result<Teardown<A>, Refusal> {
+        Teardown::around(async |_: Give<A>| Err::<(), _>(teapot())).await
+    }
+    async fn forgets() -> Result<Teardown<B>, Refusal> {
+        Teardown::around(async |_: Give<B>| ()).await
+    }
+    let app = App::new()
+        .get("/refuses", async |_: Dep<A>| "")
+        .get("/forgets", async |_: Dep<B>| "")
+        .provide(refuses)
+        .provide(forgets);
+    let server = Server::start(app).await;
+    assert_eq!(server.get("/refuses").await.status, 418);
+    assert_eq!(server.get("/forgets").await.status, 500);
+    server.stop().await;
 }

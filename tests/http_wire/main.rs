@@ -6,6 +6,7 @@ mod client;
 
 mod descriptors;
 mod frames;
+mod hosting;
 mod http2;
 mod limits;
 mod listeners;

@@ -64,6 +64,19 @@ impl Real {
         lock(&self.state).seen.clone()
     }
 
+    /// Forgets whom it could reach: the groups know the runtime, and the runtime knows this.
+    pub(crate) fn let_go(&self) {
+        let mut state = lock(&self.state);
+        let gone = (
+            std::mem::take(&mut state.groups),
+            std::mem::take(&mut state.handles),
+            std::mem::take(&mut state.scopes),
+            std::mem::take(&mut state.wakers),
+        );
+        drop(state);
+        drop(gone);
+    }
+
     pub(crate) fn signal(&self, part: usize, end: End) {
         let mut state = lock(&self.state);
         state.signals[part] = Some(end);

@@ -2,13 +2,16 @@
 
 use std::future::ready;
 use std::hint::black_box;
+use std::pin::Pin;
+use std::sync::Arc;
 
 use anyrt::Backend;
 use futures::StreamExt;
-use futures::future::abortable;
+use futures::future::{abortable, join_all};
 use futures::stream::FuturesUnordered;
 use tokio_util::sync::CancellationToken;
 
+use crate::crowd::Crowd;
 use crate::ours;
 use crate::pair::Pair;
 use crate::row::{CHILDREN, Row};
@@ -18,6 +21,8 @@ use crate::yields::yield_once;
 pub(crate) fn pairs(backend: Backend) -> Vec<Pair> {
     const TOKEN: &str = "tokio-util run_until_cancelled";
     const NEW_TOKEN: &str = "tokio-util, a new token each time";
+    const CHILD_TOKEN: &str = "tokio-util child token";
+    const TREE: &str = "tokio-util, a tree of tokens";
     const ABORTABLE: &str = "futures Abortable";
     const BARE: &str = "the bare future";
     const UNORDERED: &str = "futures FuturesUnordered";
@@ -32,6 +37,10 @@ pub(crate) fn pairs(backend: Backend) -> Vec<Pair> {
         Pair::new(Row::HandleReady, backend, ours::handle_ready, ABORTABLE, abortable_ready),
         Pair::new(Row::HandleYields, backend, ours::handle_yields, NEW_TOKEN, new_token_yields),
         Pair::new(Row::HandleYields, backend, ours::handle_yields, ABORTABLE, abortable_yields),
+        Pair::new(Row::ChildReady, backend, ours::child_ready, CHILD_TOKEN, child_token_ready),
+        Pair::new(Row::ChildYields, backend, ours::child_yields, CHILD_TOKEN, child_token_yields),
+        Pair::new(Row::CancelFlat, backend, ours::cancel_flat, TREE, cancel_flat),
+        Pair::new(Row::CancelTree, backend, ours::cancel_tree, TREE, cancel_tree),
         Pair::new(Row::ShieldReady, backend, ours::shield_ready, BARE, bare_ready),
         Pair::new(Row::ShieldYields, backend, ours::shield_yields, BARE, bare_yields),
         Pair::new(Row::Borrowing, backend, ours::borrowing, UNORDERED, unordered),
@@ -54,6 +63,56 @@ async fn new_token_ready(count: u64) -> Sample {
 
 async fn new_token_yields(count: u64) -> Sample {
     repeat(count, || CancellationToken::new().run_until_cancelled_owned(yield_once())).await
+}
+
+async fn child_token_ready(count: u64) -> Sample {
+    let around = CancellationToken::new();
+    repeat(count, || around.child_token().run_until_cancelled_owned(ready(black_box(1)))).await
+}
+
+async fn child_token_yields(count: u64) -> Sample {
+    let around = CancellationToken::new();
+    repeat(count, || around.child_token().run_until_cancelled_owned(yield_once())).await
+}
+
+async fn cancel_flat(count: u64) -> Sample {
+    cancel_tokens(count, |top, crowd| waiting(top, crowd, CHILDREN), CHILDREN).await
+}
+
+async fn cancel_tree(count: u64) -> Sample {
+    let branches = |top: &CancellationToken, crowd: &Arc<Crowd>| -> Waiting {
+        let branches: Vec<_> = (0..100).map(|_| waiting(&top.child_token(), crowd, CHILDREN / 100)).collect();
+        Box::pin(async { drop(join_all(branches).await) })
+    };
+    cancel_tokens(count, branches, CHILDREN + 100).await
+}
+
+type Waiting = Pin<Box<dyn Future<Output = ()> + Send>>;
+
+/// Futures that have left their wakers with their tokens, as our scopes have.
+async fn cancel_tokens(
+    count: u64,
+    waiting: impl Fn(&CancellationToken, &Arc<Crowd>) -> Waiting,
+    tokens: u64,
+) -> Sample {
+    let mut total = Sample::default();
+    for _ in 0..count {
+        let (top, crowd) = (CancellationToken::new(), Crowd::of(CHILDREN));
+        let mut waiting = waiting(&top, &crowd);
+        crowd.gather(waiting.as_mut()).await;
+        let watch = Stopwatch::start();
+        top.cancel();
+        total += watch.stop(tokens);
+        waiting.await;
+    }
+    total
+}
+
+fn waiting(above: &CancellationToken, crowd: &Arc<Crowd>, count: u64) -> Waiting {
+    let tokens: Vec<_> = (0..count).map(|_| (above.child_token(), crowd.child())).collect();
+    let waiting = tokens.into_iter().map(|(token, child)| token.run_until_cancelled_owned(child));
+    let waiting: Vec<_> = waiting.collect();
+    Box::pin(async { drop(join_all(waiting).await) })
 }
 
 async fn abortable_ready(count: u64) -> Sample {

@@ -13,7 +13,7 @@ use smol::{Executor, Timer, unblock};
 use crate::crowd::Crowd;
 use crate::ours;
 use crate::pair::Pair;
-use crate::row::{CALLS, CHILDREN, Row};
+use crate::row::{CALLS, CHILDREN, CURVE, Row};
 use crate::station::{Orders, THREADS};
 use crate::stopwatch::{Sample, Stopwatch, repeat};
 use crate::yields::yield_once;
@@ -25,7 +25,7 @@ pub(crate) fn pairs(backend: Backend) -> Vec<Pair> {
     const DROP: &str = "smol, the tasks dropped";
     const TIMEOUT: &str = "smol `or` Timer";
     const UNBLOCK: &str = "smol unblock";
-    vec![
+    let mut pairs = vec![
         Pair::new(Row::Spawn, backend, ours::spawn, "smol Executor::spawn", spawn),
         Pair::new(Row::Group, backend, ours::group, TASKS, tasks),
         Pair::new(Row::GroupResults, backend, ours::group_results, TASKS, tasks),
@@ -37,7 +37,17 @@ pub(crate) fn pairs(backend: Backend) -> Vec<Pair> {
         Pair::new(Row::BlockingOne, backend, ours::blocking_one, UNBLOCK, blocking_one),
         Pair::new(Row::BlockingDefault, backend, ours::blocking_default, UNBLOCK, blocking_many),
         Pair::new(Row::BlockingUnlimited, backend, ours::blocking_unlimited, UNBLOCK, blocking_many),
-    ]
+        Pair::new(Row::Parked, backend, ours::parked, TASKS, parked),
+    ];
+    for children in CURVE {
+        let (ours, theirs) =
+            (move |count| ours::group_of(children, count), move |count| tasks_of(children, count));
+        pairs.push(Pair::new(Row::GroupOf(children), backend, ours, TASKS, theirs));
+        let (ours, theirs) =
+            (move |count| ours::cancel_of(children, count), move |count| cancel_of(children, count));
+        pairs.push(Pair::new(Row::CancelOf(children), backend, ours, DROP, theirs));
+    }
+    pairs
 }
 
 pub(crate) fn drive(mut orders: Orders) {
@@ -62,28 +72,50 @@ async fn spawn(count: u64) -> Sample {
 }
 
 async fn tasks(count: u64) -> Sample {
+    tasks_of(CHILDREN, count).await
+}
+
+async fn tasks_of(children: u64, count: u64) -> Sample {
     let watch = Stopwatch::start();
     for _ in 0..count {
-        let tasks: Vec<_> = (0..CHILDREN).map(|_| EXECUTOR.spawn(async { black_box(1) })).collect();
+        let tasks: Vec<_> = (0..children).map(|_| EXECUTOR.spawn(async { black_box(1) })).collect();
         let mut sum = 0;
         for task in tasks {
             sum += task.await;
         }
-        assert_eq!(sum, CHILDREN);
+        assert_eq!(sum, children);
     }
-    watch.stop(count * CHILDREN)
+    watch.stop(count * children)
 }
 
 async fn cancel(count: u64) -> Sample {
+    cancel_of(CHILDREN, count).await
+}
+
+async fn cancel_of(children: u64, count: u64) -> Sample {
     let mut total = Sample::default();
     for _ in 0..count {
-        let crowd = Crowd::new();
-        let tasks: Vec<_> = (0..CHILDREN).map(|_| EXECUTOR.spawn(crowd.child())).collect();
+        let crowd = Crowd::of(children);
+        let tasks: Vec<_> = (0..children).map(|_| EXECUTOR.spawn(crowd.child())).collect();
         crowd.all_wait().await;
         let watch = Stopwatch::start();
         drop(tasks);
         crowd.all_gone().await;
+        total += watch.stop(children);
+    }
+    total
+}
+
+async fn parked(count: u64) -> Sample {
+    let mut total = Sample::default();
+    for _ in 0..count {
+        let crowd = Crowd::of(CHILDREN);
+        let watch = Stopwatch::start();
+        let tasks: Vec<_> = (0..CHILDREN).map(|_| EXECUTOR.spawn(crowd.child())).collect();
+        crowd.all_wait().await;
         total += watch.stop(CHILDREN);
+        drop(tasks);
+        crowd.all_gone().await;
     }
     total
 }

@@ -13,7 +13,7 @@ use tokio_util::task::TaskTracker;
 use crate::crowd::Crowd;
 use crate::ours;
 use crate::pair::Pair;
-use crate::row::{CALLS, CHILDREN, Row};
+use crate::row::{CALLS, CHILDREN, CURVE, Row};
 use crate::station::{Orders, THREADS};
 use crate::stopwatch::{Sample, Stopwatch, repeat};
 use crate::yields::yield_once;
@@ -21,7 +21,7 @@ use crate::yields::yield_once;
 pub(crate) fn pairs(backend: Backend) -> Vec<Pair> {
     const JOIN_SET: &str = "tokio JoinSet";
     const BLOCKING: &str = "tokio spawn_blocking";
-    vec![
+    let mut pairs = vec![
         Pair::new(Row::Spawn, backend, ours::spawn, "tokio::spawn", spawn),
         Pair::new(Row::Group, backend, ours::group, JOIN_SET, join_set),
         Pair::new(Row::Group, backend, ours::group, "tokio-util TaskTracker (no results)", tracker),
@@ -34,7 +34,18 @@ pub(crate) fn pairs(backend: Backend) -> Vec<Pair> {
         Pair::new(Row::BlockingOne, backend, ours::blocking_one, BLOCKING, blocking_one),
         Pair::new(Row::BlockingDefault, backend, ours::blocking_default, BLOCKING, blocking_many),
         Pair::new(Row::BlockingUnlimited, backend, ours::blocking_unlimited, BLOCKING, blocking_many),
-    ]
+        Pair::new(Row::Parked, backend, ours::parked, "tokio, a Vec of handles", parked),
+        Pair::new(Row::Parked, backend, ours::parked, JOIN_SET, parked_in_a_set),
+    ];
+    for children in CURVE {
+        let (ours, theirs) =
+            (move |count| ours::group_of(children, count), move |count| join_set_of(children, count));
+        pairs.push(Pair::new(Row::GroupOf(children), backend, ours, JOIN_SET, theirs));
+        let (ours, theirs) =
+            (move |count| ours::cancel_of(children, count), move |count| abort_all_of(children, count));
+        pairs.push(Pair::new(Row::CancelOf(children), backend, ours, "tokio JoinSet::abort_all", theirs));
+    }
+    pairs
 }
 
 pub(crate) fn drive(backend: Backend, mut orders: Orders) {
@@ -59,19 +70,23 @@ async fn spawn(count: u64) -> Sample {
 }
 
 async fn join_set(count: u64) -> Sample {
+    join_set_of(CHILDREN, count).await
+}
+
+async fn join_set_of(children: u64, count: u64) -> Sample {
     let watch = Stopwatch::start();
     for _ in 0..count {
         let mut set = JoinSet::new();
-        for _ in 0..CHILDREN {
+        for _ in 0..children {
             set.spawn(async { black_box(1) });
         }
         let mut sum = 0;
         while let Some(result) = set.join_next().await {
             sum += result.unwrap_or(0);
         }
-        assert_eq!(sum, CHILDREN);
+        assert_eq!(sum, children);
     }
-    watch.stop(count * CHILDREN)
+    watch.stop(count * children)
 }
 
 async fn tracker(count: u64) -> Sample {
@@ -88,18 +103,56 @@ async fn tracker(count: u64) -> Sample {
 }
 
 async fn abort_all(count: u64) -> Sample {
+    abort_all_of(CHILDREN, count).await
+}
+
+async fn abort_all_of(children: u64, count: u64) -> Sample {
     let mut total = Sample::default();
     for _ in 0..count {
-        let crowd = Crowd::new();
+        let crowd = Crowd::of(children);
         let mut set = JoinSet::new();
-        for _ in 0..CHILDREN {
+        for _ in 0..children {
             set.spawn(crowd.child());
         }
         crowd.all_wait().await;
         let watch = Stopwatch::start();
         set.abort_all();
         while set.join_next().await.is_some() {}
+        total += watch.stop(children);
+    }
+    total
+}
+
+async fn parked(count: u64) -> Sample {
+    let mut total = Sample::default();
+    for _ in 0..count {
+        let crowd = Crowd::of(CHILDREN);
+        let watch = Stopwatch::start();
+        let tasks: Vec<_> = (0..CHILDREN).map(|_| tokio::spawn(crowd.child())).collect();
+        crowd.all_wait().await;
         total += watch.stop(CHILDREN);
+        for handle in &tasks {
+            handle.abort();
+        }
+        for handle in tasks {
+            assert!(handle.await.is_err());
+        }
+    }
+    total
+}
+
+async fn parked_in_a_set(count: u64) -> Sample {
+    let mut total = Sample::default();
+    for _ in 0..count {
+        let crowd = Crowd::of(CHILDREN);
+        let watch = Stopwatch::start();
+        let mut set = JoinSet::new();
+        for _ in 0..CHILDREN {
+            set.spawn(crowd.child());
+        }
+        crowd.all_wait().await;
+        total += watch.stop(CHILDREN);
+        set.shutdown().await;
     }
     total
 }

@@ -14,17 +14,21 @@ pub(crate) async fn spawn(count: u64) -> Sample {
 }
 
 pub(crate) async fn group(count: u64) -> Sample {
+    group_of(CHILDREN, count).await
+}
+
+pub(crate) async fn group_of(children: u64, count: u64) -> Sample {
     let watch = Stopwatch::start();
     for _ in 0..count {
         let ended = task_group(async |tg| {
-            for _ in 0..CHILDREN {
+            for _ in 0..children {
                 tg.spawn(async { black_box(1) });
             }
         })
         .await;
         assert!(ended.is_ok());
     }
-    watch.stop(count * CHILDREN)
+    watch.stop(count * children)
 }
 
 pub(crate) async fn group_results(count: u64) -> Sample {
@@ -45,12 +49,16 @@ pub(crate) async fn group_results(count: u64) -> Sample {
 }
 
 pub(crate) async fn cancel(count: u64) -> Sample {
+    cancel_of(CHILDREN, count).await
+}
+
+pub(crate) async fn cancel_of(children: u64, count: u64) -> Sample {
     let mut total = Sample::default();
     for _ in 0..count {
-        let crowd = Crowd::new();
+        let crowd = Crowd::of(children);
         let mut watch = None;
         let ended = task_group(async |tg| {
-            for _ in 0..CHILDREN {
+            for _ in 0..children {
                 tg.spawn(crowd.child());
             }
             crowd.all_wait().await;
@@ -60,8 +68,28 @@ pub(crate) async fn cancel(count: u64) -> Sample {
         .await;
         assert!(ended.is_ok());
         if let Some(watch) = watch {
-            total += watch.stop(CHILDREN);
+            total += watch.stop(children);
         }
+    }
+    total
+}
+
+/// From the first spawn until all wait: what is left then is theirs.
+pub(crate) async fn parked(count: u64) -> Sample {
+    let mut total = Sample::default();
+    for _ in 0..count {
+        let crowd = Crowd::of(CHILDREN);
+        let ended = task_group(async |tg| {
+            let watch = Stopwatch::start();
+            for _ in 0..CHILDREN {
+                tg.spawn(crowd.child());
+            }
+            crowd.all_wait().await;
+            total += watch.stop(CHILDREN);
+            tg.cancel("they have waited enough");
+        })
+        .await;
+        assert!(ended.is_ok());
     }
     total
 }

@@ -13,6 +13,10 @@ pub enum Standing {
     /// It takes more than a runtime under test: one particular runtime, or a process that aborts. It is
     /// a test of this workspace, beside the suite.
     Elsewhere,
+    /// It is about HTTP: a test of that layer, over real sockets.
+    Http,
+    /// Background: there is nothing to test.
+    Fact,
     /// There is no case so far.
     NotYet,
 }
@@ -41,6 +45,10 @@ fn entries(line: &'static str) -> Vec<(String, Standing)> {
         Standing::ByConstruction
     } else if rest.starts_with("(elsewhere)") {
         Standing::Elsewhere
+    } else if rest.starts_with("(http)") {
+        Standing::Http
+    } else if rest.starts_with("(fact)") {
+        Standing::Fact
     } else {
         Standing::Case
     };

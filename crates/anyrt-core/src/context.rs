@@ -6,7 +6,7 @@
 
 use std::cell::RefCell;
 use std::panic::Location;
-use std::task::{Wake, Waker};
+use std::task::{Context, Poll, Wake, Waker};
 use std::time::Instant;
 
 use crate::clock;
@@ -17,13 +17,24 @@ use crate::scope::tree::{self, HasNode, NEVER, Node, NodeRef, ScopeKind};
 use crate::sync::Arc;
 #[cfg(anyrt_loom)]
 use crate::sync::LocalCell as _;
-use crate::task::{TaskId, TaskInfo};
+use crate::task::{TaskId, TaskInfo, Turn};
 use crate::testing;
 use crate::waits::{self, Called, Note};
 
 /// A task, as those see it who run inside it.
 pub(crate) trait Tasked: HasNode {
     fn info(&self) -> &TaskInfo;
+
+    /// The run that it belongs to.
+    fn handle(&self) -> &Handle;
+
+    /// Its owner polls it. The main task of a run has none: the run polls it itself.
+    fn poll(&self, _turn: Turn, _cx: &mut Context<'_>) -> Poll<()> {
+        Poll::Pending
+    }
+
+    /// The runtime has dropped it. Nothing happens when it had ended.
+    fn lost(&self, _turn: Turn) {}
 
     /// The group whose scope it belongs to, and where its node is linked when somebody needs that: at
     /// its first pending poll, or when something inside asks for its scope. A task that ends before
@@ -165,7 +176,7 @@ pub(crate) fn is_stopping() -> bool {
 
 /// The innermost scope around the code that runs; brought into the tree, if it was not there.
 pub(crate) fn top() -> Option<NodeRef> {
-    CURRENT.with_borrow_mut(Current::linked_top)
+    CURRENT.with_borrow_mut(|current| current.linked_top().map(|(_, top)| top))
 }
 
 /// Whether this is one of the scopes around the code that runs, up to the root of its task.
@@ -195,7 +206,7 @@ pub(crate) fn is_top(parent: usize) -> bool {
 pub(crate) fn now_for(called: &Location<'_>) -> Instant {
     let known = CURRENT.with_borrow(|current| {
         let handle = match &current.task {
-            Some(task) => Some(task.info().handle()),
+            Some(task) => Some(task.handle()),
             None => current.handle.as_ref(),
         };
         handle.map(Handle::now)
@@ -254,7 +265,7 @@ pub(crate) fn in_job() -> bool {
 /// The handle that the context knows: the task's, or the one set for foreign code.
 pub(crate) fn handle() -> Option<Handle> {
     CURRENT.with_borrow(|current| match &current.task {
-        Some(task) => Some(task.info().handle().clone()),
+        Some(task) => Some(task.handle().clone()),
         None => current.handle.clone(),
     })
 }
@@ -305,8 +316,8 @@ impl Current {
         [Some(task.node()), home.map(|home| home.node())]
     }
 
-    /// The root of the task, in its place in the tree from now on.
-    fn linked_task(&self) -> Option<NodeRef> {
+    /// The root of the task, in its place in the tree from now on: its node, and a reference to it.
+    fn linked_task(&self) -> Option<(&Node, NodeRef)> {
         let task = self.task.as_ref()?;
         let node = task.clone() as NodeRef;
         if let Some(home) = task.home()
@@ -314,40 +325,48 @@ impl Current {
         {
             tree::link_new(&node, &home.as_node());
         }
-        Some(node)
+        Some((task.node(), node))
     }
 
-    /// The top of the stack, after the lazy places there were linked, lowest first.
+    /// The top of the stack, after the lazy places there were linked, lowest first: its node, and a reference
+    /// to it.
     ///
     /// Their nodes are new: nobody waits in them yet, so linking them wakes nobody.
-    fn linked_top(&mut self) -> Option<NodeRef> {
+    fn linked_top(&mut self) -> Option<(&Node, NodeRef)> {
         let own = &self.scopes[self.base..];
         let lazy = own.iter().rev().take_while(|place| matches!(place, Place::Lazy(_))).count();
-        let first = self.scopes.len() - lazy;
-        let mut top = match self.scopes[self.base..first].last() {
-            Some(Place::Linked(node)) => Some(node.clone()),
-            _ => self.linked_task(),
-        };
-        for place in &mut self.scopes[first..] {
-            top = Some(place.link(top.as_ref()).clone());
+        for index in self.scopes.len() - lazy..self.scopes.len() {
+            if let Place::Lazy(lazy) = self.scopes[index] {
+                self.scopes[index] = Place::Linked(born_below(self.below(index), lazy, None));
+            }
         }
-        top
+        self.below(self.scopes.len())
+    }
+
+    /// What is below a place of the stack, all of which is linked.
+    fn below(&self, index: usize) -> Option<(&Node, NodeRef)> {
+        match self.scopes[self.base..index].last() {
+            Some(place) => Some((place.node().node(), place.node().clone())),
+            None => self.linked_task(),
+        }
     }
 }
 
-impl Place {
-    /// Brings a lazy place into the tree.
-    pub(crate) fn link(&mut self, parent: Option<&NodeRef>) -> &NodeRef {
-        if let Place::Lazy(lazy) = *self {
-            let node: NodeRef = Arc::new(ScopeNode(Node::from_lazy(lazy)));
-            if let Some(parent) = parent {
-                tree::link_new(&node, parent);
-            }
-            *self = Place::Linked(node);
-        }
-        self.node()
+fn born_below(top: Option<(&Node, NodeRef)>, lazy: Lazy, waker: Option<Waker>) -> NodeRef {
+    match top {
+        Some((above, parent)) => tree::born(above, parent, lazy, waker),
+        None => Arc::new(ScopeNode(Node::from_lazy(lazy, waker))),
     }
+}
 
+/// Brings a scope into the tree, below the innermost one around the code that runs. `waker`: to be woken
+/// when something changes there.
+pub(crate) fn link_here(lazy: Lazy, waker: Option<&Waker>) -> NodeRef {
+    let waker = waker.cloned();
+    CURRENT.with_borrow_mut(|current| born_below(current.linked_top(), lazy, waker))
+}
+
+impl Place {
     /// The node of a place that was linked before.
     pub(crate) fn node(&self) -> &NodeRef {
         match self {
@@ -383,15 +402,10 @@ pub(crate) fn inside<R>(place: &mut Place, run: impl FnOnce() -> R) -> R {
     impl Drop for Leave<'_> {
         #[inline]
         fn drop(&mut self) {
+            // One that nobody needed was copied, and needs no way back.
             CURRENT.with_borrow_mut(|current| {
-                // One that nobody needed was copied, and needs no way back.
-                if let Some(Place::Linked(_)) = current.scopes.last()
-                    && let Some(place) = current.scopes.pop()
-                {
+                if let Some(place @ Place::Linked(_)) = current.scopes.pop() {
                     *self.0 = place;
-                } else {
-                    let below = current.scopes.len().saturating_sub(1);
-                    current.scopes.truncate(below);
                 }
             });
         }
@@ -440,7 +454,58 @@ pub(crate) fn within<R>(setting: &mut Setting, run: impl FnOnce() -> R) -> R {
     run()
 }
 
+/// As [`within`], for the owner of a task: task and task-locals move in, and out again.
+#[inline]
+pub(crate) fn within_task<R>(task: &mut Option<TaskRef>, locals: &mut Locals, run: impl FnOnce() -> R) -> R {
+    struct Leave<'a> {
+        task: &'a mut Option<TaskRef>,
+        locals: &'a mut Locals,
+        /// What is current around it. Mostly nothing.
+        outer: Option<Setting>,
+        base: usize,
+        waits: Option<Note>,
+    }
+    impl Drop for Leave<'_> {
+        #[inline]
+        fn drop(&mut self) {
+            CURRENT.with_borrow_mut(|current| {
+                *self.task = current.task.take();
+                *self.locals = current.locals.take();
+                current.polling = false;
+                if let Some(outer) = &mut self.outer {
+                    current.swap(outer);
+                }
+                current.base = self.base;
+            });
+            waits::end(self.waits);
+        }
+    }
+    let (outer, base) = CURRENT.with_borrow_mut(|current| {
+        let outer = current.is_set().then(|| {
+            let mut outer = Setting::NOTHING;
+            current.swap(&mut outer);
+            outer
+        });
+        current.task = task.take();
+        current.locals = locals.take();
+        current.polling = true;
+        (outer, std::mem::replace(&mut current.base, current.scopes.len()))
+    });
+    let _leave = Leave { task, locals, outer, base, waits: waits::begin() };
+    run()
+}
+
+impl Setting {
+    const NOTHING: Setting =
+        Setting { task: None, locals: None, handle: None, in_job: false, polling: false };
+}
+
 impl Current {
+    /// Whether anything is current.
+    fn is_set(&self) -> bool {
+        self.task.is_some() || self.locals.is_some() || self.handle.is_some() || self.in_job || self.polling
+    }
+
     fn swap(&mut self, setting: &mut Setting) {
         std::mem::swap(&mut self.task, &mut setting.task);
         std::mem::swap(&mut self.locals, &mut setting.locals);

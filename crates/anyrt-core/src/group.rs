@@ -70,9 +70,9 @@ where
 {
     let called = Location::caller();
     async move {
-        let (group, handle) = open(called);
-        let body = body(TaskGroup { state: group.clone(), handle: handle.clone() });
-        GroupFuture::new(handle, group, body, Result::Ok).await
+        let group = open(called);
+        let body = body(TaskGroup { state: group.clone() });
+        GroupFuture::new(group, body, Result::Ok).await
     }
 }
 
@@ -93,16 +93,15 @@ where
 {
     let called = Location::caller();
     async move {
-        let (group, handle) = open(called);
-        let body = body(TaskGroup { state: group.clone(), handle: handle.clone() });
-        GroupFuture::new(handle, group, body, |output| output).await
+        let group = open(called);
+        let body = body(TaskGroup { state: group.clone() });
+        GroupFuture::new(group, body, |output| output).await
     }
 }
 
-fn open(called: &'static Location<'static>) -> (Arc<GroupState>, Handle) {
+fn open(called: &'static Location<'static>) -> Arc<GroupState> {
     let handle = Handle::current_for(called);
-    let host = context::current_task().map(|task| task.info().id());
-    (GroupState::new(Policy::OneForAll, host, called), handle)
+    GroupState::new(Policy::OneForAll, context::task_id(), Some(handle), called)
 }
 
 /// `Ok` with the error type that a group takes, for the end of an async block that uses `?`.

@@ -12,7 +12,7 @@ use crate::locals::Locals;
 use crate::run::Shared;
 use crate::runtime::Runtime;
 use crate::sync::Arc;
-use crate::task::{self, TaskHandle};
+use crate::task::{self, Home, TaskHandle};
 use crate::time::Sleep;
 
 /// A runtime and what belongs to one run of it: blocking pool, default limiter, root tasks.
@@ -146,7 +146,7 @@ impl Handle {
         F: Future + Send + 'static,
         F::Output: Send + 'static,
     {
-        task::spawn(self, self.0.shared.root.clone(), future, Ok, task::Options::default())
+        task::spawn(Home::Root(self.clone()), future, Ok, task::Options::default())
     }
 
     /// Waits for `duration`.

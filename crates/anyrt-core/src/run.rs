@@ -73,7 +73,7 @@ impl Shared {
             run_locals: Arc::default(),
             observer: Arc::default(),
             ends_within: EndsWithin::default(),
-            root: GroupState::new(policy, None, Location::caller()),
+            root: GroupState::new(policy, None, None, Location::caller()),
         }
     }
 
@@ -438,6 +438,7 @@ pin_project! {
 struct MainTask {
     info: TaskInfo,
     node: Node,
+    handle: Handle,
     /// It is being polled now.
     polled: AtomicBool,
 }
@@ -460,6 +461,10 @@ impl HasNode for MainTask {
         Some(&self.info)
     }
 
+    fn runs_on(&self) -> Option<&Handle> {
+        Some(&self.handle)
+    }
+
     fn is_polled(&self) -> bool {
         self.polled.load(Ordering::Relaxed)
     }
@@ -469,14 +474,19 @@ impl Tasked for MainTask {
     fn info(&self) -> &TaskInfo {
         &self.info
     }
+
+    fn handle(&self) -> &Handle {
+        &self.handle
+    }
 }
 
 impl<F: Future> Root<F> {
     fn new(handle: Handle, main: F) -> Root<F> {
         let root = handle.0.shared.root.clone();
-        let info = TaskInfo::new(handle.clone(), Some(MAIN.into()), default_name::<F>(), None);
+        let info = TaskInfo::new(Some(MAIN.into()), default_name::<F>, None);
         let locals = span::add(Locals::default(), &info);
-        let task = Arc::new(MainTask { info, node: Node::task_root(), polled: AtomicBool::new(false) });
+        let (node, polled) = (Node::task_root(), AtomicBool::new(false));
+        let task = Arc::new(MainTask { info, node, handle: handle.clone(), polled });
         let setting =
             Setting { task: Some(task.clone()), locals, handle: None, in_job: false, polling: true };
         Root { main: Some(main), setting, handle, task, root, ended: None, ending: None }
@@ -494,7 +504,7 @@ impl<F: Future> Future for Root<F> {
             task.polled.store(true, Ordering::Relaxed);
             let polled = context::within(this.setting, || {
                 let look = observe::is_on()
-                    .then(|| observe::begin(task.info.handle(), &task.info, &task.node, cx.waker()));
+                    .then(|| observe::begin(&task.handle, &task.info, &task.node, cx.waker()));
                 let waker = look.as_ref().map_or(cx.waker(), |look| look.waker(cx.waker()));
                 let polled = catch_unwind(AssertUnwindSafe(|| main.poll(&mut Context::from_waker(waker))));
                 match (&polled, &look) {

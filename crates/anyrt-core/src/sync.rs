@@ -43,11 +43,6 @@ impl<T> Mutex<T> {
         self.0.get_mut().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 
-    /// Whether somebody has it.
-    pub(crate) fn is_locked(&self) -> bool {
-        matches!(self.0.try_lock(), Err(std::sync::TryLockError::WouldBlock))
-    }
-
     pub(crate) fn lock(&self) -> MutexGuard<'_, T> {
         self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }

@@ -8,24 +8,26 @@ use std::task::{Context, Poll};
 mod cell;
 mod ended;
 mod handle;
+mod home;
 mod info;
 mod path;
 mod slot;
 mod status;
 
+pub(crate) use cell::Turn;
 pub use ended::TaskEnded;
 pub(crate) use ended::{Why, panic_message};
 pub use handle::{JoinHandle, TaskHandle};
+pub(crate) use home::Home;
 pub(crate) use info::{Label, MAIN, default_name};
 pub use info::{TaskId, TaskInfo};
 pub(crate) use path::Path;
 pub(crate) use slot::Slot;
 pub use status::{NotFinished, TaskStatus};
 
-use self::cell::{AnyTask, TaskCell};
-use crate::context::{self, Setting, TaskRef, Tasked};
+use self::cell::{Owner, TaskCell};
+use crate::context::{self, TaskRef, Tasked};
 use crate::group::{BoxError, GroupState};
-use crate::handle::Handle;
 use crate::locals::Locals;
 use crate::span;
 use crate::sync::Arc;
@@ -33,11 +35,7 @@ use crate::sync::Arc;
 /// A task on its way to a runtime: a future that never panics and whose output nobody needs.
 ///
 /// Dropped before it was ready, it tells its group that the runtime has lost it.
-pub struct Task {
-    task: Arc<dyn AnyTask>,
-    setting: Setting,
-    ended: bool,
-}
+pub struct Task(Owner);
 
 /// What a spawner may say about a child.
 #[derive(Default)]
@@ -47,13 +45,12 @@ pub(crate) struct Options {
     pub(crate) locals: Option<Locals>,
 }
 
-/// Spawns `future` as a child of `group`.
+/// Spawns `future` as a child of the group of `home`.
 ///
 /// Where the group is closed, the future is dropped, and the handle tells so.
 #[track_caller]
 pub(crate) fn spawn<F, T>(
-    handle: &Handle,
-    group: Arc<GroupState>,
+    home: Home,
     future: F,
     settle: fn(F::Output) -> Result<T, BoxError>,
     options: Options,
@@ -62,9 +59,9 @@ where
     F: Future + Send + 'static,
     T: Send + 'static,
 {
-    let info = TaskInfo::new(handle.clone(), options.name, default_name::<F>(), group.host());
+    let info = TaskInfo::new(options.name, default_name::<F>, home.group().host());
     let locals = options.locals.unwrap_or_else(context::locals);
-    launch(info, group, future, settle, locals, |_, _| ())
+    launch(info, home, future, settle, locals, |_, _| ())
 }
 
 /// As [`spawn`], with a say in where the task's node is linked: `place` does it, before it can run. A
@@ -72,7 +69,7 @@ where
 #[track_caller]
 pub(crate) fn launch<F, T>(
     info: TaskInfo,
-    group: Arc<GroupState>,
+    home: Home,
     future: F,
     settle: fn(F::Output) -> Result<T, BoxError>,
     locals: Locals,
@@ -82,18 +79,18 @@ where
     F: Future + Send + 'static,
     T: Send + 'static,
 {
-    if !group.admit() {
-        let task = TaskCell::<F, T>::new(info, group, None, settle);
+    if !home.group().admit() {
+        let task = TaskCell::<F, T>::new(info, home, None, settle, None).0;
         drop(future);
         task.refuse();
         return TaskHandle::new(task);
     }
     let locals = span::add(locals, &info);
-    let task = TaskCell::new(info, group, Some(future), settle);
-    let current: TaskRef = task.clone();
-    place(&current, task.group());
-    let setting = Setting { task: Some(current), locals, handle: None, in_job: false, polling: true };
-    Tasked::info(&*task).handle().runtime().spawn(Task { task: task.clone(), setting, ended: false });
+    let (task, owner) = TaskCell::new(info, home, Some(future), settle, locals);
+    if let Some(current) = owner.task() {
+        place(current, task.group());
+    }
+    task.handle().runtime().spawn(Task(owner));
     TaskHandle::new(task)
 }
 
@@ -101,24 +98,13 @@ impl Future for Task {
     type Output = ();
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        let this = self.get_mut();
-        let polled = context::within(&mut this.setting, || this.task.poll(cx));
-        this.ended = polled.is_ready();
-        polled
-    }
-}
-
-impl Drop for Task {
-    fn drop(&mut self) {
-        if !self.ended {
-            context::within(&mut self.setting, || self.task.lost());
-        }
+        self.get_mut().0.poll(cx)
     }
 }
 
 impl fmt::Debug for Task {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Task").field(&self.task.info().label()).finish()
+        f.debug_tuple("Task").field(&self.0.task().map(|task| task.info().label())).finish()
     }
 }
 

@@ -41,8 +41,11 @@ impl WakeList {
     /// Wakes all; a panic of one of them goes on after the last was woken.
     #[inline]
     pub(crate) fn wake(self) {
-        if self.first.is_some() || !self.rest.is_empty() {
+        if self.first.is_some() || self.rest.capacity() > 0 {
             self.wake_all();
+        } else {
+            // Nothing is in it: most lists are like this, and need no destructor.
+            std::mem::forget(self);
         }
     }
 

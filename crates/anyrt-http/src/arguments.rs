@@ -14,6 +14,7 @@ use crate::dependency::{Argument, ArgumentKind, Dep, Fresh};
 use crate::limits::DEFAULT_BODY;
 use crate::problem::Findings;
 use crate::request::{Background, ResponseHeaders};
+use crate::spare;
 
 /// Marks arguments that are made from the request's head, by axum-core's `FromRequestParts`.
 #[derive(Debug)]
@@ -21,7 +22,7 @@ pub enum ViaParts {}
 
 /// Marks arguments that may take the request's body, by axum-core's `FromRequest`.
 #[derive(Debug)]
-pub struct ViaRequest<M>(std::marker::PhantomData<M>);
+pub enum ViaRequest {}
 
 /// Marks arguments that are dependencies.
 #[derive(Debug)]
@@ -82,8 +83,12 @@ macro_rules! anywhere {
             }
 
             async fn extract_last(mut parts: Parts, _: Body, $context: &RequestContext) -> Result<Self, Response> {
-                let $parts = &mut parts;
-                $make
+                let made = {
+                    let $parts = &mut parts;
+                    $make
+                };
+                spare::keep(parts.headers);
+                made
             }
         }
     };
@@ -119,9 +124,25 @@ pub trait ExtractLast<M>: Sized + Send {
     ) -> impl Future<Output = Result<Self, Response>> + Send;
 }
 
-impl<T, M> ExtractLast<ViaRequest<M>> for T
+/// What needs no body leaves the head's memory for the response.
+impl<T> ExtractLast<ViaParts> for T
 where
-    T: FromRequest<RequestContext, M> + Send,
+    T: FromRequestParts<RequestContext> + Send,
+{
+    fn describe() -> Argument {
+        Argument::extractor::<T>()
+    }
+
+    async fn extract_last(mut parts: Parts, _: Body, context: &RequestContext) -> Result<Self, Response> {
+        let made = T::from_request_parts(&mut parts, context).await.map_err(IntoResponse::into_response);
+        spare::keep(parts.headers);
+        made
+    }
+}
+
+impl<T> ExtractLast<ViaRequest> for T
+where
+    T: FromRequest<RequestContext> + Send,
 {
     fn describe() -> Argument {
         Argument::extractor::<T>()
@@ -177,7 +198,8 @@ impl FromArgs<()> for () {
         Vec::new()
     }
 
-    async fn from_request(_: Parts, _: Body, _: &RequestContext) -> Result<Self, Response> {
+    async fn from_request(parts: Parts, _: Body, _: &RequestContext) -> Result<Self, Response> {
+        spare::keep(parts.headers);
         Ok(())
     }
 }

@@ -12,6 +12,8 @@ use axum_core::response::{IntoResponse, Response};
 use crate::admission;
 use crate::configure::Settings;
 use crate::limits::Limits;
+use crate::respond::respond;
+use crate::spare;
 
 /// A function of up to sixteen arguments: `fn` items, closures, `async` closures, `fn` pointers.
 ///
@@ -131,7 +133,7 @@ pub trait Dispatch<R> {
 impl<R> Dispatch<R> for Async
 where
     R: Future + Send,
-    R::Output: IntoResponse,
+    R::Output: IntoResponse + 'static,
 {
     const BLOCKING: bool = false;
 
@@ -141,13 +143,13 @@ where
         A: Send + 'static,
     {
         let running = handler.invoke(args);
-        running.await.into_response()
+        respond(running.await)
     }
 }
 
 impl<R> Dispatch<R> for Blocking
 where
-    R: IntoResponse,
+    R: IntoResponse + 'static,
 {
     const BLOCKING: bool = true;
 
@@ -157,11 +159,17 @@ where
         A: Send + 'static,
     {
         if inline {
-            return handler.invoke(args).into_response();
+            return respond(handler.invoke(args));
         }
         let handler = Arc::clone(handler);
         // The making of the response may be as slow as the function: a large value turned to JSON.
-        let answer = admission::run(limits, move || handler.invoke(args).into_response()).await;
+        let headers = spare::take();
+        let job = move || {
+            let value = handler.invoke(args);
+            spare::keep(headers);
+            respond(value)
+        };
+        let answer = admission::run(limits, job).await;
         answer.unwrap_or_else(|refusal| refusal)
     }
 }

@@ -2,17 +2,16 @@
 
 use std::ops::{Deref, DerefMut};
 
-use axum_core::body::Body;
 use axum_core::extract::{FromRequest, Request};
 use axum_core::response::{IntoResponse, Response};
 use http::StatusCode;
-use http::header::CONTENT_TYPE;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::body;
 use crate::context::RequestContext;
 use crate::problem::{Invalid, JSON, Problem, detail};
+use crate::respond::with;
 
 /// A value as JSON: the request's body as an argument, the response's as what is returned.
 ///
@@ -47,11 +46,7 @@ fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Invalid> {
 impl<T: Serialize> IntoResponse for Json<T> {
     fn into_response(self) -> Response {
         match serde_json::to_vec(&self.0) {
-            Ok(json) => {
-                let mut response = Response::new(Body::from(json));
-                response.headers_mut().insert(CONTENT_TYPE, JSON);
-                response
-            }
+            Ok(json) => with(JSON, json),
             Err(error) => {
                 tracing::error!(%error, "a response could not be serialised");
                 detail(StatusCode::INTERNAL_SERVER_ERROR, "Internal Server Error")

@@ -103,6 +103,7 @@ mod handler;
 mod needs;
 mod operation;
 mod request;
+mod respond;
 mod routes;
 
 mod dependency;
@@ -134,14 +135,19 @@ mod host;
 mod http1;
 mod http2;
 mod listening;
+#[cfg(unix)]
+mod per_core;
 mod served;
 mod server;
 mod serving;
 mod shared;
+mod spare;
 mod stream;
 mod timer;
 #[cfg(feature = "tls")]
 mod tls;
+#[cfg(feature = "tokio-compat")]
+mod tokio_compat;
 mod transport;
 mod vetting;
 
@@ -166,7 +172,8 @@ pub use path::Path;
 pub use problem::Invalid;
 pub use query::Query;
 pub use request::{
-    Background, BackgroundEnded, BackgroundHandle, Failure, Outcome, ResponseHeaders, Teardown, TooLate,
+    Background, BackgroundEnded, BackgroundHandle, Failure, Give, Outcome, Refusal, ResponseHeaders,
+    Teardown, TooLate,
 };
 pub use router::Router;
 pub use served::Served;
@@ -177,6 +184,8 @@ pub use streaming::Streaming;
 pub use test_client::{Test, TestClient, TestRequest, TestResponse};
 #[cfg(feature = "tls")]
 pub use tls::Tls;
+#[cfg(feature = "tokio-compat")]
+pub use tokio_compat::{TokioBody, TokioCompat, TokioFuture, tokio_compat};
 
 /// How functions are told apart and given their arguments. These traits are implemented for all that
 /// they fit; nobody needs to implement or call them.

@@ -12,6 +12,7 @@ use serde::de::{self, DeserializeOwned, Deserializer, IntoDeserializer, Visitor}
 
 use crate::context::RequestContext;
 use crate::problem::{Invalid, Problem};
+use crate::routes;
 
 /// The path's parameters, read into a value by serde: one of them into a number, a string or an enum,
 /// several into a tuple in their order, or into a struct or map by their names.
@@ -24,14 +25,15 @@ impl<T: DeserializeOwned> FromRequestParts<RequestContext> for Path<T> {
     type Rejection = Invalid;
 
     async fn from_request_parts(parts: &mut Parts, context: &RequestContext) -> Result<Self, Invalid> {
-        let mut parameters = Vec::new();
-        for (name, text) in context.parameters(parts) {
+        // As many as a route may have: no allocation for a path that was found.
+        let mut parameters = Parameters::default();
+        for (slot, (name, text)) in parameters.0.iter_mut().zip(context.parameters(parts)) {
             let text = percent_decode_str(text)
                 .decode_utf8()
                 .map_err(|_| Problem::new("path", "not UTF-8 when percent-decoded").at(name))?;
-            parameters.push(Parameter { name, text });
+            *slot = Some(Parameter { name, text });
         }
-        T::deserialize(Parameters(parameters)).map(Path).map_err(|Wrong { name, message }| {
+        T::deserialize(parameters).map(Path).map_err(|Wrong { name, message }| {
             let problem = Problem::new("path", message);
             (match name {
                 Some(name) => problem.at(&name),
@@ -50,8 +52,9 @@ impl<T> Deref for Path<T> {
     }
 }
 
-/// All parameters of a path.
-struct Parameters<'a>(Vec<Parameter<'a>>);
+/// All parameters of a path, from the first place on.
+#[derive(Default)]
+struct Parameters<'a>([Option<Parameter<'a>>; routes::Parameters::MOST]);
 
 /// One of them.
 struct Parameter<'a> {
@@ -67,9 +70,13 @@ struct Wrong {
 }
 
 impl<'a> Parameters<'a> {
-    fn one(mut self) -> Result<Parameter<'a>, Wrong> {
-        let count = self.0.len();
-        match self.0.pop() {
+    fn count(&self) -> usize {
+        self.0.iter().flatten().count()
+    }
+
+    fn one(self) -> Result<Parameter<'a>, Wrong> {
+        let count = self.count();
+        match self.0.into_iter().next().flatten() {
             Some(one) if count == 1 => Ok(one),
             _ => Err(de::Error::custom(format_args!("the path has {count} parameters, the argument is one"))),
         }
@@ -94,11 +101,11 @@ impl<'de> Deserializer<'de> for Parameters<'_> {
         deserialize_byte_buf deserialize_identifier deserialize_option);
 
     fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Wrong> {
-        if self.0.len() == 1 { self.one()?.deserialize_any(visitor) } else { self.deserialize_map(visitor) }
+        if self.count() == 1 { self.one()?.deserialize_any(visitor) } else { self.deserialize_map(visitor) }
     }
 
     fn deserialize_seq<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Wrong> {
-        let mut sequence = SeqDeserializer::new(self.0.into_iter());
+        let mut sequence = SeqDeserializer::new(self.0.into_iter().flatten());
         let value = visitor.visit_seq(&mut sequence)?;
         sequence.end()?;
         Ok(value)
@@ -118,7 +125,7 @@ impl<'de> Deserializer<'de> for Parameters<'_> {
     }
 
     fn deserialize_map<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Wrong> {
-        visitor.visit_map(MapDeserializer::new(self.0.into_iter().map(|one| (one.name, one))))
+        visitor.visit_map(MapDeserializer::new(self.0.into_iter().flatten().map(|one| (one.name, one))))
     }
 
     fn deserialize_struct<V: Visitor<'de>>(
@@ -253,9 +260,11 @@ mod tests {
     use super::*;
 
     fn read<T: DeserializeOwned>(parameters: &[(&str, &str)]) -> Result<T, String> {
-        let parameters = parameters.iter().map(|&(name, text)| Parameter { name, text: text.into() });
-        T::deserialize(Parameters(parameters.collect()))
-            .map_err(|wrong| format!("{}: {}", wrong.name.unwrap_or_default(), wrong.message))
+        let mut all = Parameters::default();
+        for (slot, &(name, text)) in all.0.iter_mut().zip(parameters) {
+            *slot = Some(Parameter { name, text: text.into() });
+        }
+        T::deserialize(all).map_err(|wrong| format!("{}: {}", wrong.name.unwrap_or_default(), wrong.message))
     }
 
     #[derive(Debug, PartialEq, Deserialize)]

@@ -1,6 +1,7 @@
 //! One request, from its dependencies to their teardown; `request/README.md` explains the stages.
 
 mod after;
+mod around;
 mod background;
 mod outcome;
 mod reply;
@@ -8,6 +9,7 @@ mod teardown;
 mod undo;
 
 pub(crate) use after::After;
+pub use around::{Give, Refusal};
 pub(crate) use background::List;
 pub use background::{
     Background, BackgroundEnded, BackgroundHandle, BackgroundOutput, BackgroundTask, TooLate,

@@ -23,7 +23,7 @@ pub(crate) struct Parameters {
 
 impl Parameters {
     /// Routes with more are refused when the app is built.
-    const MOST: usize = 8;
+    pub(crate) const MOST: usize = 8;
 
     fn of(path: &str, found: &matchit::Params<'_, '_>) -> Self {
         let mut parameters = Parameters::default();

@@ -3,6 +3,8 @@
 use std::fmt;
 use std::future::Future;
 #[cfg(unix)]
+use std::io;
+#[cfg(unix)]
 use std::path::PathBuf;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -10,6 +12,7 @@ use std::sync::Arc;
 use anyrt::net::TcpListener;
 #[cfg(unix)]
 use anyrt::net::UnixListener;
+use anyrt::sync::Event;
 use anyrt::{BoxError, Either, race};
 use axum_core::extract::Request;
 use bytes::Bytes;
@@ -23,6 +26,8 @@ use crate::host::{Host, Hosted};
 use crate::lifespan::Planned;
 use crate::limits::Limits;
 use crate::listening::{Listening, Place};
+#[cfg(unix)]
+use crate::per_core;
 use crate::served::Served;
 use crate::service::AppService;
 #[cfg(feature = "tls")]
@@ -53,11 +58,11 @@ pub struct Server {
     on_disconnect: Disconnect,
     places: Vec<(Place, Secured)>,
     /// Ctrl-C or SIGTERM, unless told otherwise.
-    stop: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
+    stop: Stop,
 }
 
 /// Whether a listener speaks TLS.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Clone)]
 struct Secured(#[cfg(feature = "tls")] Option<Tls>);
 
 impl Secured {
@@ -187,27 +192,115 @@ impl Server {
         for (place, secured) in self.places {
             listening.push(secured.over(place.listen().await?));
         }
-        let stop = async move {
-            match self.stop {
-                Some(stop) => stop.map(Ok).await,
-                None => told_to_stop().await,
+        let (limits, on_disconnect, stop) = (self.limits, self.on_disconnect, told(self.stop));
+        what.around(async move |Hosting(host), failing| {
+            serving::run(listening, host, limits, on_disconnect, either(stop, failing)).await
+        })
+        .await
+    }
+
+    /// As [`serve`](Server::serve), with a thread and a runtime of its own for each core, which share
+    /// nothing but the addresses (`SO_REUSEPORT`): the system spreads the connections over them.
+    ///
+    /// They are runtimes of the kind that is running, with one thread each. Handlers that wait for the
+    /// thread pool have one of their own a core, and each core has the limits for itself; start and
+    /// end of an app run where this is awaited. Connections are spread by number, not by work: worth
+    /// it where they are many and requests short.
+    ///
+    /// # Errors
+    ///
+    /// As [`serve`](Server::serve); [`Error::Listen`] also for a listener that was given as it is, or a
+    /// Unix socket: those cannot be shared.
+    ///
+    /// # Panics, cancel safety
+    ///
+    /// As [`serve`](Server::serve); dropped by foreign code, the cores are told to stop, and not waited for.
+    #[cfg(unix)]
+    pub async fn serve_per_core(self) -> Result<Served> {
+        let what = self.what?;
+        let mut parts: Vec<per_core::Part> = Vec::new();
+        for (place, secured) in self.places {
+            let Place::Address(address) = place else {
+                let source =
+                    io::Error::new(io::ErrorKind::Unsupported, "cores share addresses only: use `bind`");
+                return Err(Error::Listen { address: format!("{place:?}"), source });
+            };
+            for (core, socket) in per_core::sockets(&address).await?.into_iter().enumerate() {
+                if parts.len() <= core {
+                    parts.push(Vec::new());
+                }
+                let secured = secured.clone();
+                parts[core].push((socket, Box::new(move |listening| secured.over(listening))));
             }
-        };
-        let (limits, on_disconnect) = (self.limits, self.on_disconnect);
-        match what {
-            What::Service(host) => serving::run(listening, host, limits, on_disconnect, stop).await,
+        }
+        let (limits, on_disconnect, stop) = (self.limits, self.on_disconnect, told(self.stop));
+        what.around(async move |Hosting(host), failing| {
+            let tell = Event::new();
+            let work = per_core::Work { host, limits, on_disconnect };
+            let serving = async {
+                let served = per_core::serve(parts, work, tell.clone()).await;
+                tell.set();
+                served
+            };
+            let stopping = async {
+                // Also when this is cancelled: the cores are waited for.
+                let _told = SetOnDrop(tell.clone());
+                match race(either(stop, failing), tell.wait()).await {
+                    Either::Left(stopped) => stopped,
+                    Either::Right(()) => Ok(()),
+                }
+            };
+            let (served, stopped) = anyrt::join(serving, stopping).await;
+            stopped.and(served)
+        })
+        .await
+    }
+}
+
+/// Tells the cores, whatever ended the wait.
+#[cfg(unix)]
+struct SetOnDrop(Event);
+
+#[cfg(unix)]
+impl Drop for SetOnDrop {
+    fn drop(&mut self) {
+        self.0.set();
+    }
+}
+
+/// What answers, in a type without a lifetime of its own: a closure that takes it is general enough.
+struct Hosting(Arc<dyn Host>);
+
+impl What {
+    /// Serves it, an app between its start and its end. The event is set when a lifespan ends by itself.
+    async fn around(self, serve: impl AsyncFnOnce(Hosting, Event) -> Result<Served>) -> Result<Served> {
+        match self {
+            What::Service(host) => serve(Hosting(host), Event::new()).await,
             What::App(service, lifespans) => {
-                startup::around(Arc::clone(service.core()), lifespans, async move |failing| {
-                    // A lifespan that ends by itself stops the server, too.
-                    let stop = race(stop, failing.wait()).map(|first| match first {
-                        Either::Left(stopped) => stopped,
-                        Either::Right(()) => Ok(()),
-                    });
-                    serving::run(listening, Arc::new(service), limits, on_disconnect, stop).await
+                let core = Arc::clone(service.core());
+                startup::around(core, lifespans, async move |failing| {
+                    serve(Hosting(Arc::new(service)), failing).await
                 })
                 .await
             }
         }
+    }
+}
+
+type Stop = Option<Pin<Box<dyn Future<Output = ()> + Send>>>;
+
+async fn told(stop: Stop) -> Result<()> {
+    match stop {
+        Some(stop) => stop.map(Ok).await,
+        None => told_to_stop().await,
+    }
+}
+
+/// A lifespan that ends by itself stops the server, too.
+async fn either(stop: impl Future<Output = Result<()>> + Send, failing: Event) -> Result<()> {
+    match race(stop, failing.wait()).await {
+        Either::Left(stopped) => stopped,
+        Either::Right(()) => Ok(()),
     }
 }
 

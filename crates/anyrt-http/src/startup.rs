@@ -41,6 +41,8 @@ pub(crate) async fn around<T: Send>(
     serve: impl AsyncFnOnce(Event) -> Result<T>,
 ) -> Result<T> {
     let failing = Event::new();
+    let limit = anyrt::current_handle().limiter().total();
+    tracing::info!(limit, "plain functions that run at once, at most; `Builder::blocking_limit` sets it");
     if lifespans.is_empty() && !core.sources.has_start() {
         return Box::pin(serve(failing)).await;
     }

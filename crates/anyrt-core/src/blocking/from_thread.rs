@@ -22,7 +22,7 @@ use crate::scope::Cancelled;
 use crate::scope::tree::{self, NodeRef};
 use crate::sync::Arc;
 use crate::sync::thread;
-use crate::task::{self, Options, TaskEnded, default_name};
+use crate::task::{self, Home, Options, TaskEnded, default_name};
 
 /// The answer of [`check_cancelled`].
 #[derive(Debug, Clone, thiserror::Error)]
@@ -117,7 +117,7 @@ where
 {
     let (job, handle) = here()?;
     let caller = context::task_id();
-    let group = GroupState::new(Policy::EachForItself, caller, Location::caller());
+    let group = GroupState::new(Policy::EachForItself, caller, Some(handle.clone()), Location::caller());
     let name = default_name::<F>();
     let lending = Lending { future, job: Some(job.clone()), _stay: Stay::new(&handle)? };
     tree::link_new(&group.as_node(), &(job.clone() as NodeRef));
@@ -126,7 +126,7 @@ where
     let pool = &handle.0.shared.pool;
     // Before the task can submit a job, which must not count on this thread.
     pool.go_away();
-    let mut task = task::spawn(&handle, group.clone(), lending, Ok, options);
+    let mut task = task::spawn(Home::Group(group.clone()), lending, Ok, options);
     let toll = loop {
         match group.close_or_wait(&waker) {
             Some(toll) => break toll,
@@ -185,7 +185,7 @@ where
     let name = default_name::<F>();
     let staying = Lending { future, job: None, _stay: Stay::new(&handle)? };
     let options = Options { name: Some(name.into()), ..Options::default() };
-    Ok(BlockingHandle::new(task::spawn(&handle, job.spawned(), staying, Ok, options)))
+    Ok(BlockingHandle::new(task::spawn(Home::Group(job.spawned(&handle)), staying, Ok, options)))
 }
 
 /// Whether a closure of a blocking job runs here, and may wait.

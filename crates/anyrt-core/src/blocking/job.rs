@@ -8,6 +8,7 @@ use std::task::{Context, Poll, Waker};
 use super::limiter::{CapacityLimiter, Token, thread_waker};
 use crate::context::{self, Place, Setting};
 use crate::group::{GroupState, Policy};
+use crate::handle::Handle;
 use crate::locals::Locals;
 use crate::scope::scoped::settle;
 use crate::scope::tree::{self, HasNode, Node, NodeRef, ScopeKind};
@@ -92,7 +93,7 @@ pub(crate) trait InJob: HasNode {
     /// Takes a token again, before those who start; waits for it.
     fn take_back(&self);
     /// The group of the tasks that the closure has spawned; the job ends after them.
-    fn spawned(self: Arc<Self>) -> Arc<GroupState>;
+    fn spawned(self: Arc<Self>, handle: &Handle) -> Arc<GroupState>;
 }
 
 /// The one allocation of a call: closure in, result out.
@@ -334,12 +335,13 @@ where
         *self.token.lock() = Borrowed::Token(token);
     }
 
-    fn spawned(self: Arc<Self>) -> Arc<GroupState> {
+    fn spawned(self: Arc<Self>, handle: &Handle) -> Arc<GroupState> {
         let mut spawned = self.spawned.lock();
         if let Some(group) = &*spawned {
             return group.clone();
         }
-        let group = GroupState::new(Policy::OneForAll, context::task_id(), self.label.called);
+        let group =
+            GroupState::new(Policy::OneForAll, context::task_id(), Some(handle.clone()), self.label.called);
         let place: NodeRef = self.clone();
         tree::link_new(&group.as_node(), &place);
         *spawned = Some(group.clone());

@@ -192,8 +192,7 @@ impl BlockingPortal {
         F: Future + Send + 'static,
         F::Output: Send + 'static,
     {
-        let (handle, group) = self.group.parts();
-        task::spawn(handle, group.clone(), future, Ok, options)
+        task::spawn(self.group.home(), future, Ok, options)
     }
 }
 

@@ -67,16 +67,12 @@ impl<T> Sender<T> {
     ///
     /// It comes back when the receiver was closed or dropped.
     pub fn send(self, item: T) -> Result<(), SendError<T>> {
-        let mut wakes = WakeList::default();
-        {
-            let mut state = self.channel.lock();
-            if !state.has_receiver {
-                return Err(SendError::Broken(item));
-            }
-            state.item = Some(item);
-            wakes.take(&mut state.receiving);
+        let mut state = self.channel.lock();
+        if !state.has_receiver {
+            return Err(SendError::Broken(item));
         }
-        wakes.wake();
+        state.item = Some(item);
+        // The receiver is woken when this is dropped, after the lock.
         Ok(())
     }
 

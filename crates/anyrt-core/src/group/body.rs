@@ -10,7 +10,6 @@ use pin_project_lite::pin_project;
 use super::conclude::Host;
 use super::error::{BoxError, GroupError};
 use super::state::GroupState;
-use crate::handle::Handle;
 use crate::scope::scoped::{Ending, Outer, Scoped};
 use crate::sync::Arc;
 use crate::waits;
@@ -23,7 +22,6 @@ pin_project! {
         body: Scoped<B>,
         settle: fn(B::Output) -> Result<T, BoxError>,
         state: Arc<GroupState>,
-        handle: Handle,
         host: Host<T>,
     }
 
@@ -39,7 +37,7 @@ pin_project! {
                 this.state.panicked_unheard(payload);
             }
             this.host.give_back(this.state);
-            let root = this.handle.0.shared.root.clone();
+            let root = this.state.handle().0.shared.root.clone();
             this.body.as_mut().seat().give_up();
             this.state.orphan(&root);
         }
@@ -47,14 +45,9 @@ pin_project! {
 }
 
 impl<B: Future, T> GroupFuture<B, T> {
-    pub(super) fn new(
-        handle: Handle,
-        state: Arc<GroupState>,
-        body: B,
-        settle: fn(B::Output) -> Result<T, BoxError>,
-    ) -> Self {
+    pub(super) fn new(state: Arc<GroupState>, body: B, settle: fn(B::Output) -> Result<T, BoxError>) -> Self {
         let body = Scoped::at(state.as_node(), body);
-        GroupFuture { body, settle, state, handle, host: Host::new() }
+        GroupFuture { body, settle, state, host: Host::new() }
     }
 }
 

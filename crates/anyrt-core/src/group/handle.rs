@@ -9,12 +9,11 @@ use super::service::Service;
 use super::start::{NotReady, Ready, Unready, start};
 use super::state::GroupState;
 use crate::context;
-use crate::handle::Handle;
 use crate::locals::TaskContext;
 use crate::scope::tree::{self, NodeRef};
 use crate::scope::{Cancelled, Cause, ScopeHandle};
 use crate::sync::Arc;
-use crate::task::{self, Options, TaskHandle, TaskInfo, default_name};
+use crate::task::{self, Home, Options, TaskHandle, TaskInfo, default_name};
 
 /// The outputs that [`TaskGroup::spawn`] takes: every type but a `Result`.
 ///
@@ -38,7 +37,6 @@ impl<T, E> NotAResultElseUseTry<AResult> for Result<T, E> {}
 #[derive(Debug, Clone)]
 pub struct TaskGroup {
     pub(super) state: Arc<GroupState>,
-    pub(super) handle: Handle,
 }
 
 impl TaskGroup {
@@ -284,8 +282,8 @@ impl TaskGroup {
     }
 
     /// For those who spawn into it from a thread.
-    pub(crate) fn parts(&self) -> (&Handle, &Arc<GroupState>) {
-        (&self.handle, &self.state)
+    pub(crate) fn home(&self) -> Home {
+        Home::Group(self.state.clone())
     }
 
     fn spawner(&self) -> Spawner<'_> {
@@ -320,7 +318,7 @@ impl Spawner<'_> {
         F: Future + Send + 'static,
         F::Output: NotAResultElseUseTry<Which> + Send + 'static,
     {
-        task::spawn(&self.group.handle, self.group.state.clone(), future, Ok, self.options)
+        task::spawn(self.group.home(), future, Ok, self.options)
     }
 
     /// As [`TaskGroup::try_spawn`].
@@ -332,7 +330,7 @@ impl Spawner<'_> {
         E: Into<BoxError>,
     {
         let settle = |output: Result<T, E>| output.map_err(Into::into);
-        task::spawn(&self.group.handle, self.group.state.clone(), future, settle, self.options)
+        task::spawn(self.group.home(), future, settle, self.options)
     }
 
     /// As [`TaskGroup::spawn_service`].
@@ -362,11 +360,11 @@ impl Spawner<'_> {
         F: Future + Send + 'static,
         T: Send + 'static,
     {
-        let TaskGroup { state, handle } = self.group;
-        let info = TaskInfo::new(handle.clone(), self.options.name, default_name::<F>(), state.host());
+        let state = &self.group.state;
+        let info = TaskInfo::new(self.options.name, default_name::<F>, state.host());
         let locals = self.options.locals.unwrap_or_else(context::locals);
         let (service, enlist) = Service::new(state, future);
-        task::launch(info, state.clone(), service, settle, locals, |task, group| {
+        task::launch(info, self.group.home(), service, settle, locals, |task, group| {
             let node: NodeRef = task.clone();
             tree::link_new(&node, &group.as_node());
             enlist(node);

@@ -91,10 +91,9 @@ impl LimitedGroup {
         T: Send + 'static,
     {
         let place = place.await;
-        let TaskGroup { state, handle } = &self.group;
-        let info = TaskInfo::new(handle.clone(), None, default_name::<F>(), state.host());
+        let info = TaskInfo::new(None, default_name::<F>, self.group.state.host());
         let placed = Placed { inner: future, place };
-        task::launch(info, state.clone(), placed, settle, context::locals(), |_, _| ())
+        task::launch(info, self.group.home(), placed, settle, context::locals(), |_, _| ())
     }
 }
 

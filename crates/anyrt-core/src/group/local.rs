@@ -152,8 +152,7 @@ struct Arrivals<C: ?Sized> {
 impl<C: ?Sized> LocalScope<'_, C> {
     #[track_caller]
     fn new() -> Self {
-        let host = context::current_task().map(|task| task.info().id());
-        let group = GroupState::new(Policy::InPlace, host, Location::caller());
+        let group = GroupState::new(Policy::InPlace, context::task_id(), None, Location::caller());
         let new = Mutex::new(Arrivals { children: Vec::new(), host: None });
         LocalScope { nursery: Arc::new(Nursery { group, new }), env: PhantomData }
     }
@@ -183,7 +182,7 @@ impl<C: ?Sized> LocalScope<'_, C> {
         settle: fn(F::Output) -> Result<T, BoxError>,
         erase: impl FnOnce(LocalChild<F, T>) -> Pin<Box<C>>,
     ) -> LocalHandle<T> {
-        let name = default_name::<F>();
+        let name = default_name::<F>;
         let slot = Arc::new(Slot::new());
         let spawned = Location::caller();
         let node: NodeRef = Arc::new(ScopeNode(Node::new(ScopeKind::Child, spawned)));

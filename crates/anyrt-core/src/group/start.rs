@@ -135,13 +135,13 @@ where
     let starting = Arc::new(Starting { node, group: group.state.clone(), state });
     let mut starter = Starter { starting: starting.clone(), task: None, done: false };
     let inner = child(Ready(Some(starting.clone())));
-    let parent = context::current_task().map(|task| task.info().id());
-    let info = TaskInfo::new(group.handle.clone(), options.name, default_name::<Fut>(), parent);
+    let parent = context::task_id();
+    let info = TaskInfo::new(options.name, default_name::<Fut>, parent);
     let locals = options.locals.unwrap_or_else(context::locals);
     let candidate = Candidate { inner: Some(inner), settle, starting: starting.clone() };
     starter.task = Some(task::launch(
         info,
-        group.state,
+        group.home(),
         candidate,
         |output| output,
         locals,

@@ -7,8 +7,10 @@ use std::task::Waker;
 
 use super::error::ChildError;
 use super::service::Services;
+use crate::handle::Handle;
 use crate::scope::tree::{self, HasNode, Node, NodeRef, ScopeKind};
 use crate::scope::{Cancelled, Cause};
+use crate::sync::atomic::{AtomicUsize, Ordering};
 use crate::sync::{Arc, Mutex};
 use crate::task::{TaskId, panic_message};
 use crate::wake::{WakeList, attempt};
@@ -35,15 +37,24 @@ pub(crate) struct GroupState {
     node: Node,
     policy: Policy,
     host: Option<TaskId>,
+    /// The run that its tasks belong to. None for those that have none: roots, and groups whose children
+    /// are polled in place.
+    handle: Option<Handle>,
+    /// How many are alive (children, the bodies of orphaned groups taken in, and nothing else), in units
+    /// of [`ONE`], and the two flags below. Most children come and go with one addition each; whoever
+    /// brings it to zero goes on under the lock, as does everybody who closes the group.
+    alive: AtomicUsize,
     core: Mutex<Core>,
 }
 
-/// Invariant: `closed` implies `alive == 0`, and is never taken back.
+/// The body has ended and no child was left: none is alive, and never will be again.
+const CLOSED: usize = 1;
+/// Some children are services: each end may leave nobody else.
+const SERVED: usize = 1 << 1;
+/// One more alive.
+const ONE: usize = 1 << 2;
+
 struct Core {
-    /// Children, the bodies of orphaned groups taken in, and nothing else.
-    alive: usize,
-    /// The body has ended and no child was left.
-    closed: bool,
     /// The body has ended.
     ending: bool,
     /// Those of the children that are services. Few groups have any.
@@ -66,11 +77,10 @@ impl GroupState {
     pub(crate) fn new(
         policy: Policy,
         host: Option<TaskId>,
+        handle: Option<Handle>,
         opened: &'static Location<'static>,
     ) -> Arc<GroupState> {
         let core = Core {
-            alive: 0,
-            closed: false,
             ending: false,
             services: None,
             errors: Vec::new(),
@@ -83,7 +93,20 @@ impl GroupState {
             Policy::InPlace => ScopeKind::Borrowing,
             Policy::EachForItself | Policy::Detached => ScopeKind::Root,
         };
-        Arc::new(GroupState { node: Node::new(kind, opened), policy, host, core: Mutex::new(core) })
+        let (node, alive, core) = (Node::new(kind, opened), AtomicUsize::new(0), Mutex::new(core));
+        Arc::new(GroupState { node, policy, host, handle, alive, core })
+    }
+
+    /// The run that its tasks belong to.
+    ///
+    /// # Panics
+    ///
+    /// In a root group, whose handle owns it ([`Home::Root`](crate::task::Home)).
+    pub(crate) fn handle(&self) -> &Handle {
+        match &self.handle {
+            Some(handle) => handle,
+            None => unreachable!("a task was spawned into a group that belongs to no run"),
+        }
     }
 
     /// The task that hosts the group.
@@ -93,11 +116,21 @@ impl GroupState {
 
     /// How many children are alive, those included that no poll has brought into the tree.
     pub(crate) fn alive(&self) -> usize {
-        self.core.lock().alive
+        self.alive.load(Ordering::Acquire) / ONE
     }
 
     pub(crate) fn is_closed(&self) -> bool {
-        self.core.lock().closed
+        self.alive.load(Ordering::Acquire) & CLOSED != 0
+    }
+
+    /// Closes the group, unless somebody is alive. Under the lock, so that who sees the last one go
+    /// can tell whether it is closed already.
+    fn close(&self, _core: &mut Core) -> bool {
+        self.alive
+            .fetch_update(Ordering::AcqRel, Ordering::Acquire, |alive| {
+                (alive < ONE).then_some(alive | CLOSED)
+            })
+            .is_ok()
     }
 
     /// Makes room for one more child; false when the group is closed.
@@ -105,35 +138,41 @@ impl GroupState {
     /// While a child lives the group holds the scope around it. That is told before the child can
     /// run, so it is never released before it was told.
     pub(crate) fn admit(self: &Arc<Self>) -> bool {
-        let first = {
-            let mut core = self.core.lock();
-            if core.closed {
-                return false;
+        let one_more = |alive: usize| (alive & CLOSED == 0).then_some(alive + ONE);
+        match self.alive.fetch_update(Ordering::AcqRel, Ordering::Acquire, one_more) {
+            Ok(before) => {
+                if before < ONE {
+                    self.recount();
+                }
+                true
             }
-            core.alive += 1;
-            core.alive == 1
-        };
-        if first {
-            self.recount();
+            Err(_) => false,
         }
-        true
     }
 
     /// A child, already reported, is gone. Never panics: it is not its fault when a waker does.
     pub(crate) fn release(self: &Arc<Self>) {
+        let before = self.alive.fetch_sub(ONE, Ordering::AcqRel);
+        if before < ONE + ONE || before & SERVED != 0 {
+            self.few_are_left();
+        }
+    }
+
+    /// Nobody is alive, or perhaps only services. Meanwhile somebody may have come, or gone and been here.
+    #[cold]
+    fn few_are_left(self: &Arc<Self>) {
         let mut wakes = WakeList::default();
         let (last, guardian, idle) = {
             let mut core = self.core.lock();
-            core.alive -= 1;
-            let idle = core.idle_services();
-            let last = core.alive == 0;
+            let last = self.alive() == 0;
             let mut guardian = None;
             if last {
                 wakes.take(&mut core.waiting);
-                guardian = core.guardian.take();
-                core.closed |= guardian.is_some();
+                if core.guardian.is_some() && self.close(&mut core) {
+                    guardian = core.guardian.take();
+                }
             }
-            (last, guardian, idle)
+            (last, guardian, self.idle_services(&core))
         };
         if last {
             attempt(|| self.recount());
@@ -147,6 +186,7 @@ impl GroupState {
 
     /// A place for one more service, which is no child yet.
     pub(super) fn reserve_service(&self) -> usize {
+        self.alive.fetch_or(SERVED, Ordering::AcqRel);
         self.core.lock().services.get_or_insert_default().reserve()
     }
 
@@ -155,7 +195,7 @@ impl GroupState {
         let idle = {
             let mut core = self.core.lock();
             core.services.get_or_insert_default().enlist(key, node);
-            core.idle_services()
+            self.idle_services(&core)
         };
         self.cancel_services(idle);
     }
@@ -170,7 +210,7 @@ impl GroupState {
     /// the node, so that of two threads that count at once the later one tells the last state.
     fn recount(self: &Arc<Self>) {
         if self.policy != Policy::InPlace {
-            tree::hold_parent(self.as_node(), || self.core.lock().alive > 0);
+            tree::hold_parent(self.as_node(), || self.alive() > 0);
         }
     }
 
@@ -231,17 +271,16 @@ impl GroupState {
     pub(crate) fn close_or_wait(&self, waker: &Waker) -> Option<Toll> {
         let new = waker.clone();
         let mut core = self.core.lock();
-        if core.alive > 0 {
-            core.ending = true;
-            let idle = core.idle_services();
-            let old = core.waiting.replace(new);
-            drop(core);
-            drop(old);
-            self.cancel_services(idle);
-            return None;
+        if self.close(&mut core) {
+            return Some(core.toll());
         }
-        core.closed = true;
-        Some(core.toll())
+        core.ending = true;
+        let idle = self.idle_services(&core);
+        let old = core.waiting.replace(new);
+        drop(core);
+        drop(old);
+        self.cancel_services(idle);
+        None
     }
 
     /// What it has to tell while children are alive: nobody waits for them any longer.
@@ -266,13 +305,11 @@ impl GroupState {
         let guardian = self.nearest_open().or_else(|| root.admit().then(|| root.clone()));
         let now = {
             let mut core = self.core.lock();
-            if core.alive == 0 {
-                core.closed = true;
-                true
-            } else {
+            let now = self.close(&mut core);
+            if !now {
                 core.guardian.clone_from(&guardian);
-                false
             }
+            now
         };
         let node = self.as_node();
         if now {
@@ -296,9 +333,7 @@ impl GroupState {
     /// Closes the group if there is nothing to wait for and nothing to tell.
     fn close_in_silence(&self) -> bool {
         let mut core = self.core.lock();
-        let silent = core.alive == 0 && core.errors.is_empty() && core.panics.is_empty();
-        core.closed |= silent;
-        silent
+        core.errors.is_empty() && core.panics.is_empty() && self.close(&mut core)
     }
 
     /// The nearest group around that is open; it has made room for this one.
@@ -327,6 +362,14 @@ impl GroupState {
         guardian.release();
     }
 
+    /// The services, if they are all that is left.
+    fn idle_services(&self, core: &Core) -> Vec<NodeRef> {
+        match &core.services {
+            Some(services) if core.ending && services.alive() == self.alive() => services.nodes(),
+            _ => Vec::new(),
+        }
+    }
+
     /// Cancels services because all else in the group is done.
     fn cancel_services(&self, services: Vec<NodeRef>) {
         for service in services {
@@ -342,14 +385,6 @@ impl GroupState {
 }
 
 impl Core {
-    /// The services, if they are all that is left.
-    fn idle_services(&self) -> Vec<NodeRef> {
-        match &self.services {
-            Some(services) if self.ending && services.alive() == self.alive => services.nodes(),
-            _ => Vec::new(),
-        }
-    }
-
     fn toll(&mut self) -> Toll {
         Toll { errors: std::mem::take(&mut self.errors), panics: std::mem::take(&mut self.panics) }
     }
@@ -383,8 +418,8 @@ impl fmt::Debug for GroupState {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let core = self.core.lock();
         f.debug_struct("GroupState")
-            .field("alive", &core.alive)
-            .field("closed", &core.closed)
+            .field("alive", &self.alive())
+            .field("closed", &self.is_closed())
             .field("errors", &core.errors)
             .finish_non_exhaustive()
     }

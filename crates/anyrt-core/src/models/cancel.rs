@@ -1,13 +1,14 @@
 //! A cancellation against children that begin, wait, and end.
 
 use std::future::pending;
+use std::time::Duration;
 
 use loom::thread;
 
 use super::stage::{Count, check, on_stage};
 use crate::checkpoint::checkpoint_if_cancelled;
 use crate::group::task_group;
-use crate::scope::CancelScope;
+use crate::scope::{CancelScope, stopping};
 
 #[test]
 fn a_scope_is_cancelled_while_it_begins_to_wait() {
@@ -111,6 +112,40 @@ fn a_scope_is_cancelled_while_it_is_told_to_those_who_watch() {
             watched.cancelled().await;
             assert!(watched.is_cancelled());
             drop(scope);
+        });
+    });
+}
+
+#[test]
+fn a_scope_is_told_to_stop_while_somebody_begins_to_wait_for_it() {
+    check("a_scope_is_told_to_stop_while_somebody_begins_to_wait_for_it", || {
+        on_stage(async |_| {
+            let scope = CancelScope::new();
+            let handle = scope.handle();
+            thread::spawn(move || handle.cancel_after(Duration::from_secs(1), "no hurry"));
+            let inner = async |_| CancelScope::new().run(async |_| stopping().await).await;
+            scope.run(inner).await.expect("time stands still").expect("nobody cancels");
+        });
+    });
+}
+
+#[test]
+fn a_scope_that_was_told_to_stop_is_cancelled_while_somebody_begins_to_wait() {
+    check("a_scope_that_was_told_to_stop_is_cancelled_while_somebody_begins_to_wait", || {
+        on_stage(async |_| {
+            let scope = CancelScope::new();
+            let handle = scope.handle();
+            thread::spawn(move || {
+                handle.cancel_after(Duration::from_secs(1), "no hurry");
+                handle.cancel("now");
+            });
+            let result = scope
+                .run(async |_| {
+                    stopping().await;
+                    pending::<()>().await;
+                })
+                .await;
+            assert_eq!(result.unwrap_err().reason(), Some("now"));
         });
     });
 }

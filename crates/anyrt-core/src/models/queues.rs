@@ -3,9 +3,11 @@
 use loom::thread;
 
 use super::stage::{Count, check, drive, on_stage};
-use crate::between::{Event, Lock};
+use crate::between::{Barrier, Condition, Event, Lock, OnceCell};
 use crate::channel;
+use crate::checkpoint::checkpoint;
 use crate::scope::CancelScope;
+use crate::sync::Arc;
 
 #[test]
 fn an_event_happens_while_somebody_begins_to_wait() {
@@ -82,5 +84,71 @@ fn two_meet_in_a_channel_without_room() {
         let sends = thread::spawn(move || drive(sender.send(7)));
         assert_eq!(drive(receiver.recv()), Ok(7));
         assert!(sends.join().unwrap().is_ok());
+    });
+}
+
+#[test]
+fn a_value_is_made_by_another_while_who_makes_it_is_cancelled() {
+    check("a_value_is_made_by_another_while_who_makes_it_is_cancelled", || {
+        on_stage(async |_| {
+            let cell = Arc::new(OnceCell::new());
+            let scope = CancelScope::new();
+            let (handle, other) = (scope.handle(), cell.clone());
+            let makes = thread::spawn(move || assert_eq!(*drive(other.get_or_init(async || 7)), 7));
+            thread::spawn(move || handle.cancel("now"));
+            let _ = scope
+                .run(async |_| {
+                    let made = cell.get_or_init(async || {
+                        checkpoint().await;
+                        7
+                    });
+                    assert_eq!(*made.await, 7);
+                })
+                .await;
+            makes.join().unwrap();
+            assert_eq!((cell.get(), cell.waiting()), (Some(&7), 0));
+        });
+    });
+}
+
+#[test]
+fn the_last_comes_to_a_barrier_while_another_begins_to_wait() {
+    check("the_last_comes_to_a_barrier_while_another_begins_to_wait", || {
+        let barrier = Barrier::new(2);
+        let other = barrier.clone();
+        let second = thread::spawn(move || drive(other.wait()).is_leader());
+        let first = drive(barrier.wait()).is_leader();
+        assert!(first != second.join().unwrap(), "one of them is the leader");
+    });
+}
+
+#[test]
+fn a_condition_is_told_while_who_waits_is_cancelled() {
+    check("a_condition_is_told_while_who_waits_is_cancelled", || {
+        on_stage(async |_| {
+            let lock = Lock::new(false);
+            let condition = Condition::new(&lock);
+            let (told, kept) = (condition.clone(), lock.clone());
+            let scope = CancelScope::new();
+            let handle = scope.handle();
+            let tells = thread::spawn(move || {
+                let mut guard = drive(kept.lock());
+                *guard = true;
+                told.notify(&guard, 1);
+            });
+            let cancels = thread::spawn(move || handle.cancel("now"));
+            let _ = scope
+                .run(async |_| {
+                    let mut guard = lock.lock().await;
+                    while !*guard {
+                        condition.wait(&mut guard).await;
+                    }
+                })
+                .await;
+            tells.join().unwrap();
+            cancels.join().unwrap();
+            assert!(!lock.is_locked());
+            assert_eq!((lock.waiting(), condition.waiting()), (0, 0));
+        });
     });
 }

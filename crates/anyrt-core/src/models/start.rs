@@ -14,7 +14,7 @@ use crate::sync::Arc;
 
 /// Waits until the last child has ended, and looks for its node.
 async fn nothing_is_left(group: &TaskGroup) {
-    let state = group.parts().1.clone();
+    let state = group.home().group().clone();
     poll_fn(|cx| state.close_or_wait(cx.waker()).map_or(Poll::Pending, |_| Poll::Ready(()))).await;
     assert_eq!(state.as_node().node().children(), 0, "a node is left in the group");
 }

@@ -1,6 +1,7 @@
 //! Two changes of the tree on their way through it at once: what is left is what the tree then says.
 
 use std::panic::Location;
+use std::time::Duration;
 
 use loom::thread;
 
@@ -132,5 +133,24 @@ fn a_node_ends_while_its_scope_is_cancelled() {
         beside(move || cancel(&above), || tree::end(child.node()));
         assert!(sibling.node().is_cancelled());
         assert_eq!(top.node().children(), 1);
+    });
+}
+
+#[test]
+fn a_subtree_is_linked_while_the_scope_above_is_told_to_stop() {
+    check("a_subtree_is_linked_while_the_scope_above_is_told_to_stop", || {
+        let (top, moved) = (node(), node());
+        let inner = below(&moved);
+        let above = top.clone();
+        beside(
+            move || {
+                let location = Location::caller();
+                let story = Cancelled::new(Cause::GraceOver, None, location);
+                tree::stop(&above, Duration::from_secs(1), None, story);
+            },
+            || tree::link(&moved, &top),
+        );
+        assert!(moved.node().is_stopping() && inner.node().is_stopping());
+        assert!(!inner.node().is_cancelled());
     });
 }

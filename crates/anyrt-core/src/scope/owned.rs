@@ -16,7 +16,7 @@ use crate::context::{self, ScopeNode};
 use crate::handle::Handle;
 use crate::locals::Locals;
 use crate::sync::Arc;
-use crate::task::{self, Options, default_name};
+use crate::task::{self, Home, Options, default_name};
 
 /// Runs `future` to its end, whatever is cancelled around it, and whoever drops this.
 ///
@@ -261,8 +261,7 @@ impl Origin {
         F::Output: Send + 'static,
     {
         let Some(handle) = self.handle else { return };
-        let root = handle.0.shared.root.clone();
         let options = Options { name: Some(name.into()), locals: Some(self.locals) };
-        drop(task::spawn(&handle, root, future, Ok, options));
+        drop(task::spawn(Home::Root(handle), future, Ok, options));
     }
 }

@@ -243,7 +243,13 @@ impl Seat {
 
     /// Waits for what may happen to the node: a cancellation, its deadline.
     pub(crate) fn attend(&mut self, waker: &Waker) {
-        let deadline = self.link().node().attend(waker);
+        let deadline = match self.place {
+            Place::Lazy(lazy) => {
+                self.place = Place::Linked(context::link_here(lazy, Some(waker)));
+                lazy.deadline
+            }
+            Place::Linked(ref node) => node.node().attend(waker),
+        };
         if deadline != NEVER || self.timer.is_some() {
             self.arm(deadline);
         }
@@ -251,11 +257,10 @@ impl Seat {
 
     /// The node; in the tree from now on.
     pub(crate) fn link(&mut self) -> &NodeRef {
-        if matches!(self.place, Place::Lazy(_)) {
-            let parent = context::top();
-            return self.place.link(parent.as_ref());
+        if let Place::Lazy(lazy) = self.place {
+            self.place = Place::Linked(context::link_here(lazy, None));
         }
-        self.place.link(None)
+        self.place.node()
     }
 
     pub(crate) fn cause(&mut self) -> Cancelled {

@@ -77,10 +77,12 @@ impl Future for News {
 /// ```
 /// # async fn accept() -> u32 { 1 }
 /// # async fn demo() {
-/// use anyrt_core::{Either, race, stopping, task_group};
+/// use anyrt_core::{Either, is_stopping, race, stopping, task_group};
 ///
 /// task_group(async |tg| {
-///     while let Either::Right(connection) = race(stopping(), accept()).await {
+///     while !is_stopping() {
+///         // One that comes in the same moment counts: of two that are ready, `race` returns the first.
+///         let Either::Left(connection) = race(accept(), stopping()).await else { break };
 ///         tg.spawn(async move { drop(connection) });
 ///     }
 ///     // .. those that were accepted have the grace to end

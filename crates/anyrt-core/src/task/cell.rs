@@ -1,9 +1,10 @@
 //! The one allocation of a task: its future, its place in the tree, its result.
 //!
-//! The only unsafe code of the core: one line, in [`TaskCell::with_future`].
+//! The only unsafe code of the core: the future needs no lock, because it is its [`Owner`]'s alone ([`Alone`]).
 #![allow(unsafe_code)]
 
 use std::any::Any;
+use std::cell::UnsafeCell;
 use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
@@ -11,33 +12,107 @@ use std::task::{Context, Poll};
 
 use super::ended::{TaskEnded, Why, panic_message};
 use super::handle::Observed;
+use super::home::Home;
 use super::info::TaskInfo;
 use super::slot::Slot;
 use super::status::TaskStatus;
-use crate::context::{self, Tasked};
+use crate::context::{self, TaskRef, Tasked};
 use crate::group::{BoxError, ChildError, GroupState, Lost};
+use crate::handle::Handle;
+use crate::locals::Locals;
 use crate::observe;
 use crate::scope::Cancelled;
 use crate::scope::tree::{self, HasNode, Node, NodeRef, Verdict};
+use crate::sync::atomic::{AtomicBool, Ordering};
 use crate::sync::{Arc, Mutex};
 use crate::wake::attempt;
 
 type Payload = Box<dyn Any + Send>;
 
-/// A task whose types are forgotten. Its methods run with the task current.
-pub(crate) trait AnyTask: Tasked {
-    fn poll(&self, cx: &mut Context<'_>) -> Poll<()>;
+/// Who may poll a task, or say that it is lost. A task has one, and lets go of it when it has ended.
+///
+/// Runtimes store it in their own tasks, so it is small: tokio's are aligned to 128 bytes.
+pub(super) struct Owner {
+    task: Option<TaskRef>,
+    locals: Locals,
+}
 
-    /// The runtime has dropped it. Nothing happens when it had ended.
-    fn lost(&self);
+/// That the owner calls, and nobody else does meanwhile: only this module makes it.
+pub(crate) struct Turn(());
+
+impl Owner {
+    pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let polled = self.current(|task, turn| task.poll(turn, cx)).unwrap_or(Poll::Pending);
+        if polled.is_ready() {
+            self.task = None;
+        }
+        polled
+    }
+
+    /// None when it has ended.
+    pub(super) fn task(&self) -> Option<&TaskRef> {
+        self.task.as_ref()
+    }
+
+    /// Runs with the task current. None when it has ended.
+    #[inline]
+    fn current<R>(&mut self, run: impl FnOnce(&dyn Tasked, Turn) -> R) -> Option<R> {
+        let task: *const dyn Tasked = Arc::as_ptr(self.task.as_ref()?);
+        Some(context::within_task(&mut self.task, &mut self.locals, || {
+            // SAFETY: the reference has moved to what is current on this thread, and comes back from
+            // there when `within_task` returns or unwinds: nothing else takes it out for good. So the
+            // task lives. And this is its owner, borrowed exclusively.
+            run(unsafe { &*task }, Turn(()))
+        }))
+    }
+}
+
+impl Drop for Owner {
+    fn drop(&mut self) {
+        self.current(|task, turn| task.lost(turn));
+    }
+}
+
+/// A future that is pinned where it is, and that only the owner of its task reaches: no lock.
+struct Alone<F> {
+    future: UnsafeCell<Option<F>>,
+    /// For the task view.
+    taken: AtomicBool,
+}
+
+// SAFETY: nobody reaches the future through a shared reference but by `get`, one at a time.
+unsafe impl<F: Send> Sync for Alone<F> {}
+
+impl<F> Alone<F> {
+    /// # Safety
+    ///
+    /// Only where what is around it never moves again.
+    unsafe fn get<R>(&self, _turn: Turn, run: impl FnOnce(Pin<&mut Option<F>>) -> R) -> R {
+        // SAFETY: there is no other reference, because there is one turn at a time; and it stays where
+        // it is until it is dropped in place: the caller's promise.
+        let future = unsafe { Pin::new_unchecked(&mut *self.future.get()) };
+        self.taken.store(true, Ordering::Relaxed);
+        let result = run(future);
+        self.taken.store(false, Ordering::Relaxed);
+        result
+    }
+
+    fn new(future: Option<F>) -> Alone<F> {
+        Alone { future: UnsafeCell::new(future), taken: AtomicBool::new(false) }
+    }
+
+    /// Whether its owner has it now.
+    fn is_taken(&self) -> bool {
+        self.taken.load(Ordering::Relaxed)
+    }
 }
 
 pub(super) struct TaskCell<F: Future, T> {
     info: TaskInfo,
     node: Node,
-    group: Arc<GroupState>,
-    /// Pinned: see `with_future`. None when the task has ended.
-    future: Mutex<Option<F>>,
+    home: Home,
+    /// None when the task has ended.
+    future: Alone<F>,
     settle: fn(F::Output) -> Result<T, BoxError>,
     slot: Slot<T>,
 }
@@ -46,42 +121,38 @@ pub(super) struct TaskCell<F: Future, T> {
 enum End<T> {
     Value(T),
     Failed(BoxError),
-    Cancelled(Cancelled),
+    /// None when nobody asks for the story.
+    Cancelled(Option<Cancelled>),
     Panicked(Payload),
     Lost,
 }
 
 impl<F: Future, T> TaskCell<F, T> {
-    /// Without a future it is a task that was refused.
+    /// The task and its owner. Without a future it is a task that was refused.
     pub(super) fn new(
         info: TaskInfo,
-        group: Arc<GroupState>,
+        home: Home,
         future: Option<F>,
         settle: fn(F::Output) -> Result<T, BoxError>,
-    ) -> Arc<Self> {
-        let (future, slot) = (Mutex::new(future), Slot::new());
-        Arc::new(TaskCell { info, node: Node::task_root(), group, future, settle, slot })
+        locals: Locals,
+    ) -> (Arc<Self>, Owner)
+    where
+        F: Send + 'static,
+        T: Send + 'static,
+    {
+        let (future, slot) = (Alone::new(future), Slot::new());
+        let task = Arc::new(TaskCell { info, node: Node::task_root(), home, future, settle, slot });
+        (task.clone(), Owner { task: Some(task), locals })
     }
 
     /// The group that it belongs to.
     pub(super) fn group(&self) -> &Arc<GroupState> {
-        &self.group
+        self.home.group()
     }
 
     /// Tells the handle that the group took no more children.
     pub(super) fn refuse(&self) {
         drop(self.slot.fill(Err(TaskEnded::new(self.info.label(), Why::NotStarted))));
-    }
-
-    /// The one way to the future. The lock is its owner's alone: a task is polled by one thread at
-    /// a time, and nothing else asks.
-    fn with_future<R>(&self, run: impl FnOnce(Pin<&mut Option<F>>) -> R) -> R {
-        let mut future = self.future.lock();
-        // SAFETY: the future is structurally pinned: a cell is made inside an `Arc` by `new` and
-        // never taken out of it (no `try_unwrap`, `get_mut` or `into_inner` anywhere), the field is
-        // private, and this is the only place that reaches it; so it stays where it is until it is
-        // dropped in place, by `set(None)` or with the cell.
-        run(unsafe { Pin::new_unchecked(&mut *future) })
     }
 
     /// Polls the future by the rule of cancellation; how it ended, when it did.
@@ -98,16 +169,17 @@ impl<F: Future, T> TaskCell<F, T> {
             Err(payload) => End::Panicked(payload),
             Ok(None) => match catch_unwind(AssertUnwindSafe(|| {
                 context::link_task();
+                if self.node.resolves_at_once() {
+                    return Verdict::Resolve;
+                }
                 self.node.attend(cx.waker());
                 self.node.verdict(cx.waker(), true, false)
             })) {
-                Ok(Verdict::Resolve) => match self.node.cause() {
-                    Some(cause) => {
-                        tree::mark_unwinding(&self.node);
-                        End::Cancelled(cause)
-                    }
-                    None => End::Lost,
-                },
+                Ok(Verdict::Resolve) => {
+                    let cause = if self.slot.is_observed() { self.node.cause() } else { None };
+                    tree::mark_unwinding(&self.node);
+                    End::Cancelled(cause)
+                }
                 Ok(Verdict::Stay | Verdict::Drop) => return None,
                 Err(payload) => End::Panicked(payload),
             },
@@ -136,24 +208,28 @@ where
                 self.0.release();
             }
         }
-        let _release = Release(&self.group);
+        let _release = Release(self.group());
         let result = match end {
             End::Value(value) => Ok(value),
             End::Failed(error) => {
                 let text = catch_unwind(AssertUnwindSafe(|| error.to_string()));
                 let text = text.unwrap_or_else(|_| "an error whose text panicked".to_owned());
-                attempt(|| self.group.fail(ChildError::of_task(self.info.label(), error)));
+                attempt(|| self.group().fail(ChildError::of_task(self.info.label(), error)));
                 Err(Why::Failed(text.into()))
             }
-            End::Cancelled(cancelled) => Err(Why::Cancelled(cancelled)),
+            End::Cancelled(None) => return self.leave(),
+            End::Cancelled(Some(cancelled)) => Err(Why::Cancelled(cancelled)),
             End::Panicked(payload) => {
                 let message = panic_message(&*payload);
+                attempt(
+                    || tracing::warn!(target: "anyrt::task", task = %self.info.label(), panic = message, "a task panicked"),
+                );
                 let mut kept = None;
-                attempt(|| kept = self.group.panicked(payload));
+                attempt(|| kept = self.group().panicked(payload));
                 Err(Why::Panicked(message, Mutex::new(kept)))
             }
             End::Lost => {
-                if !self.group.is_root() {
+                if !self.group().is_root() {
                     self.fail_lost();
                 }
                 Err(Why::NotStarted)
@@ -166,22 +242,29 @@ where
             Err(unwanted) => self.unwanted(unwanted),
         }));
         if let Err(payload) = told {
-            attempt(|| self.group.panicked_unheard(payload));
+            attempt(|| self.group().panicked_unheard(payload));
         }
-        attempt(|| tree::end(&self.node));
+        self.leave();
+    }
+
+    /// Out of the tree, if it was ever there: else nobody has its node.
+    fn leave(&self) {
+        if self.node.was_linked() {
+            attempt(|| tree::end(&self.node));
+        }
     }
 
     /// A result that nobody will ask for. What no group has must not be lost: at the root a panic,
     /// and that the runtime has dropped the task.
     fn unwanted(&self, result: Result<T, TaskEnded>) {
-        if !self.group.is_root() {
+        if !self.group().is_root() {
             return;
         }
         match result {
             Err(ended) if ended.is_not_started() => self.fail_lost(),
             Err(ended) => {
                 if let Some(payload) = ended.into_panic() {
-                    self.group.panicked_unheard(payload);
+                    self.group().panicked_unheard(payload);
                 }
             }
             Ok(_) => (),
@@ -191,11 +274,15 @@ where
     fn fail_lost(&self) {
         let label = self.info.label();
         let lost = Lost::new(label.to_string());
-        attempt(|| self.group.fail(ChildError::of_task(label, lost.into())));
+        attempt(|| self.group().fail(ChildError::of_task(label, lost.into())));
     }
 }
 
-impl<F: Future + Send, T: Send> HasNode for TaskCell<F, T> {
+impl<F, T> HasNode for TaskCell<F, T>
+where
+    F: Future + Send + 'static,
+    T: Send + 'static,
+{
     fn node(&self) -> &Node {
         &self.node
     }
@@ -204,36 +291,44 @@ impl<F: Future + Send, T: Send> HasNode for TaskCell<F, T> {
         Some(&self.info)
     }
 
+    fn runs_on(&self) -> Option<&Handle> {
+        Some(self.home.handle())
+    }
+
     fn is_polled(&self) -> bool {
-        self.future.is_locked()
+        self.future.is_taken()
     }
 
     fn counted_in(&self) -> usize {
-        self.group.node().address()
+        self.group().node().address()
     }
 }
 
-impl<F: Future + Send, T: Send> Tasked for TaskCell<F, T> {
+impl<F, T> Tasked for TaskCell<F, T>
+where
+    F: Future + Send + 'static,
+    T: Send + 'static,
+{
     fn info(&self) -> &TaskInfo {
         &self.info
     }
 
     fn home(&self) -> Option<&Arc<GroupState>> {
-        Some(&self.group)
+        Some(self.home.group())
     }
-}
 
-impl<F, T> AnyTask for TaskCell<F, T>
-where
-    F: Future + Send + 'static,
-    T: Send + 'static,
-{
-    fn poll(&self, cx: &mut Context<'_>) -> Poll<()> {
+    fn handle(&self) -> &Handle {
+        self.home.handle()
+    }
+
+    fn poll(&self, turn: Turn, cx: &mut Context<'_>) -> Poll<()> {
         let look =
-            observe::is_on().then(|| observe::begin(self.info.handle(), &self.info, &self.node, cx.waker()));
+            observe::is_on().then(|| observe::begin(self.home.handle(), &self.info, &self.node, cx.waker()));
         let waker = look.as_ref().map_or(cx.waker(), |look| look.waker(cx.waker()));
         let cx = &mut Context::from_waker(waker);
-        match self.with_future(|future| self.advance(future, cx)) {
+        // SAFETY: a cell is made inside an `Arc` by `new` and never taken out of it (no `try_unwrap`,
+        // `get_mut` or `into_inner` anywhere).
+        match unsafe { self.future.get(turn, |future| self.advance(future, cx)) } {
             Some(end) => {
                 if let Some(look) = &look {
                     look.task_ended();
@@ -245,13 +340,15 @@ where
         }
     }
 
-    fn lost(&self) {
-        let end = self.with_future(|mut future| {
+    fn lost(&self, turn: Turn) {
+        let drop_it = |mut future: Pin<&mut Option<F>>| {
             future.is_some().then(|| match catch_unwind(AssertUnwindSafe(|| future.set(None))) {
                 Ok(()) => End::Lost,
                 Err(payload) => End::Panicked(payload),
             })
-        });
+        };
+        // SAFETY: as in `poll`.
+        let end = unsafe { self.future.get(turn, drop_it) };
         if let Some(end) = end {
             self.report(end);
         }

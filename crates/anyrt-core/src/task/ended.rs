@@ -11,7 +11,10 @@ use crate::sync::{Arc, Mutex};
 ///
 /// For a child of a group this is an echo: the group owns the error or the panic and reports it;
 /// returned from the group's body with `?` it is not counted again.
-pub struct TaskEnded {
+// One word, so that the slot of a result is not as large as all that an end may tell.
+pub struct TaskEnded(Box<End>);
+
+struct End {
     task: Label,
     why: Why,
 }
@@ -28,37 +31,37 @@ pub(crate) enum Why {
 
 impl TaskEnded {
     pub(crate) fn new(task: Label, why: Why) -> TaskEnded {
-        TaskEnded { task, why }
+        TaskEnded(Box::new(End { task, why }))
     }
 
     /// It ended with an error, which its group reports.
     pub fn is_failed(&self) -> bool {
-        matches!(self.why, Why::Failed(_))
+        matches!(self.0.why, Why::Failed(_))
     }
 
     /// It was cancelled.
     pub fn is_cancelled(&self) -> bool {
-        matches!(self.why, Why::Cancelled(_))
+        matches!(self.0.why, Why::Cancelled(_))
     }
 
     /// It panicked; its group resumes the panic when all children have ended.
     pub fn is_panic(&self) -> bool {
-        matches!(self.why, Why::Panicked(..))
+        matches!(self.0.why, Why::Panicked(..))
     }
 
     /// It never ran: the group was closed when it was spawned, or the runtime dropped it.
     pub fn is_not_started(&self) -> bool {
-        matches!(self.why, Why::NotStarted)
+        matches!(self.0.why, Why::NotStarted)
     }
 
     /// The name of the task.
     pub fn task_name(&self) -> &str {
-        self.task.name()
+        self.0.task.name()
     }
 
     /// The cancellation, if that ended it.
     pub fn cancelled(&self) -> Option<&Cancelled> {
-        match &self.why {
+        match &self.0.why {
             Why::Cancelled(cancelled) => Some(cancelled),
             _ => None,
         }
@@ -67,7 +70,7 @@ impl TaskEnded {
     /// The payload of the panic, once, of a task at the root of a run. A group keeps that of a
     /// child and resumes it in its host.
     pub fn into_panic(self) -> Option<Box<dyn Any + Send>> {
-        match self.why {
+        match self.0.why {
             Why::Panicked(_, payload) => payload.lock().take(),
             _ => None,
         }
@@ -90,8 +93,8 @@ pub(crate) fn panic_message(payload: &(dyn Any + Send)) -> String {
 
 impl fmt::Display for TaskEnded {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let task = &self.task;
-        match &self.why {
+        let task = &self.0.task;
+        match &self.0.why {
             Why::Failed(error) => write!(f, "task {task} failed: {error}"),
             Why::Cancelled(cancelled) => write!(f, "task {task} was {cancelled}"),
             Why::Panicked(message, _) => write!(f, "task {task} panicked: {message}"),
@@ -106,8 +109,8 @@ impl fmt::Display for TaskEnded {
 impl fmt::Debug for TaskEnded {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut out = f.debug_struct("TaskEnded");
-        out.field("task", &self.task);
-        match &self.why {
+        out.field("task", &self.0.task);
+        match &self.0.why {
             Why::Failed(error) => out.field("failed", &format_args!("{error}")),
             Why::Cancelled(cancelled) => out.field("cancelled", cancelled),
             Why::Panicked(message, _) => out.field("panicked", message),
@@ -119,7 +122,7 @@ impl fmt::Debug for TaskEnded {
 
 impl std::error::Error for TaskEnded {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        match &self.why {
+        match &self.0.why {
             Why::Cancelled(cancelled) => Some(cancelled),
             _ => None,
         }

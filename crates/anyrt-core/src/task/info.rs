@@ -4,7 +4,6 @@ use std::fmt;
 use std::num::NonZeroU64;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use crate::handle::Handle;
 use crate::sync::Arc;
 
 /// The id of a task: unique in the process, in the order of spawning.
@@ -46,14 +45,24 @@ pub struct TaskInfo {
     /// 0 is none. It changes once, for a child that its starter hands over to its group.
     parent: AtomicU64,
     name: Name,
-    handle: Handle,
 }
 
 /// A name that is cheap to copy: given by somebody, or that of a function.
 #[derive(Clone)]
 enum Name {
-    Given(Arc<str>),
-    Default(&'static str),
+    // Boxed, so that a name is not three words long in each task.
+    Given(Arc<Box<str>>),
+    /// Asked for when somebody wants to know.
+    Default(fn() -> &'static str),
+}
+
+impl Name {
+    fn get(&self) -> &str {
+        match self {
+            Name::Given(name) => name,
+            Name::Default(name) => name(),
+        }
+    }
 }
 
 /// Who a task is, for errors that outlive it: to make one costs no allocation.
@@ -66,15 +75,12 @@ pub(crate) struct Label {
 
 impl Label {
     /// Of a child of a borrowing scope.
-    pub(crate) fn of_child(name: &'static str) -> Label {
+    pub(crate) fn of_child(name: fn() -> &'static str) -> Label {
         Label { name: Name::Default(name), id: None }
     }
 
     pub(crate) fn name(&self) -> &str {
-        match &self.name {
-            Name::Given(name) => name,
-            Name::Default(name) => name,
-        }
+        self.name.get()
     }
 }
 
@@ -95,13 +101,12 @@ impl fmt::Debug for Label {
 
 impl TaskInfo {
     pub(crate) fn new(
-        handle: Handle,
         name: Option<Box<str>>,
-        default: &'static str,
+        default: fn() -> &'static str,
         parent: Option<TaskId>,
     ) -> TaskInfo {
         let name = name.map_or(Name::Default(default), |name| Name::Given(name.into()));
-        TaskInfo { id: TaskId::next(), parent: AtomicU64::new(number(parent)), name, handle }
+        TaskInfo { id: TaskId::next(), parent: AtomicU64::new(number(parent)), name }
     }
 
     pub(crate) fn set_parent(&self, parent: Option<TaskId>) {
@@ -115,10 +120,7 @@ impl TaskInfo {
 
     /// The name it was given, else that of the function whose future it is.
     pub fn name(&self) -> &str {
-        match &self.name {
-            Name::Given(name) => name,
-            Name::Default(name) => name,
-        }
+        self.name.get()
     }
 
     /// The task that hosts its group, not the one that spawned it; none for root tasks. That of a child
@@ -130,10 +132,6 @@ impl TaskInfo {
     /// Whether it is the main task of a run.
     pub(crate) fn is_main(&self) -> bool {
         self.parent().is_none() && self.name() == MAIN
-    }
-
-    pub(crate) fn handle(&self) -> &Handle {
-        &self.handle
     }
 
     /// Name and id, for messages.
@@ -149,7 +147,7 @@ fn number(id: Option<TaskId>) -> u64 {
 impl Clone for TaskInfo {
     fn clone(&self) -> TaskInfo {
         let parent = AtomicU64::new(self.parent.load(Ordering::Relaxed));
-        TaskInfo { id: self.id, parent, name: self.name.clone(), handle: self.handle.clone() }
+        TaskInfo { id: self.id, parent, name: self.name.clone() }
     }
 }
 

@@ -39,7 +39,7 @@ impl Path {
 
     /// The runtime of the task whose scope this is, or stands in.
     pub(crate) fn handle_around(node: &NodeRef) -> Option<Handle> {
-        tree::task_around(node)?.as_task().map(|task| task.handle().clone())
+        tree::task_around(node)?.runs_on().cloned()
     }
 
     fn from(task: Label, above: Option<NodeRef>) -> Path {

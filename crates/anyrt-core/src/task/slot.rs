@@ -5,53 +5,98 @@ use std::task::{Context, Poll, Waker};
 use super::ended::TaskEnded;
 use super::status::TaskStatus;
 use crate::sync::Mutex;
+use crate::sync::atomic::{AtomicU8, Ordering};
 
 /// The result of a child, from whichever thread, for at most one waiter.
-pub(crate) struct Slot<T>(Mutex<State<T>>);
+pub(crate) struct Slot<T> {
+    /// How far it is: written under the lock, but for `RUNNING` to `UNOBSERVED`, so that a handle that
+    /// nobody keeps costs one exchange, and the end of its child none.
+    stage: AtomicU8,
+    state: Mutex<State<T>>,
+}
+
+/// No result yet, and nobody has asked.
+const RUNNING: u8 = 0;
+/// No result yet; somebody has asked, and left a waker.
+const AWAITED: u8 = 1;
+/// Nobody will ask.
+const UNOBSERVED: u8 = 2;
+/// The result is there.
+const ENDED: u8 = 3;
+/// The handle has it.
+const TAKEN: u8 = 4;
 
 enum State<T> {
     /// Not there yet; the waiter's waker.
     Running(Option<Waker>),
-    /// Not there yet, and nobody will ask.
-    Unobserved,
     Ended(Result<T, TaskEnded>),
-    /// The handle has it, or nobody wanted it.
+    /// The handle has it.
     Taken(TaskStatus),
 }
 
 impl<T> Slot<T> {
     pub(crate) fn new() -> Slot<T> {
-        Slot(Mutex::new(State::Running(None)))
+        Slot { stage: AtomicU8::new(RUNNING), state: Mutex::new(State::Running(None)) }
+    }
+
+    fn stage(&self) -> u8 {
+        self.stage.load(Ordering::Acquire)
+    }
+
+    /// Goes from one stage to another without the lock.
+    fn step(&self, from: u8, to: u8) -> bool {
+        self.stage.compare_exchange(from, to, Ordering::AcqRel, Ordering::Acquire).is_ok()
+    }
+
+    /// Whether somebody may ask for the result.
+    pub(crate) fn is_observed(&self) -> bool {
+        self.stage() != UNOBSERVED
     }
 
     /// Leaves the result. Given back when nobody will ask for it; else the waker of who waits.
     pub(crate) fn fill(&self, result: Result<T, TaskEnded>) -> Result<Option<Waker>, Result<T, TaskEnded>> {
-        let mut state = self.0.lock();
+        if !self.is_observed() {
+            return Err(result);
+        }
+        let mut state = self.state.lock();
         match &mut *state {
-            State::Running(waker) => {
+            State::Running(waker) if self.end() => {
                 let waker = waker.take();
                 *state = State::Ended(result);
                 Ok(waker)
             }
-            State::Unobserved | State::Ended(_) | State::Taken(_) => {
-                *state = State::Taken(TaskStatus::of(&result));
+            _ => {
                 drop(state);
                 Err(result)
             }
         }
     }
 
+    /// Under the lock; whether somebody may ask.
+    fn end(&self) -> bool {
+        // A handle that has asked has left a waker, and lets go of it under the lock too.
+        let awaited = self.stage() == AWAITED;
+        if awaited {
+            self.stage.store(ENDED, Ordering::Release);
+        }
+        awaited || self.step(RUNNING, ENDED)
+    }
+
     /// The handle is gone. The result, if it was there and nobody had taken it.
     pub(crate) fn abandon(&self) -> Option<Result<T, TaskEnded>> {
-        let mut state = self.0.lock();
-        match std::mem::replace(&mut *state, State::Unobserved) {
+        if self.stage() == TAKEN || self.step(RUNNING, UNOBSERVED) {
+            return None;
+        }
+        let mut state = self.state.lock();
+        self.stage.store(UNOBSERVED, Ordering::Release);
+        match std::mem::replace(&mut *state, State::Running(None)) {
             State::Running(waker) => {
                 drop(state);
                 drop(waker);
                 None
             }
             State::Ended(result) => Some(result),
-            State::Unobserved | State::Taken(_) => None,
+            State::Taken(_) => None,
         }
     }
 
@@ -61,10 +106,14 @@ impl<T> Slot<T> {
     ///
     /// When it was taken before.
     pub(crate) fn take(&self) -> Option<Result<T, TaskEnded>> {
-        let mut state = self.0.lock();
+        if self.stage() < ENDED {
+            return None;
+        }
+        let mut state = self.state.lock();
         match &mut *state {
             State::Ended(result) => {
                 let status = TaskStatus::of(result);
+                self.stage.store(TAKEN, Ordering::Release);
                 match std::mem::replace(&mut *state, State::Taken(status)) {
                     State::Ended(result) => Some(result),
                     _ => None,
@@ -74,49 +123,56 @@ impl<T> Slot<T> {
                 drop(state);
                 panic!("a task's handle was polled again after it was ready")
             }
-            State::Running(_) | State::Unobserved => None,
+            State::Running(_) => None,
         }
     }
 
     /// Takes the result, or remembers whom to wake when it comes.
     pub(crate) fn poll(&self, cx: &mut Context<'_>) -> Poll<Result<T, TaskEnded>> {
-        let new = cx.waker().clone();
-        let mut state = self.0.lock();
-        if let State::Running(waker) = &mut *state {
-            let old = waker.replace(new);
-            drop(state);
-            drop(old);
-            return Poll::Pending;
-        }
-        drop(state);
-        self.take().map_or(Poll::Pending, Poll::Ready)
+        if self.register(cx.waker()) { Poll::Pending } else { self.take().map_or(Poll::Pending, Poll::Ready) }
     }
 
     /// Leaves the result where it is; remembers whom to wake when it comes.
     pub(crate) fn poll_ended(&self, cx: &mut Context<'_>) -> Poll<TaskStatus> {
-        let new = cx.waker().clone();
-        let mut state = self.0.lock();
-        let (old, polled) = match &mut *state {
-            State::Running(waker) => (waker.replace(new), Poll::Pending),
-            State::Ended(result) => (Some(new), Poll::Ready(TaskStatus::of(result))),
-            State::Taken(status) => (Some(new), Poll::Ready(*status)),
-            State::Unobserved => (Some(new), Poll::Pending),
+        if self.register(cx.waker()) {
+            Poll::Pending
+        } else {
+            self.status().map_or(Poll::Pending, Poll::Ready)
+        }
+    }
+
+    /// Remembers whom to wake, unless it has ended.
+    fn register(&self, waker: &Waker) -> bool {
+        if self.stage() >= ENDED {
+            return false;
+        }
+        let new = waker.clone();
+        let mut state = self.state.lock();
+        let (old, registered) = match &mut *state {
+            State::Running(waker) => {
+                self.stage.store(AWAITED, Ordering::Release);
+                (waker.replace(new), true)
+            }
+            State::Ended(_) | State::Taken(_) => (Some(new), false),
         };
         drop(state);
         drop(old);
-        polled
+        registered
     }
 
     /// How it ended, if it has.
     pub(crate) fn status(&self) -> Option<TaskStatus> {
-        match &*self.0.lock() {
+        if self.stage() < ENDED {
+            return None;
+        }
+        match &*self.state.lock() {
             State::Ended(result) => Some(TaskStatus::of(result)),
             State::Taken(status) => Some(*status),
-            State::Running(_) | State::Unobserved => None,
+            State::Running(_) => None,
         }
     }
 
     pub(crate) fn is_ended(&self) -> bool {
-        self.status().is_some()
+        self.stage() >= ENDED
     }
 }

@@ -36,6 +36,9 @@ use crate::handler::{Async, Blocking};
 /// with an error that is a response: of a [function-scope](crate::Scope::Function) dependency that replaces the response, of
 /// another it is logged; in both cases those further out are told of it.
 ///
+/// Where making and undoing are one piece of code, with a task group around the request between them, it is
+/// [`Teardown::around`].
+///
 /// When it is called is the dependency's [`Scope`](crate::Scope), by default [`Scope::Request`](crate::Scope::Request).
 pub struct Teardown<T: Send + Sync + 'static> {
     pub(crate) value: T,

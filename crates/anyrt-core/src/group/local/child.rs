@@ -25,7 +25,7 @@ use crate::waits::{Called, awaited_at, leaf};
 pub struct LocalHandle<T> {
     pub(super) slot: Arc<Slot<T>>,
     pub(super) node: NodeRef,
-    pub(super) name: &'static str,
+    pub(super) name: fn() -> &'static str,
     pub(super) spawned: Called,
     /// Where it waits, once it was polled.
     pub(super) awaited: Option<Called>,
@@ -109,7 +109,7 @@ impl<T> Drop for LocalHandle<T> {
 impl<T> fmt::Debug for LocalHandle<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("LocalHandle")
-            .field("name", &self.name)
+            .field("name", &(self.name)())
             .field("finished", &self.is_finished())
             .finish()
     }
@@ -120,7 +120,7 @@ pin_project! {
     pub(super) struct LocalChild<F: Future, T> {
         #[pin]
         pub(super) scoped: Scoped<F>,
-        pub(super) name: &'static str,
+        pub(super) name: fn() -> &'static str,
         pub(super) slot: Arc<Slot<T>>,
         pub(super) settle: fn(F::Output) -> Result<T, BoxError>,
         pub(super) group: Arc<GroupState>,
@@ -154,7 +154,7 @@ impl<F: Future, T> Future for LocalChild<F, T> {
             Ok(Poll::Ready(Ending::Value(Ok(value)))) => Ok(value),
             Ok(Poll::Ready(Ending::Value(Err(error)))) => {
                 let text = error.to_string();
-                this.group.fail(ChildError::of_task(Label::of_child(this.name), error));
+                this.group.fail(ChildError::of_task(Label::of_child(*this.name), error));
                 Err(Why::Failed(text.into()))
             }
             Ok(Poll::Ready(Ending::Cancelled(cancelled))) => Err(Why::Cancelled(cancelled)),
@@ -167,7 +167,7 @@ impl<F: Future, T> Future for LocalChild<F, T> {
                 Err(Why::Panicked(message, Mutex::new(None)))
             }
         };
-        let result = result.map_err(|why| TaskEnded::new(Label::of_child(this.name), why));
+        let result = result.map_err(|why| TaskEnded::new(Label::of_child(*this.name), why));
         *this.ended = true;
         let told = catch_unwind(AssertUnwindSafe(|| {
             if let Ok(Some(waker)) = this.slot.fill(result) {

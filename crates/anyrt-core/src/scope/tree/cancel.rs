@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use super::hold::update_holds;
 use super::node::{
-    ENDED, INHERITED, Node, NodeRef, OWN, Passed, SHIELD, STOP_INHERITED, State, UNWINDING, effective,
-    inherited, shielded, stops,
+    ENDED, INHERITED, LINKED, Node, NodeRef, OWN, Passed, SHIELD, STOP_INHERITED, State, UNWINDING,
+    effective, inherited, shielded, stops,
 };
 use crate::scope::Cancelled;
 use crate::sync::atomic::Ordering;
@@ -20,6 +20,8 @@ pub(crate) fn cancel(target: &NodeRef, cause: impl FnOnce() -> Cancelled) -> boo
         return false;
     }
     let cause = cause();
+    // Before it is anybody's: a subscriber is user code.
+    let told = tracing::enabled!(target: "anyrt::cancel", tracing::Level::DEBUG).then(|| cause.clone());
     let mut wakes = WakeList::default();
     let spread = {
         let mut state = node.state.lock();
@@ -27,7 +29,7 @@ pub(crate) fn cancel(target: &NodeRef, cause: impl FnOnce() -> Cancelled) -> boo
         if before & (OWN | ENDED) != 0 {
             return false;
         }
-        node.bits.fetch_or(OWN, Ordering::AcqRel);
+        node.set_bits(&state, OWN, 0);
         state.rare().cause = Some(cause);
         state.rare().wake_watchers(&mut wakes);
         wakes.take(&mut state.waker);
@@ -37,6 +39,9 @@ pub(crate) fn cancel(target: &NodeRef, cause: impl FnOnce() -> Cancelled) -> boo
         pass_down(target.clone(), &mut wakes);
     }
     wakes.wake();
+    if let Some(cause) = told {
+        tracing::debug!(target: "anyrt::cancel", opened = node.opened.map(tracing::field::display), %cause);
+    }
     true
 }
 
@@ -110,12 +115,9 @@ pub(crate) fn set_deadline(
 
 /// Puts the shield up or takes it down.
 pub(crate) fn set_shield(target: &NodeRef, shield: bool) {
-    change(target, |node, _| {
-        if shield {
-            node.bits.fetch_or(SHIELD, Ordering::AcqRel);
-        } else {
-            node.bits.fetch_and(!SHIELD, Ordering::AcqRel);
-        }
+    change(target, |node, state| {
+        let (set, clear) = if shield { (SHIELD, 0) } else { (0, SHIELD) };
+        node.set_bits(state, set, clear);
         None
     });
     update_holds(target.clone(), |_| ());
@@ -190,18 +192,32 @@ fn mark_one(node: &Node) -> Option<NodeRef> {
     if !to_be_marked(node.bits()) {
         return None;
     }
-    node.bits.fetch_or(UNWINDING, Ordering::AcqRel);
-    state.parent.clone()
+    node.set_bits(&state, UNWINDING, 0);
+    state.parent.as_ref().filter(|parent| to_be_marked(parent.node().bits())).cloned()
 }
 
 impl Node {
+    /// Takes its first place. Whether it is a hold there.
+    #[inline]
+    pub(super) fn be_born(&mut self, parent: NodeRef, slot: usize, passed: Passed) -> bool {
+        let bits = self.bits();
+        let address = parent.node().address();
+        let state = self.state.get_mut();
+        state.parent = Some(parent);
+        state.slot = slot;
+        state.told = state.tells(bits);
+        self.parent.store(address, Ordering::Relaxed);
+        self.bits.store(bits | LINKED | inherits(passed), Ordering::Relaxed);
+        if !shielded(bits) && passed.deadline < state.own_deadline {
+            self.deadline.store(passed.deadline, Ordering::Relaxed);
+        }
+        state.told
+    }
+
     /// What a new node makes of its parent: nobody has read it, nobody is to be told.
     pub(super) fn inherit_first(&self, state: &State, passed: Passed) {
         let bits = self.bits();
-        let after = bits | inherits(passed);
-        if after != bits {
-            self.bits.store(after, Ordering::Release);
-        }
+        self.set_bits(state, LINKED | inherits(passed), 0);
         if !shielded(bits) && passed.deadline < state.own_deadline {
             self.deadline.store(passed.deadline, Ordering::Release);
         }
@@ -217,7 +233,7 @@ impl Node {
         let before = self.bits();
         let after = before & !(INHERITED | STOP_INHERITED) | inherits(passed);
         if before != after {
-            self.bits.fetch_xor(before ^ after, Ordering::AcqRel);
+            self.set_bits(state, after, before);
         }
         let due = state.due();
         let in_sight = if shielded(after) { due } else { due.min(passed.deadline) };

@@ -28,6 +28,14 @@ impl Children {
         }
     }
 
+    /// The key of the next child.
+    pub(super) fn next_key(&self) -> usize {
+        match self {
+            Children::One(place) => usize::from(place.is_some()),
+            Children::Many(table) => table.vacant_key(),
+        }
+    }
+
     pub(super) fn remove(&mut self, key: usize) -> Option<NodeRef> {
         match self {
             Children::One(place) => place.take(),

@@ -3,7 +3,6 @@
 use super::hold::update_holds;
 use super::node::{ENDED, EXITED, EXITS, Node, NodeRef};
 use crate::scope::exit::{Hook, run_dropped};
-use crate::sync::atomic::Ordering;
 
 /// Registers a clean-up; from now on the node is a drop point, and holds its parent. Given back when the
 /// node has ended.
@@ -15,7 +14,7 @@ pub(crate) fn add_exit(target: &NodeRef, hook: Hook) -> Result<(), Hook> {
             && let Some(hook) = hook.take()
         {
             state.rare().exits.push(hook);
-            node.bits.fetch_or(EXITS, Ordering::AcqRel);
+            node.set_bits(state, EXITS, 0);
         }
     });
     hook.map_or(Ok(()), Err)
@@ -31,8 +30,7 @@ pub(crate) fn close_exits(target: &NodeRef) {
     let mut late = Vec::new();
     update_holds(target.clone(), |state| {
         let node = target.node();
-        node.bits.fetch_or(EXITED, Ordering::AcqRel);
-        node.bits.fetch_and(!EXITS, Ordering::AcqRel);
+        node.set_bits(state, EXITED, EXITS);
         late = state.rare.as_mut().map(|rare| std::mem::take(&mut rare.exits)).unwrap_or_default();
     });
     run_dropped(late, target.node());

@@ -2,7 +2,6 @@
 
 use super::node::{Node, NodeRef, RELEASED, State, TASK_ROOT};
 use crate::context;
-use crate::sync::atomic::Ordering;
 use crate::wake::WakeList;
 
 /// Adds to, or takes from, the holds inside `node`, and tells those above while it matters.
@@ -22,8 +21,8 @@ pub(crate) fn hold_parent(node: NodeRef, holds: impl FnOnce() -> bool) {
 
 /// From now on a node without a parent tells its holds to none, as the root of a task.
 pub(crate) fn hold_no_parent(node: &NodeRef) {
-    let _state = node.node().state.lock();
-    node.node().bits.fetch_or(TASK_ROOT, Ordering::AcqRel);
+    let state = node.node().state.lock();
+    node.node().set_bits(&state, TASK_ROOT, 0);
 }
 
 pub(super) fn update_holds(node: NodeRef, change: impl FnOnce(&mut State)) {
@@ -37,7 +36,14 @@ pub(super) fn update_holds(node: NodeRef, change: impl FnOnce(&mut State)) {
 pub(super) type Above = Option<(NodeRef, i32)>;
 
 /// Tells those above, as far as it changes something there.
-pub(super) fn tell(mut above: Above, wakes: &mut WakeList) {
+#[inline]
+pub(super) fn tell(above: Above, wakes: &mut WakeList) {
+    if above.is_some() {
+        tell_up(above, wakes);
+    }
+}
+
+fn tell_up(mut above: Above, wakes: &mut WakeList) {
     while let Some((parent, delta)) = above {
         let node = parent.node();
         above = update_locked(node, &mut node.state.lock(), |state| state.holds += delta, wakes);
@@ -56,7 +62,7 @@ pub(super) fn update_locked(
     if held && state.holds <= 0 {
         // A poll that ends a hold itself has seen what that brought.
         if !context::is_around(node) {
-            node.bits.fetch_or(RELEASED, Ordering::AcqRel);
+            node.set_bits(state, RELEASED, 0);
         }
         if node.is_cancelled() {
             wakes.take(&mut state.waker);

@@ -12,6 +12,7 @@ use super::kind::ScopeKind;
 use crate::blocking::InJob;
 use crate::context::Lazy;
 use crate::group::GroupState;
+use crate::handle::Handle;
 use crate::observe::Track;
 use crate::scope::Cancelled;
 use crate::scope::exit::Hook;
@@ -54,6 +55,8 @@ pub(super) const UNTIMED: u16 = 1 << 10;
 pub(super) const EXITS: u16 = 1 << 11;
 /// They have run: what is registered now comes too late.
 pub(super) const EXITED: u16 = 1 << 12;
+/// It has been in the tree.
+pub(super) const LINKED: u16 = 1 << 13;
 
 /// Whatever has a place in the tree: a scope, a task, a group.
 pub(crate) trait HasNode: Send + Sync {
@@ -76,6 +79,11 @@ pub(crate) trait HasNode: Send + Sync {
 
     /// Who the task is whose root this is.
     fn as_task(&self) -> Option<&TaskInfo> {
+        None
+    }
+
+    /// The run of that task.
+    fn runs_on(&self) -> Option<&Handle> {
         None
     }
 
@@ -212,10 +220,18 @@ impl Node {
         Node::with(kind, 0, NEVER, None, Some(opened))
     }
 
-    pub(crate) fn from_lazy(lazy: Lazy) -> Node {
+    /// `waker` and where it waits, as [`attend`](Node::attend) notes them.
+    #[inline]
+    pub(crate) fn from_lazy(lazy: Lazy, waker: Option<Waker>) -> Node {
         let bits = if lazy.shield { SHIELD } else { 0 };
         let after = (lazy.after > 0).then(|| Duration::from_nanos(lazy.after));
-        Node::with(lazy.kind, bits, lazy.deadline, after, lazy.opened)
+        let mut node = Node::with(lazy.kind, bits, lazy.deadline, after, lazy.opened);
+        let state = node.state.get_mut();
+        if waker.is_some() {
+            state.note();
+        }
+        state.waker = waker;
+        node
     }
 
     /// The node of something that does not hold what is around it, whatever holds inside.
@@ -227,6 +243,7 @@ impl Node {
         Node::with(ScopeKind::Task, TASK_ROOT, NEVER, None, None)
     }
 
+    #[inline]
     fn with(
         kind: ScopeKind,
         bits: u16,
@@ -260,6 +277,16 @@ impl Node {
 
     pub(super) fn bits(&self) -> u16 {
         self.bits.load(Ordering::Acquire)
+    }
+
+    /// Sets and clears bits. Under the lock of the state, so nobody else writes.
+    pub(super) fn set_bits(&self, _locked: &State, set: u16, clear: u16) {
+        self.bits.store(self.bits() & !clear | set, Ordering::Release);
+    }
+
+    /// Whether it has ever been in the tree.
+    pub(crate) fn was_linked(&self) -> bool {
+        self.bits() & LINKED != 0
     }
 
     pub(crate) fn address(&self) -> usize {
@@ -383,10 +410,7 @@ impl Node {
     pub(crate) fn attend(&self, waker: &Waker) -> u64 {
         {
             let mut state = self.state.lock();
-            state.waits = waits::noted();
-            if state.waits.is_some_and(|note| note.whom == Whom::Holder) {
-                state.holder = waits::holder();
-            }
+            state.note();
             if state.waker.as_ref().is_some_and(|known| known.will_wake(waker)) {
                 return state.due();
             }
@@ -467,7 +491,7 @@ impl Node {
         let mut wakes = WakeList::default();
         {
             let mut state = self.state.lock();
-            self.bits.fetch_or(TIMER, Ordering::AcqRel);
+            self.set_bits(&state, TIMER, 0);
             wakes.take(&mut state.waker);
         }
         wakes.wake();
@@ -475,13 +499,23 @@ impl Node {
 
     pub(crate) fn take_timer_fired(&self) -> bool {
         self.bits() & TIMER != 0 && {
-            let _state = self.state.lock();
-            self.bits.fetch_and(!TIMER, Ordering::AcqRel) & TIMER != 0
+            let state = self.state.lock();
+            let fired = self.bits() & TIMER != 0;
+            self.set_bits(&state, 0, TIMER);
+            fired
         }
     }
 }
 
 impl State {
+    /// Keeps where what was polled waits.
+    fn note(&mut self) {
+        self.waits = waits::noted();
+        if self.waits.is_some_and(|note| note.whom == Whom::Holder) {
+            self.holder = waits::holder();
+        }
+    }
+
     /// Whether it is a hold for its parent. The root of a task is none: its group holds instead.
     pub(super) fn tells(&self, bits: u16) -> bool {
         (self.holds > 0 || self.holds_parent || shielded(bits) || bits & EXITS != 0) && bits & TASK_ROOT == 0

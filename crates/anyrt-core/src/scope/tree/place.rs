@@ -5,8 +5,10 @@ use std::task::Waker;
 use super::cancel::pass_down;
 use super::children::Children;
 use super::hold::{hold, tell, update_locked};
-use super::node::{ENDED, Node, NodeRef, Passed};
+use super::node::{ENDED, LINKED, Node, NodeRef, Passed};
+use crate::context::{Lazy, ScopeNode};
 use crate::scope::exit::run_dropped;
+use crate::sync::Arc;
 use crate::sync::atomic::Ordering;
 use crate::wake::WakeList;
 
@@ -25,6 +27,7 @@ pub(crate) fn link(child: &NodeRef, parent: &NodeRef) {
         state.parent = Some(parent.clone());
         state.slot = slot;
         state.told = state.tells(child.node().bits());
+        child.node().set_bits(&state, LINKED, 0);
         child.node().parent.store(parent.node().address(), Ordering::Relaxed);
         let spread = child.node().refresh_locked(&mut state, passed, &mut wakes);
         (state.told, spread)
@@ -78,6 +81,24 @@ pub(crate) fn link_new(child: &NodeRef, parent: &NodeRef) {
     tell(above, &mut wakes);
 }
 
+/// Makes the node of a scope, in its place from the start: nobody else has it yet, so its lock is not needed
+/// and nobody is woken. `above` is the node of `parent`.
+pub(crate) fn born(above: &Node, parent: NodeRef, lazy: Lazy, waker: Option<Waker>) -> NodeRef {
+    let mut wakes = WakeList::default();
+    let (child, above) = {
+        let mut state = above.state.lock();
+        let mut node = Node::from_lazy(lazy, waker);
+        let told = node.be_born(parent, state.children.next_key(), above.passes());
+        let child: NodeRef = Arc::new(ScopeNode(node));
+        state.children.insert(child.clone());
+        let above =
+            if told { update_locked(above, &mut state, |state| state.holds += 1, &mut wakes) } else { None };
+        (child, above)
+    };
+    tell(above, &mut wakes);
+    child
+}
+
 /// Takes a node out of its place; its holds there with it.
 pub(crate) fn unlink(child: &NodeRef) {
     let (parent, slot, told) = {
@@ -111,7 +132,7 @@ fn remove(parent: NodeRef, slot: usize, told: bool) {
 pub(crate) fn end(node: &Node) {
     let (parent, slot, told, own, left, rare, exits) = {
         let mut state = node.state.lock();
-        node.bits.fetch_or(ENDED, Ordering::AcqRel);
+        node.set_bits(&state, ENDED, 0);
         node.parent.store(0, Ordering::Relaxed);
         let left = std::mem::replace(&mut state.children, Children::One(None));
         let rare = state.rare.as_mut().map(|rare| {

@@ -6,7 +6,6 @@ use super::cancel::change;
 use super::node::{ENDED, NEVER, NodeRef, OWN, STOPPING, Stop, UNTIMED};
 use crate::clock;
 use crate::scope::Cancelled;
-use crate::sync::atomic::Ordering;
 
 /// Tells a node and all in sight below it to stop, and to be cancelled with `story` when `grace` is over.
 ///
@@ -26,12 +25,8 @@ pub(crate) fn stop(target: &NodeRef, grace: Duration, now: Option<Instant>, stor
             return None;
         }
         state.rare().stop = Some(Stop { at, grace, story });
-        node.bits.fetch_or(STOPPING, Ordering::AcqRel);
-        if now.is_some() {
-            node.bits.fetch_and(!UNTIMED, Ordering::AcqRel);
-        } else {
-            node.bits.fetch_or(UNTIMED, Ordering::AcqRel);
-        }
+        let (set, clear) = if now.is_some() { (0, UNTIMED) } else { (UNTIMED, 0) };
+        node.set_bits(state, STOPPING | set, clear);
         // The owner arms its timer anew.
         state.waker.take()
     });
@@ -40,9 +35,9 @@ pub(crate) fn stop(target: &NodeRef, grace: Duration, now: Option<Instant>, stor
 /// The owner is polled, and there is a clock: from here a grace counts that had none.
 pub(crate) fn begin_grace(target: &NodeRef, now: Instant) {
     change(target, |node, state| {
-        if node.bits.fetch_and(!UNTIMED, Ordering::AcqRel) & UNTIMED != 0
-            && let Some(stop) = &mut state.rare().stop
-        {
+        let untimed = node.bits() & UNTIMED != 0;
+        node.set_bits(state, 0, UNTIMED);
+        if untimed && let Some(stop) = &mut state.rare().stop {
             stop.at = clock::add(now, stop.grace);
         }
         None

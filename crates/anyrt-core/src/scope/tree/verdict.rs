@@ -3,7 +3,6 @@
 use std::task::Waker;
 
 use super::node::{EXITS, Node, RELEASED, UNTIMED, effective, inherited};
-use crate::sync::atomic::Ordering;
 use crate::wake::WakeList;
 
 /// What a future that was pending has to do next.
@@ -22,9 +21,19 @@ impl Node {
     pub(crate) fn begin_poll(&self) -> bool {
         let bits = self.bits();
         if bits & RELEASED != 0 {
-            self.bits.fetch_and(!RELEASED, Ordering::AcqRel);
+            let state = self.state.lock();
+            self.set_bits(&state, 0, RELEASED);
         }
         bits & UNTIMED != 0
+    }
+
+    /// Whether a task that was just polled and is pending ends here, so that it needs no waker any more: it was
+    /// cancelled before, and nothing holds. If not, it is [`verdict`](Node::verdict)'s to decide.
+    pub(crate) fn resolves_at_once(&self) -> bool {
+        effective(self.bits()) && {
+            let state = self.state.lock();
+            state.holds <= 0 && self.bits() & RELEASED == 0
+        }
     }
 
     /// Decides about a future of this node that was just polled and is pending.
@@ -46,7 +55,8 @@ impl Node {
             }
             let released = !held && self.bits() & RELEASED != 0 && !state.kept_once;
             state.kept_once = released;
-            (held, released, state.parent.clone())
+            let asks_above = inherited(bits) && !resolves && !held;
+            (held, released, if asks_above { state.parent.clone() } else { None })
         };
         if held {
             wakes.wake();
