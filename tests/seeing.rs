@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use anyrt::net::{TcpListener, UdpSocket};
 use anyrt::sync::{CapacityLimiter, Event, Lock, Semaphore};
-use anyrt::{ScopeKind, TaskTree, TreeEntry, channel, checkpoint, task_group, tasks};
+use anyrt::{ScopeKind, TaskTree, channel, checkpoint, task_group, tasks};
 
 const LONG: Duration = Duration::from_secs(3600);
 
@@ -184,8 +184,8 @@ async fn what_is_alike_is_told_once() {
             let event = event.clone();
             group.named("alike").spawn(async move { anyrt::move_on_after(LONG, event.wait()).await });
         }
-        let waits = |entry: &&TreeEntry| entry.task.is_some() && entry.waits.is_some();
-        let tree = until(|tree| tree.entries.iter().filter(waits).count() >= 100).await;
+        anyrt::wait_all_tasks_blocked().await;
+        let tree = tasks();
         let (short, long) = (tree.to_string(), format!("{tree:#}"));
         assert_eq!((short.matches("alike#").count(), short.matches("100 × ").count()), (1, 1), "{short}");
         assert_eq!(long.matches("alike#").count(), 100, "{long}");
@@ -384,5 +384,80 @@ mod deadlocks {
         })
         .await
         .unwrap();
+    }
+}
+
+mod spans {
+    use std::sync::{Arc, Mutex};
+
+    use anyrt::{Backend, Builder};
+    use tracing::span::{Attributes, Id, Record};
+    use tracing::{Event as Told, Metadata, Subscriber};
+
+    use super::*;
+
+    /// Notes the spans of tasks, and events with the span that they happen in.
+    #[derive(Clone, Default)]
+    struct Spans(Arc<Mutex<(Vec<String>, Vec<usize>)>>);
+
+    thread_local! {
+        static ENTERED: std::cell::RefCell<Vec<usize>> = const { std::cell::RefCell::new(Vec::new()) };
+    }
+
+    impl Subscriber for Spans {
+        fn enabled(&self, metadata: &Metadata<'_>) -> bool {
+            metadata.target() == "anyrt::task" || metadata.is_event()
+        }
+
+        fn new_span(&self, attributes: &Attributes<'_>) -> Id {
+            let spans = &mut self.0.lock().unwrap().0;
+            spans.push(format!("{attributes:?}"));
+            Id::from_u64(spans.len() as u64)
+        }
+
+        fn event(&self, _: &Told<'_>) {}
+        fn record(&self, _: &Id, _: &Record<'_>) {}
+        fn record_follows_from(&self, _: &Id, _: &Id) {}
+
+        fn enter(&self, id: &Id) {
+            let id = usize::try_from(id.into_u64()).unwrap();
+            ENTERED.with_borrow_mut(|entered| entered.push(id));
+            self.0.lock().unwrap().1.push(id);
+        }
+
+        fn exit(&self, _: &Id) {
+            ENTERED.with_borrow_mut(Vec::pop);
+        }
+    }
+
+    fn innermost() -> Option<usize> {
+        ENTERED.with_borrow(|entered| entered.last().copied())
+    }
+
+    #[test]
+    fn the_span_of_a_task_follows_it_to_its_threads_and_jobs() {
+        for backend in Backend::enabled() {
+            let spans = Spans::default();
+            let inside = tracing::subscriber::with_default(spans.clone(), || {
+                Builder::new().backend(*backend).run(async {
+                    task_group(async |group| {
+                        let child = group.named("traced").spawn(async {
+                            let before = innermost();
+                            checkpoint().await;
+                            let in_job = anyrt::run_blocking(innermost).await;
+                            (before, in_job, innermost())
+                        });
+                        child.await.unwrap()
+                    })
+                    .await
+                    .unwrap()
+                })
+            });
+            let told = spans.0.lock().unwrap().0.clone();
+            let traced = told.iter().position(|span| span.contains("traced")).map(|index| index + 1);
+            assert!(traced.is_some(), "{backend}: {told:?}");
+            assert_eq!(inside, (traced, traced, traced), "{backend}");
+            assert_eq!(innermost(), None, "what was entered was left");
+        }
     }
 }

@@ -6,15 +6,17 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use anyrt_core::{
-    Event, Handle, Lock, Run, RunError, RunLocal, Runtime, ScopeKind, Sequencer, TaskState, TaskTree,
-    TaskView, TreeEntry, assert_checkpoints, assert_no_checkpoints, checkpoint, current_task, embed, finally,
-    move_on_after, run_blocking, shield, sleep, task_group, task_local, tasks, wait_all_tasks_blocked,
+    CancelScope, Event, Handle, Lock, Run, RunError, RunLocal, Runtime, ScopeKind, Sequencer, TaskState,
+    TaskTree, TaskView, TreeEntry, assert_checkpoints, assert_no_checkpoints, checkpoint, current_task,
+    embed, finally, move_on_after, run_blocking, shield, sleep, task_group, task_local, tasks,
+    wait_all_tasks_blocked,
 };
 use futures::FutureExt;
 use futures::future::pending;
 
 use crate::counting::Counter;
 use crate::time::{A_MOMENT, AN_HOUR};
+use crate::warnings::Warnings;
 
 pub(crate) async fn rt_01_a_run_inside_a_run_is_an_error() {
     let runtime = Handle::current().runtime().clone();
@@ -149,6 +151,20 @@ pub(crate) async fn checkpoints_are_asserted() {
     assert!(one.await.is_err(), "there is one");
     let cut = move_on_after(Duration::ZERO, assert_checkpoints(pending::<()>()));
     assert!(cut.await.is_none(), "it is cancelled as ever");
+}
+
+pub(crate) fn a_cancellation_is_told_to_subscribers(runtime: Arc<dyn Runtime>) {
+    let told = Warnings::of("anyrt::cancel");
+    told.catch(|| {
+        Run::new(runtime).run(async {
+            let cancelled = CancelScope::new().run(async |scope| {
+                scope.cancel("to be told");
+                checkpoint().await;
+            });
+            cancelled.await.expect_err("it is cancelled");
+        });
+    });
+    assert!(told.caught().iter().any(|text| text.contains("to be told")), "{:?}", told.caught());
 }
 
 pub(crate) async fn rt_07_the_tree_tells_the_names_and_parents_of_tasks() {

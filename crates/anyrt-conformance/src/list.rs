@@ -357,6 +357,7 @@ macro_rules! for_each_case {
                 program rt_06_it_is_quiet_when_all_other_tasks_wait [TasksRun, TimerWakes, TimerNotEarly];
                 program rt_07_the_tree_tells_the_names_and_parents_of_tasks [TasksRun];
                 program rt_08_the_tree_is_consistent_at_every_level [TasksRun];
+                bare a_cancellation_is_told_to_subscribers [];
                 program steps_are_taken_in_their_order [TasksRun];
                 program checkpoints_are_asserted [];
                 program the_tree_tells_how_it_is_with_a_task [TasksRun];

@@ -72,6 +72,7 @@ impl Ending {
                 self.wait(handle);
             } else if let Some(timeout) = self.timeout {
                 let unfinished = Unfinished::at(root, timeout);
+                tracing::warn!(target: "anyrt::unfinished", "the run ends late:\n{}", handle.tasks());
                 return Poll::Ready((root.toll_so_far(), Some(unfinished)));
             }
         }

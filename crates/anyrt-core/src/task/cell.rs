@@ -226,6 +226,9 @@ where
             End::Cancelled(Some(cancelled)) => Err(Why::Cancelled(cancelled)),
             End::Panicked(payload) => {
                 let message = panic_message(&*payload);
+                attempt(
+                    || tracing::warn!(target: "anyrt::task", task = %self.info.label(), panic = message, "a task panicked"),
+                );
                 let mut kept = None;
                 attempt(|| kept = self.group().panicked(payload));
                 Err(Why::Panicked(message, Mutex::new(kept)))
@@ -325,7 +328,7 @@ where
 
     fn poll(&self, turn: Turn, cx: &mut Context<'_>) -> Poll<()> {
         let look =
-            observe::is_on().then(|| observe::begin(self.handle(), &self.info, &self.node, cx.waker()));
+            observe::is_on().then(|| observe::begin(self.home.handle(), &self.info, &self.node, cx.waker()));
         let waker = look.as_ref().map_or(cx.waker(), |look| look.waker(cx.waker()));
         let cx = &mut Context::from_waker(waker);
         // SAFETY: a cell is made inside an `Arc` by `new` and never taken out of it (no `try_unwrap`,

@@ -20,6 +20,8 @@ pub(crate) fn cancel(target: &NodeRef, cause: impl FnOnce() -> Cancelled) -> boo
         return false;
     }
     let cause = cause();
+    // Before it is anybody's: a subscriber is user code.
+    let told = tracing::enabled!(target: "anyrt::cancel", tracing::Level::DEBUG).then(|| cause.clone());
     let mut wakes = WakeList::default();
     let spread = {
         let mut state = node.state.lock();
@@ -37,6 +39,9 @@ pub(crate) fn cancel(target: &NodeRef, cause: impl FnOnce() -> Cancelled) -> boo
         pass_down(target.clone(), &mut wakes);
     }
     wakes.wake();
+    if let Some(cause) = told {
+        tracing::debug!(target: "anyrt::cancel", opened = node.opened.map(tracing::field::display), %cause);
+    }
     true
 }
 

@@ -227,7 +227,9 @@ impl Node {
         let after = (lazy.after > 0).then(|| Duration::from_nanos(lazy.after));
         let mut node = Node::with(lazy.kind, bits, lazy.deadline, after, lazy.opened);
         let state = node.state.get_mut();
-        state.waits = if waker.is_some() { waits::noted() } else { None };
+        if waker.is_some() {
+            state.note();
+        }
         state.waker = waker;
         node
     }
@@ -408,10 +410,7 @@ impl Node {
     pub(crate) fn attend(&self, waker: &Waker) -> u64 {
         {
             let mut state = self.state.lock();
-            state.waits = waits::noted();
-            if state.waits.is_some_and(|note| note.whom == Whom::Holder) {
-                state.holder = waits::holder();
-            }
+            state.note();
             if state.waker.as_ref().is_some_and(|known| known.will_wake(waker)) {
                 return state.due();
             }
@@ -509,6 +508,14 @@ impl Node {
 }
 
 impl State {
+    /// Keeps where what was polled waits.
+    fn note(&mut self) {
+        self.waits = waits::noted();
+        if self.waits.is_some_and(|note| note.whom == Whom::Holder) {
+            self.holder = waits::holder();
+        }
+    }
+
     /// Whether it is a hold for its parent. The root of a task is none: its group holds instead.
     pub(super) fn tells(&self, bits: u16) -> bool {
         (self.holds > 0 || self.holds_parent || shielded(bits) || bits & EXITS != 0) && bits & TASK_ROOT == 0
