@@ -1,52 +1,95 @@
-//! Seeing what runs: a program with a hundred tasks prints its tree, and why it does not end.
+//! Seeing what runs: a program with a hundred tasks prints its tree, and one sees at a glance why it does
+//! not end.
 //!
 //! ```console
 //! $ cargo run --example inspect
 //! $ ANYRT_BACKEND=smol cargo run --example inspect
 //! ```
+//!
+//! It checks itself what it says.
 
 use std::time::Duration;
 
 use anyrt::sync::{Event, Lock};
+use anyrt::{TaskState, TaskTree};
 
-async fn worker(work: Event) {
-    let _ = anyrt::move_on_after(Duration::from_secs(5), work.wait()).await;
+const A_DAY: Duration = Duration::from_secs(24 * 60 * 60);
+
+struct Account {
+    balance: u32,
 }
 
-async fn transfer(from: Lock<u32>, to: Lock<u32>, both: Event, first: Event) {
+/// Takes two locks, one after the other. Somebody else takes them the other way round.
+async fn transfer(from: Lock<Account>, to: Lock<Account>) {
     let mut from = from.lock().await;
-    first.set();
-    both.wait().await;
+    anyrt::checkpoint().await; // look at the balance, say
     let mut to = to.lock().await;
-    *from -= 1;
-    *to += 1;
+    from.balance -= 1;
+    to.balance += 1;
+}
+
+async fn worker(work: Event) {
+    anyrt::move_on_after(A_DAY, work.wait()).await;
+}
+
+async fn backup(disk: std::sync::mpsc::Receiver<()>) {
+    anyrt::run_blocking(move || disk.recv()).name("backup").await.expect_err("the disk goes away");
+}
+
+/// What has many tasks, and will not end by itself.
+async fn program() -> TaskTree {
+    let (mine, yours) = (Lock::new(Account { balance: 100 }), Lock::new(Account { balance: 100 }));
+    let (disk, disk_of_backup) = std::sync::mpsc::channel();
+    let ended = anyrt::task_group(async |tg| {
+        let work = Event::new();
+        for _ in 0..96 {
+            tg.spawn(worker(work.clone()));
+        }
+        tg.named("backup").spawn(backup(disk_of_backup));
+        let logbook = work.clone();
+        tg.named("logbook").spawn(anyrt::finally(anyrt::sleep(A_DAY), async move || {
+            logbook.wait().await; // written, and waited for
+        }));
+        // It happens once in a million times, or now: each takes its first lock before the other its second.
+        let busy = mine.lock().await;
+        tg.named("ann").spawn(transfer(mine.clone(), yours.clone()));
+        anyrt::wait_all_tasks_blocked().await;
+        tg.named("bob").spawn(transfer(yours.clone(), mine.clone()));
+        anyrt::wait_all_tasks_blocked().await;
+        drop(busy);
+        anyrt::wait_all_tasks_blocked().await;
+
+        let tree = anyrt::tasks();
+        tg.cancel("seen enough");
+        anyrt::shield(async {
+            anyrt::wait_all_tasks_blocked().await;
+            let clean_up = anyrt::tasks();
+            let state = clean_up.tasks().find(|task| task.name == "logbook").map(|task| task.state);
+            assert_eq!(state, Some(TaskState::InCleanUp));
+        })
+        .await;
+        drop(disk);
+        work.set();
+        tree
+    });
+    ended.await.expect("nothing fails")
 }
 
 #[anyrt::main]
 async fn main() {
-    let (work, mine, yours) = (Event::new(), Lock::new(100), Lock::new(100));
-    let (has_mine, has_yours) = (Event::new(), Event::new());
-    let told = anyrt::task_group(async |tg| {
-        for _ in 0..98 {
-            tg.spawn(worker(work.clone()));
-        }
-        tg.named("ann").spawn(transfer(mine.clone(), yours.clone(), has_yours.clone(), has_mine.clone()));
-        tg.named("bob").spawn(transfer(yours.clone(), mine.clone(), has_mine.clone(), has_yours.clone()));
-        tg.named("backup").spawn(async {
-            anyrt::finally(
-                async { anyrt::run_blocking(|| std::thread::sleep(Duration::from_millis(300))).await },
-                async || (),
-            )
-            .await
-        });
-        while mine.waiting() + yours.waiting() < 2 || work.waiting() < 98 {
-            anyrt::checkpoint().await;
-        }
-        let tree = anyrt::tasks();
-        println!("{tree}");
-        tg.cancel("seen enough");
-        tree
-    })
-    .await;
-    println!("{}", told.is_err());
+    let tree = program().await;
+    println!("{tree}");
+    check(&tree);
+}
+
+fn check(tree: &TaskTree) {
+    assert_eq!(tree.tasks().count(), 101);
+    let told = tree.to_string();
+    assert!(told.contains("96 × inspect::worker#"), "what is alike is told once");
+    assert!(told.contains("blocking call `backup`"), "and what a thread does");
+    assert!(told.contains("deadlock: "), "and who waits for whom");
+    let name = |id| tree.tasks().find(|task| task.id == id).map(|task| task.name.as_str());
+    let mut circle: Vec<_> = tree.deadlocks().concat().into_iter().filter_map(name).collect();
+    circle.sort_unstable();
+    assert_eq!(circle, ["ann", "bob"]);
 }

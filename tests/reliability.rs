@@ -106,6 +106,33 @@ fn e11_twenty_thousand_jobs_of_which_half_panic_leave_the_counts_at_zero() {
 }
 
 #[test]
+fn bursts_of_jobs_are_left_to_the_notifier_and_single_ones_are_not() {
+    const JOBS: usize = 6_400;
+    for backend in Backend::enabled() {
+        for at_once in [1, 16, 64] {
+            let did = run_on(*backend, async move {
+                let calls = task_group(async move |group| {
+                    for _ in 0..at_once {
+                        group.spawn(async move {
+                            for _ in 0..JOBS / at_once {
+                                run_blocking(|| ()).await;
+                            }
+                        });
+                    }
+                });
+                calls.await.expect("no child fails");
+                anyrt::current_handle().blocking_statistics()
+            });
+            println!("{backend}, {at_once} at once: {did:?}");
+            assert_eq!(did.jobs, JOBS as u64);
+            if at_once == 1 {
+                assert_eq!(did.deferred, 0, "a job alone waits for nobody");
+            }
+        }
+    }
+}
+
+#[test]
 fn e12_a_run_inside_a_task_is_refused_at_once_and_harms_nothing() {
     fn refused() {
         for inner in Backend::enabled() {

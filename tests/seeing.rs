@@ -227,3 +227,162 @@ async fn a_deep_tree_is_looked_at_and_printed_without_recursion() {
         .await
         .unwrap_err();
 }
+
+mod watched {
+    use std::sync::mpsc::{Receiver, channel};
+
+    use anyrt::{Alarm, Backend, Builder, Watchdog};
+
+    use super::*;
+
+    /// A run with a watchdog, and its alarms.
+    fn watched(backend: Backend, watchdog: Watchdog) -> (Builder, Receiver<Alarm>) {
+        let (tell, alarms) = channel();
+        let watchdog = watchdog.on_alarm(move |alarm| drop(tell.send(alarm.clone())));
+        (Builder::new().backend(backend).watchdog(watchdog), alarms)
+    }
+
+    #[test]
+    fn a_poll_that_blocks_is_told_of_while_it_blocks_once_a_place() {
+        for backend in Backend::enabled() {
+            let (run, alarms) = watched(*backend, Watchdog::new().slow_poll(Duration::from_millis(20)));
+            run.run(async {
+                let task = task_group(async |group| {
+                    let place = line!() + 2;
+                    let task = group.named("blocks").spawn(async move {
+                        checkpoint().await;
+                        // Blocks this thread until the alarm has come.
+                        let alarm = alarms.recv().unwrap();
+                        checkpoint().await;
+                        (alarm, alarms)
+                    });
+                    (task.await.unwrap(), place)
+                });
+                let ((alarm, alarms), place) = task.await.unwrap();
+                let Alarm::SlowPoll { name, resumed, .. } = &alarm else { panic!("{alarm}") };
+                assert_eq!((name.as_str(), resumed.map(|resumed| resumed.line())), ("blocks", Some(place)));
+                assert!(alarm.to_string().contains("seeing.rs"), "{alarm}");
+                // The end of that poll is no news.
+                assert!(alarms.try_recv().is_err(), "it is told once");
+            });
+        }
+    }
+
+    #[test]
+    fn a_run_that_stands_still_is_told_of_with_its_tree() {
+        for backend in Backend::enabled() {
+            let (run, alarms) = watched(*backend, Watchdog::new().standstill(Duration::from_millis(20)));
+            run.run(async {
+                let event = Event::new();
+                let sets = event.clone();
+                let thread = std::thread::Builder::new().spawn(move || {
+                    let alarm = alarms.recv().unwrap();
+                    sets.set();
+                    alarm
+                });
+                event.wait().await;
+                let alarm = thread.unwrap().join().unwrap();
+                let Alarm::Standstill { tree, .. } = &alarm else { panic!("{alarm}") };
+                assert_eq!(tree.tasks().map(|task| task.name.as_str()).collect::<Vec<_>>(), ["main"]);
+            });
+        }
+    }
+
+    #[test]
+    fn a_task_that_wakes_itself_without_end_is_told_of_once() {
+        for backend in Backend::enabled() {
+            let (run, alarms) = watched(*backend, Watchdog::new().spinning(50));
+            run.run(async {
+                task_group(async |group| {
+                    group.named("spins").spawn(async {
+                        for _ in 0..200 {
+                            checkpoint().await;
+                        }
+                    });
+                    group.named("yields a little").spawn(async {
+                        for _ in 0..20 {
+                            checkpoint().await;
+                        }
+                    });
+                })
+                .await
+                .unwrap();
+            });
+            let told: Vec<Alarm> = alarms.iter().collect();
+            assert!(matches!(&*told, [Alarm::Spinning { name, .. }] if name == "spins"), "{told:?}");
+        }
+    }
+
+    #[test]
+    fn a_measured_run_tells_polls_and_busy_time() {
+        for backend in Backend::enabled() {
+            Builder::new().backend(*backend).measure(true).run(async {
+                task_group(async |group| {
+                    let event = Event::new();
+                    let waits = event.clone();
+                    group.named("polled").spawn(async move {
+                        for _ in 0..9 {
+                            checkpoint().await;
+                        }
+                        waits.wait().await;
+                    });
+                    anyrt::wait_all_tasks_blocked().await;
+                    let tree = tasks();
+                    let task = tree.tasks().find(|task| task.name == "polled").unwrap();
+                    assert!(task.polls >= Some(10), "{task:?}");
+                    assert!(task.busy > Some(Duration::ZERO) && task.since.is_some(), "{task:?}");
+                    assert!(tree.to_string().contains(" polls in "), "{tree}");
+                    event.set();
+                })
+                .await
+                .unwrap();
+                assert!(tasks().tasks().all(|task| task.name == "main"));
+            });
+        }
+    }
+
+    #[anyrt::test]
+    async fn a_run_that_is_not_measured_tells_none() {
+        assert!(tasks().tasks().all(|task| task.polls.is_none() && task.busy.is_none()));
+    }
+}
+
+mod deadlocks {
+    use super::*;
+
+    #[anyrt::test]
+    async fn who_waits_for_whom_is_told_and_a_circle_named() {
+        let (one, two) = (Lock::new(()), Lock::new(()));
+        task_group(async |group| {
+            let takes = |first: Lock<()>, second: Lock<()>| async move {
+                let _first = first.lock().await;
+                checkpoint().await;
+                drop(second.lock().await);
+            };
+            let busy = one.lock().await;
+            let ann = group.named("ann").spawn(takes(one.clone(), two.clone())).id();
+            anyrt::wait_all_tasks_blocked().await;
+            let bob = group.named("bob").spawn(takes(two.clone(), one.clone())).id();
+            anyrt::wait_all_tasks_blocked().await;
+            let host = anyrt::current_task().unwrap().id();
+            let waits_for = |id| {
+                let tree = tasks();
+                tree.entries
+                    .iter()
+                    .find(|entry| entry.task.as_ref().is_some_and(|task| task.id == id))?
+                    .waits_for
+            };
+            assert_eq!((waits_for(ann), waits_for(bob)), (Some(host), Some(host)));
+            assert!(tasks().deadlocks().is_empty());
+            drop(busy);
+            anyrt::wait_all_tasks_blocked().await;
+            assert_eq!((waits_for(ann), waits_for(bob)), (Some(bob), Some(ann)), "the lock has gone on");
+            let mut circle = tasks().deadlocks().concat();
+            circle.sort_unstable();
+            assert_eq!(circle, [ann, bob]);
+            group.cancel("seen");
+        })
+        .await
+        .unwrap();
+    }
+}

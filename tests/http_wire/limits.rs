@@ -336,3 +336,52 @@ async fn a_plain_handler_that_waits_too_long_for_its_turn_is_503() {
     assert_eq!(first.reply().await.body, "done");
     server.stop().await;
 }
+
+/// A body of ten megabytes of zeros, made of few bytes.
+struct Inflated(usize);
+
+impl http_body::Body for Inflated {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        self.0 -= 1;
+        Poll::Ready((self.0 > 0).then(|| Ok(Frame::data(Bytes::from_static(&[b'0'; 1024])))))
+    }
+}
+
+/// A layer that decompresses, around an app.
+#[derive(Clone)]
+struct Decompresses<S>(S);
+
+impl<S: tower_service::Service<axum_core::extract::Request>>
+    tower_service::Service<axum_core::extract::Request> for Decompresses<S>
+{
+    type Response = S::Response;
+    type Error = S::Error;
+    type Future = S::Future;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        self.0.poll_ready(cx)
+    }
+
+    fn call(&mut self, mut request: axum_core::extract::Request) -> S::Future {
+        request.headers_mut().remove("content-length");
+        self.0.call(request.map(|_| Body::new(Inflated(10 * 1024))))
+    }
+}
+
+#[anyrt::test]
+async fn h18_the_limit_of_a_body_counts_what_comes_out_of_a_decompression() {
+    let service = app(|_| {}).into_service().expect("no mistakes");
+    let server = Server::serving(async move |listener, stop| {
+        anyrt_http::serve_until(listener, Decompresses(service), stop).await
+    })
+    .await;
+    assert_eq!(server.post("/json", "application/json", "small").await.status, 413);
+    assert_eq!(server.post("/", "text/plain", "small").await.status, 413);
+    server.stop().await;
+}

@@ -10,5 +10,6 @@ mod hosting;
 mod http2;
 mod limits;
 mod listeners;
+mod load;
 mod protocol;
 mod tls;

@@ -125,6 +125,59 @@ pub(crate) async fn tg_17_several_errors_come_in_order_of_occurrence() {
     assert_eq!(error.first().expect("two errors").task_name(), None, "it is not a child");
 }
 
+/// An error with a cause.
+#[derive(Debug)]
+struct Caused(Failure);
+
+impl std::fmt::Display for Caused {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("caused")
+    }
+}
+
+impl std::error::Error for Caused {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        Some(&self.0)
+    }
+}
+
+pub(crate) async fn rule_31_the_chain_of_causes_goes_through_groups() {
+    let result = task_group(async |outer| {
+        outer.named("host").try_spawn(async {
+            task_group(async |inner| {
+                inner.named("deep").try_spawn(async { Err::<(), _>(Caused(Failure("the cause"))) });
+            })
+            .await
+        });
+    });
+    let error = result.await.expect_err("a child of a child failed");
+    assert_eq!(error.to_string(), "caused", "one error is shown as itself, also through two groups");
+    let source = std::error::Error::source(&error).expect("its cause is that of the error");
+    assert_eq!(source.downcast_ref(), Some(&Failure("the cause")));
+    let error = error.downcast::<GroupError>().expect("the group inside");
+    assert_eq!(error.first().and_then(|first| first.task_name()), Some("deep"));
+    assert_eq!(error.downcast::<Caused>().expect("the error itself").0, Failure("the cause"));
+
+    let result = try_task_group(async |group| {
+        let interrupted = Arc::new(Event::new());
+        let sets = SetsOnDrop(Arc::clone(&interrupted));
+        group.spawn(async move {
+            let _sets = sets;
+            pending::<()>().await;
+        });
+        group.named("second").try_spawn(fails_after(interrupted, "child"));
+        Err::<(), BoxError>(Caused(Failure("the cause")).into())
+    });
+    let error = result.await.expect_err("two failed");
+    let text = error.to_string();
+    assert!(text.starts_with("2 errors in a task group: [body] caused"), "{text}");
+    assert!(text.contains("[second#") && text.ends_with("failure child"), "{text}");
+    let source = std::error::Error::source(&error).expect("the first of several is the cause");
+    assert!(source.is::<Caused>());
+    let error = error.downcast::<Caused>().expect_err("there are several");
+    assert_eq!((&error).into_iter().filter(|child| child.error().is::<Failure>()).count(), 1);
+}
+
 pub(crate) async fn tg_19_nested_groups_give_nested_errors() {
     let result = task_group(async |outer| {
         let outer_may = Arc::new(Event::new());

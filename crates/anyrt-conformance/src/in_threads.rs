@@ -10,6 +10,7 @@ use anyrt_core::{
 };
 use futures::FutureExt as _;
 
+use crate::by_hand::ByHand;
 use crate::counting::Counter;
 use crate::double::{Double, Jobs};
 use crate::late::a_job_ends_late;
@@ -212,4 +213,36 @@ pub(crate) fn rule_54_after_the_end_of_the_run_a_blocking_call_is_an_error(runti
         Handle::current()
     });
     refused(handle);
+}
+
+/// A burst of jobs is left to a task of the runtime, which notifies the threads when its pushers have passed. Where
+/// that task never comes, because a pusher blocks the thread that polls both, the jobs run all the same.
+pub(crate) async fn rule_58_a_job_runs_although_the_poll_that_submits_it_goes_on_to_block() {
+    const ROUNDS: usize = 20;
+    let ran = Counter::new();
+    for _ in 0..ROUNDS {
+        let ran = ran.clone();
+        task_group(async |group| {
+            for number in 0..8 {
+                let ran = ran.clone();
+                group.spawn(async move {
+                    for _ in 0..8 {
+                        run_blocking(|| ()).await;
+                    }
+                    if number % 4 == 0 {
+                        let (tell, told) = mpsc::channel();
+                        let mut call = ByHand::new(run_blocking(move || tell.send(42)).into_future());
+                        // It may have ended at once.
+                        let _ = call.poll();
+                        assert_eq!(told.recv(), Ok(42));
+                        ran.add();
+                    }
+                });
+            }
+        })
+        .await
+        .expect("no child fails");
+    }
+    assert_eq!(ran.get(), 2 * ROUNDS);
+    a_job_ends_late().await;
 }

@@ -40,6 +40,7 @@ macro_rules! for_each_case {
                 program cs_18_an_error_group_without_a_cancellation_is_not_caught [TasksRun];
                 program cs_27_a_scope_that_was_left_keeps_nothing [];
                 program cs_28_locals_of_a_cancelled_task_are_gone_when_the_group_returns [TasksRun];
+                program rule_8_who_waits_for_a_cancellation_is_told_once_and_leaves_nothing_behind [];
                 program rule_18_a_scope_is_cancelled_from_any_thread [ForeignWake];
             }
             nesting {
@@ -173,6 +174,7 @@ macro_rules! for_each_case {
                 program rule_30_a_failure_cancels_the_group_at_that_moment [TasksRun];
                 program tg_16_a_single_error_comes_back_as_itself [TasksRun];
                 program tg_17_several_errors_come_in_order_of_occurrence [TasksRun];
+                program rule_31_the_chain_of_causes_goes_through_groups [TasksRun];
                 program tg_19_nested_groups_give_nested_errors [TasksRun];
                 program tg_20_of_cancellations_only_a_single_one_leaves [TasksRun];
                 program tg_21_cancelled_members_never_stand_beside_errors [TasksRun];
@@ -287,6 +289,7 @@ macro_rules! for_each_case {
                 program wt_18_of_sixty_jobs_forty_run_and_twenty_wait_while_the_loop_serves_others [TasksRun, ForeignWake];
                 program rule_57_a_call_without_a_limit_waits_for_no_token [ForeignWake];
                 bare rule_48_a_job_that_the_pool_drops_or_refuses_is_an_error [];
+                program rule_58_a_job_runs_although_the_poll_that_submits_it_goes_on_to_block [TasksRun, ForeignWake];
                 bare rule_54_after_the_end_of_the_run_a_blocking_call_is_an_error [ForeignWake];
                 bare rt_obligation_jobs_in_its_own_pool_run_once_to_their_end_on_other_threads [ForeignWake];
             }
@@ -347,8 +350,15 @@ macro_rules! for_each_case {
                 bare cl_19_a_limiter_is_made_outside_of_any_runtime [];
             }
             introspection {
+                program rt_01_a_run_inside_a_run_is_an_error [TasksRun];
+                bare rt_03_a_run_local_is_separate_for_each_run_and_key [TasksRun, ForeignWake];
+                program rt_04_task_locals_go_to_children_and_not_to_siblings [TasksRun];
+                bare rt_05_outside_of_any_runtime_there_is_a_clear_error [];
+                program rt_06_it_is_quiet_when_all_other_tasks_wait [TasksRun, TimerWakes, TimerNotEarly];
                 program rt_07_the_tree_tells_the_names_and_parents_of_tasks [TasksRun];
                 program rt_08_the_tree_is_consistent_at_every_level [TasksRun];
+                program steps_are_taken_in_their_order [TasksRun];
+                program checkpoints_are_asserted [];
                 program the_tree_tells_how_it_is_with_a_task [TasksRun];
             }
             locks {

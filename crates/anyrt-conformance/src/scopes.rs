@@ -315,6 +315,24 @@ pub(crate) async fn cs_28_locals_of_a_cancelled_task_are_gone_when_the_group_ret
     assert_eq!(drops.get(), 2);
 }
 
+pub(crate) async fn rule_8_who_waits_for_a_cancellation_is_told_once_and_leaves_nothing_behind() {
+    let scope = CancelScope::new();
+    let handle = scope.handle();
+    let mut run = ByHand::new(scope.run(async |_| pending::<()>().await));
+    let mut gone = ByHand::new(handle.cancelled());
+    let mut waiting = ByHand::new(handle.cancelled());
+    assert!(run.poll().is_pending() && gone.poll().is_pending() && waiting.poll().is_pending());
+    gone.drop_future();
+    assert_eq!(gone.wakers_kept(), 0, "it has left");
+    handle.cancel("once");
+    handle.cancel("twice");
+    assert_eq!((waiting.wakes(), gone.wakes()), (1, 0));
+    assert!(waiting.poll().is_ready());
+    assert_eq!(waiting.wakers_kept(), 0);
+    assert!(matches!(run.poll(), Poll::Ready(Err(_))));
+    handle.cancelled().await;
+}
+
 pub(crate) async fn rule_18_a_scope_is_cancelled_from_any_thread() {
     let scope = CancelScope::new();
     let handle = scope.handle();

@@ -1,11 +1,12 @@
 //! Warnings, caught for a case that asks for one.
 
 use std::fmt::{self, Write};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id, Record};
-use tracing::{Event, Metadata, Subscriber};
+use tracing::subscriber::NoSubscriber;
+use tracing::{Dispatch, Event, Metadata, Subscriber};
 
 /// The texts of the events of one target that happened on this thread while a closure ran.
 #[derive(Debug, Clone)]
@@ -21,6 +22,10 @@ impl Warnings {
 
     /// Catches them while `run` runs.
     pub(crate) fn catch<T>(&self, run: impl FnOnce() -> T) -> T {
+        // While there is one subscriber only, tracing asks the thread that comes to a place first, and
+        // takes its answer for all. With a second one it asks each thread.
+        static SECOND: OnceLock<Dispatch> = OnceLock::new();
+        SECOND.get_or_init(|| Dispatch::new(NoSubscriber::default()));
         tracing::subscriber::with_default(self.clone(), run)
     }
 

@@ -7,6 +7,7 @@ pub mod from_thread;
 mod iterate;
 mod job;
 mod limiter;
+mod notifier;
 mod pool;
 mod portal;
 mod run;
@@ -23,6 +24,7 @@ pub use limiter::{
     Acquire, AcquireOnBehalf, AlreadyBorrowed, CapacityLimiter, LimiterStatistics, NotBorrowed, Token,
     TryAcquireError, WouldBlock,
 };
+pub use pool::PoolStatistics;
 pub(crate) use pool::{IDLE, PATIENCE, Pool};
 pub use portal::{BlockingPortal, PortalThread, SharedPortal, blocking_portal, try_blocking_portal};
 pub use run::{BlockingCall, RunBlocking, StartError, TryBlockingCall, run_blocking, run_cpu};

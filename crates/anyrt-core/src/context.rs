@@ -18,7 +18,8 @@ use crate::sync::Arc;
 #[cfg(anyrt_loom)]
 use crate::sync::LocalCell as _;
 use crate::task::{TaskId, TaskInfo, Turn};
-use crate::waits::{self, Called};
+use crate::testing;
+use crate::waits::{self, Called, Note};
 
 /// A task, as those see it who run inside it.
 pub(crate) trait Tasked: HasNode {
@@ -129,6 +130,7 @@ pub(crate) fn gate(takes: bool, called: Called, waker: &Waker) -> Gate {
     if !cancelled && deadline == NEVER {
         return Gate::Open;
     }
+    testing::passed();
     if !cancelled
         && let Ok(handle) = Handle::try_current()
         && let now = clock::to_u64(handle.now())
@@ -254,6 +256,15 @@ pub(crate) fn job() -> Option<NodeRef> {
 /// scope that foreign code polls. A job may block, although its caller's scope is around it.
 pub(crate) fn is_polling() -> bool {
     CURRENT.with_borrow(|current| current.polling || !current.in_job && current.scopes.len() > current.base)
+}
+
+/// Whether a task of that run is polled here, by the runtime: not the main future, nor one that foreign code
+/// polls.
+pub(crate) fn is_in_task_of(handle: &Handle) -> bool {
+    CURRENT.with_borrow(|current| {
+        let Some(task) = current.task.as_ref().filter(|_| current.polling) else { return false };
+        task.home().is_some() && Arc::ptr_eq(&task.handle().0, &handle.0)
+    })
 }
 
 pub(crate) fn in_job() -> bool {
@@ -433,7 +444,7 @@ pub(crate) fn within<R>(setting: &mut Setting, run: impl FnOnce() -> R) -> R {
     struct Leave<'a> {
         setting: &'a mut Setting,
         base: usize,
-        waits: Option<Called>,
+        waits: Option<Note>,
     }
     impl Drop for Leave<'_> {
         fn drop(&mut self) {
@@ -461,7 +472,7 @@ pub(crate) fn within_task<R>(task: &mut Option<TaskRef>, locals: &mut Locals, ru
         /// What is current around it. Mostly nothing.
         outer: Option<Setting>,
         base: usize,
-        waits: Option<Called>,
+        waits: Option<Note>,
     }
     impl Drop for Leave<'_> {
         #[inline]

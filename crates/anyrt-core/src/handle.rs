@@ -6,7 +6,7 @@ use std::panic::Location;
 use std::sync::{OnceLock, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
-use crate::blocking::{CapacityLimiter, RunBlocking};
+use crate::blocking::{CapacityLimiter, PoolStatistics, RunBlocking};
 use crate::context;
 use crate::locals::Locals;
 use crate::run::Shared;
@@ -119,10 +119,22 @@ impl Handle {
         self.0.shared.pool.threads()
     }
 
+    /// For tests and measurements: what the pool of blocking jobs cost so far.
+    #[doc(hidden)]
+    pub fn blocking_statistics(&self) -> PoolStatistics {
+        self.0.shared.pool.statistics()
+    }
+
     /// For tests: from now on the pool of blocking jobs cannot start threads, or can again.
     #[doc(hidden)]
     pub fn deny_blocking_threads(&self, denied: bool) {
         self.0.shared.pool.deny_threads(denied);
+    }
+
+    /// Begins to measure how often and how long each task is polled, for the [task view](Handle::tasks),
+    /// or stops. A task is measured from its next poll on, and its polls read the clock twice.
+    pub fn measure(&self, measure: bool) {
+        self.0.shared.observer.measure(measure);
     }
 
     /// The runtime's clock.

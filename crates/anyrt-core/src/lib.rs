@@ -40,23 +40,31 @@ mod locals;
 #[cfg(all(test, anyrt_loom))]
 mod models;
 pub mod net;
+mod observe;
 mod queue;
+mod quiet;
 mod run;
+mod run_local;
 mod runtime;
 mod scope;
 pub mod signal;
+mod span;
 mod sync;
 mod task;
+mod testing;
 mod time;
 mod view;
 mod waits;
 mod wake;
+mod watchdog;
 
 pub use between::{
     AboveMaximum, AcquirePermits, Barrier, BarrierWait, BarrierWaitResult, Condition, Event, Lock, LockGuard,
     LockStatistics, Locking, OnceCell, Permit, Reading, RwLock, RwLockReadGuard, RwLockStatistics,
     RwLockWriteGuard, Semaphore, SemaphoreStatistics, SetError, Wait, Writing,
 };
+#[doc(hidden)]
+pub use blocking::PoolStatistics;
 pub use blocking::{
     Acquire, AcquireOnBehalf, AlreadyBorrowed, BlockingCall, BlockingHandle, BlockingPool, BlockingPortal,
     BoxedJob, CallError, CapacityLimiter, IterateBlocking, Job, Leaving, LimiterStatistics, NotBorrowed,
@@ -76,7 +84,9 @@ pub use group::{
 };
 pub use handle::{Finder, Handle, NoRuntime};
 pub use locals::{LocalKey, NotSet, TaskContext, WithLocal};
+pub use quiet::{AllTasksBlocked, wait_all_tasks_blocked};
 pub use run::{Run, RunError, Unfinished, embed, try_embed};
+pub use run_local::RunLocal;
 pub use runtime::{Blocking, NotOwned, Runtime, Timer};
 pub use scope::{
     CancelScope, Cancelled, Cause, EffectiveDeadline, Exit, FailAfter, FinallyOwned, MoveOnAfter, Outcome,
@@ -87,5 +97,7 @@ pub use scope::{
 pub use task::{
     JoinHandle, NotFinished, Task, TaskEnded, TaskHandle, TaskId, TaskInfo, TaskStatus, current_task,
 };
+pub use testing::{AssertCheckpoints, Sequencer, Step, Stepping, assert_checkpoints, assert_no_checkpoints};
 pub use time::{Interval, Sleep, interval, now, sleep, sleep_until};
 pub use view::{LimiterView, TaskState, TaskTree, TaskView, TreeEntry, tasks};
+pub use watchdog::{Alarm, Watchdog};

@@ -23,6 +23,19 @@ pub(crate) struct Entry {
     rest: Locals,
 }
 
+impl Entry {
+    /// `key`: the address of something that lives for ever.
+    pub(crate) fn new(key: usize, value: Arc<dyn Any + Send + Sync>, rest: Locals) -> Entry {
+        Entry { key, value, rest }
+    }
+
+    pub(crate) fn find(locals: &Locals, key: usize) -> Option<Arc<dyn Any + Send + Sync>> {
+        std::iter::successors(locals.as_ref(), |entry| entry.rest.as_ref())
+            .find(|entry| entry.key == key)
+            .map(|entry| entry.value.clone())
+    }
+}
+
 /// The task-locals of a moment, to be given to a child in place of its spawner's.
 #[derive(Clone, Default)]
 pub struct TaskContext(pub(crate) Locals);
@@ -135,11 +148,7 @@ impl<T: Send + Sync + 'static> LocalKey<T> {
     ///
     /// [`NotSet`] when no [`scope`](LocalKey::scope) of this key is around the code that runs.
     pub fn try_with<R>(&'static self, read: impl FnOnce(&T) -> R) -> Result<R, NotSet> {
-        let found = context::with_locals(|locals| {
-            std::iter::successors(locals.as_ref(), |entry| entry.rest.as_ref())
-                .find(|entry| entry.key == self.address())
-                .map(|entry| entry.value.clone())
-        });
+        let found = context::with_locals(|locals| Entry::find(locals, self.address()));
         found.as_deref().and_then(|value| value.downcast_ref::<T>()).map(read).ok_or(NotSet(self.name))
     }
 

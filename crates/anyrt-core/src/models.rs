@@ -10,6 +10,7 @@ mod cancel;
 mod groups;
 mod holds;
 mod limiter;
+mod lines;
 mod queues;
 mod stage;
 mod start;

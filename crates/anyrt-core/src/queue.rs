@@ -11,7 +11,7 @@ use std::task::{Context, Poll, Waker};
 use crate::context::{self, Gate};
 use crate::scope::tree::NodeRef;
 use crate::sync::{Arc, Mutex};
-use crate::waits::{self, Called};
+use crate::waits::{self, Called, Holder};
 use crate::wake::WakeList;
 
 /// The place of one waiter, shared between it and the queue.
@@ -290,11 +290,12 @@ impl<T> Ticket<T> {
         }
     }
 
-    /// Waker and scope of one that is about to leave, to be dropped outside of every lock.
+    /// The waker of one that is about to leave, and its scope, which stays in the ticket too: until it has
+    /// left, others see by it that it is cancelled. To be dropped after that, outside of every lock.
     fn let_go(&self) -> (Option<Waker>, Option<NodeRef>) {
         match &mut *self.place.lock() {
-            Place::Waiting { waker, scope, .. } => (waker.take(), scope.take()),
-            Place::Served(_, scope) => (None, scope.take()),
+            Place::Waiting { waker, scope, .. } => (waker.take(), scope.clone()),
+            Place::Served(_, scope) => (None, scope.clone()),
             Place::Gone => (None, None),
         }
     }
@@ -312,6 +313,11 @@ pub(crate) trait Supply: Sized {
     /// What the ticket of this taker says of it.
     fn note(&self) -> usize {
         0
+    }
+
+    /// Who has what is waited for, where it is one task: for the task view.
+    fn holder(&self) -> Option<Holder> {
+        None
     }
 
     /// Takes, if it is there and nobody waits, else joins the queue, in one step.
@@ -355,6 +361,10 @@ impl<S: Supply> Take<S> {
         let polled = self.poll_unnoted(cx);
         if polled.is_ready() {
             waits::end(before);
+        } else {
+            if let Some(holder) = self.supply.holder() {
+                waits::note_holder(holder);
+            }
         }
         polled
     }

@@ -12,7 +12,7 @@ use std::io;
 use std::num::NonZeroUsize;
 use std::panic::{AssertUnwindSafe, Location, catch_unwind, resume_unwind};
 use std::pin::Pin;
-use std::task::{Context, Poll, Waker, ready};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use pin_project_lite::pin_project;
@@ -24,12 +24,16 @@ use crate::fork::{self, Forked};
 use crate::group::{GroupError, GroupState, Policy};
 use crate::handle::Handle;
 use crate::locals::Locals;
+use crate::observe::{self, Observer};
+use crate::run_local::RunLocals;
 use crate::runtime::{NotOwned, Runtime};
 use crate::scope::Cause;
 use crate::scope::tree::{self, HasNode, Node, NodeRef};
+use crate::span;
 use crate::sync::Arc;
 use crate::sync::atomic::{AtomicBool, Ordering};
 use crate::task::{MAIN, TaskInfo, default_name};
+use crate::watchdog::{Guard, Watchdog};
 
 /// After how long a cancelled scope that is held becomes a warning, by default.
 const HELD_WARNING: Duration = Duration::from_secs(5);
@@ -47,6 +51,8 @@ pub(crate) struct Shared {
     pub(crate) unlimited: CapacityLimiter,
     /// How long a cancelled scope may be held before a warning names what holds it.
     pub(crate) held_warning: Duration,
+    pub(crate) run_locals: Arc<RunLocals>,
+    pub(crate) observer: Arc<Observer>,
     pub(crate) ends_within: EndsWithin,
     /// Where tasks belong that no group owns.
     pub(crate) root: Arc<GroupState>,
@@ -58,15 +64,22 @@ impl Shared {
         let cores = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
         Shared {
             name: name.into(),
-            pool: Pool::new(name, IDLE, PATIENCE),
+            pool: Pool::new(name, IDLE, PATIENCE, policy != Policy::Detached),
             blocking_pool: BlockingPool::Core,
             limiter: CapacityLimiter::new(limit),
             cpu: CapacityLimiter::new(cores),
             unlimited: CapacityLimiter::unlimited(),
             held_warning,
+            run_locals: Arc::default(),
+            observer: Arc::default(),
             ends_within: EndsWithin::default(),
             root: GroupState::new(policy, None, None, Location::caller()),
         }
+    }
+
+    /// Nobody looks at it any more.
+    fn end_observing(&self) {
+        self.observer.end();
     }
 
     /// For runtimes that no run of ours has started: nothing waits at their end.
@@ -90,6 +103,8 @@ pub struct Run {
     idle: Duration,
     patience: Duration,
     blocking_pool: BlockingPool,
+    measure: bool,
+    watchdog: Option<Watchdog>,
 }
 
 /// Why a run could not be started, or what was left at its end.
@@ -156,6 +171,8 @@ impl Run {
             idle: IDLE,
             patience: PATIENCE,
             blocking_pool: BlockingPool::Core,
+            measure: false,
+            watchdog: None,
         }
     }
 
@@ -197,6 +214,19 @@ impl Run {
     /// what holds it; 5 seconds by default.
     pub fn warn_held_after(mut self, after: Duration) -> Run {
         self.held_warning = after;
+        self
+    }
+
+    /// Measures from the start how often and how long each task is polled, for the
+    /// [task view](crate::tasks); [`Handle::measure`] begins later. A poll then reads the clock twice.
+    pub fn measure(mut self, measure: bool) -> Run {
+        self.measure = measure;
+        self
+    }
+
+    /// Watches the run, and tells of what it notices.
+    pub fn watchdog(mut self, watchdog: Watchdog) -> Run {
+        self.watchdog = Some(watchdog);
         self
     }
 
@@ -267,8 +297,10 @@ impl Run {
             });
             catch_unwind(AssertUnwindSafe(|| self.runtime.block_on(root.as_mut())))
         };
+        handle.0.shared.end_observing();
         handle.0.shared.pool.end();
         self.runtime.shutdown();
+        handle.0.shared.run_locals.end();
         driven.unwrap_or_else(|payload| resume_unwind(payload))?;
         ended.ok_or(NotOwned)?.conclude()
     }
@@ -301,14 +333,20 @@ impl Run {
             return Err(RunError::NoNativePool { runtime: self.runtime.name() });
         }
         let mut shared = Shared::new(Policy::EachForItself, &self.name, self.limit, self.held_warning);
-        shared.pool = Pool::new(&self.name, self.idle, self.patience);
+        shared.pool = Pool::new(&self.name, self.idle, self.patience, true);
         shared.blocking_pool = self.blocking_pool;
         shared.ends_within = self.ends_within;
         if let Ok(around) = Handle::try_current() {
             // The machine is the same.
             shared.cpu = around.cpu_limiter().clone();
         }
-        Ok(Handle::new(self.runtime.clone(), shared))
+        let guard = self.watchdog.clone().map(Guard::new);
+        shared.observer = Arc::new(Observer::new(self.measure, guard.clone()));
+        let handle = Handle::new(self.runtime.clone(), shared);
+        if let Some(guard) = guard {
+            guard.start(&handle);
+        }
+        Ok(handle)
     }
 }
 
@@ -345,10 +383,17 @@ pub fn try_embed<F: Future>(main: F) -> impl Future<Output = Result<F::Output, R
 }
 
 async fn embed_in<F: Future>(handle: Handle, main: F) -> Result<F::Output, RunError> {
-    let ended = Root::new(handle.clone(), main).await;
-    // Idle threads end by themselves: to join them here would block a thread of the runtime.
-    handle.0.shared.pool.retire();
-    ended.conclude()
+    /// Also when it is dropped. Idle threads end by themselves: to join them here would block a thread of the runtime.
+    struct Retires(Shared);
+    impl Drop for Retires {
+        fn drop(&mut self) {
+            self.0.end_observing();
+            self.0.pool.retire();
+            self.0.run_locals.end();
+        }
+    }
+    let _retires = Retires(handle.0.shared.clone());
+    Root::new(handle, main).await.conclude()
 }
 
 /// As [`try_embed`], with a panic for the error.
@@ -404,12 +449,11 @@ struct MainTask {
 }
 
 impl MainTask {
-    /// After a poll that was pending: it stands in the tree, and tells where it waits.
-    fn attend(self: &Arc<Self>, root: &Arc<GroupState>, waker: &Waker) {
+    /// It stands in the tree, as the tasks at the root do.
+    fn link(self: &Arc<Self>, root: &Arc<GroupState>) {
         if self.node.parent_address() == 0 {
             tree::link_new(&(self.clone() as NodeRef), &root.as_node());
         }
-        self.node.attend(waker);
     }
 }
 
@@ -445,15 +489,11 @@ impl<F: Future> Root<F> {
     fn new(handle: Handle, main: F) -> Root<F> {
         let root = handle.0.shared.root.clone();
         let info = TaskInfo::new(Some(MAIN.into()), default_name::<F>, None);
+        let locals = span::add(Locals::default(), &info);
         let (node, polled) = (Node::task_root(), AtomicBool::new(false));
         let task = Arc::new(MainTask { info, node, handle: handle.clone(), polled });
-        let setting = Setting {
-            task: Some(task.clone()),
-            locals: Locals::default(),
-            handle: None,
-            in_job: false,
-            polling: true,
-        };
+        let setting =
+            Setting { task: Some(task.clone()), locals, handle: None, in_job: false, polling: true };
         Root { main: Some(main), setting, handle, task, root, ended: None, ending: None }
     }
 }
@@ -465,11 +505,17 @@ impl<F: Future> Future for Root<F> {
         let mut this = self.project();
         if let Some(main) = this.main.as_mut().as_pin_mut() {
             let (task, root) = (&*this.task, &*this.root);
+            task.link(root);
             task.polled.store(true, Ordering::Relaxed);
             let polled = context::within(this.setting, || {
-                let polled = catch_unwind(AssertUnwindSafe(|| main.poll(cx)));
-                if matches!(polled, Ok(Poll::Pending)) {
-                    task.attend(root, cx.waker());
+                let look = observe::is_on()
+                    .then(|| observe::begin(&task.handle, &task.info, &task.node, cx.waker()));
+                let waker = look.as_ref().map_or(cx.waker(), |look| look.waker(cx.waker()));
+                let polled = catch_unwind(AssertUnwindSafe(|| main.poll(&mut Context::from_waker(waker))));
+                match (&polled, &look) {
+                    (Ok(Poll::Pending), _) => drop(task.node.attend(waker)),
+                    (_, Some(look)) => look.task_ended(),
+                    (_, None) => (),
                 }
                 polled
             });

@@ -29,6 +29,7 @@ use self::cell::{Owner, TaskCell};
 use crate::context::{self, TaskRef, Tasked};
 use crate::group::{BoxError, GroupState};
 use crate::locals::Locals;
+use crate::span;
 use crate::sync::Arc;
 
 /// A task on its way to a runtime: a future that never panics and whose output nobody needs.
@@ -84,12 +85,20 @@ where
         task.refuse();
         return TaskHandle::new(task);
     }
+    let locals = span::add(locals, &info);
     let (task, owner) = TaskCell::new(info, home, Some(future), settle, locals);
     if let Some(current) = owner.task() {
         place(current, task.group());
     }
     task.handle().runtime().spawn(Task(owner));
     TaskHandle::new(task)
+}
+
+impl Task {
+    /// A task that stands in no group: nobody waits for it.
+    pub(crate) fn of(task: TaskRef) -> Task {
+        Task(Owner::of(task))
+    }
 }
 
 impl Future for Task {

@@ -1,5 +1,6 @@
 //! [`tasks`]: the live tree of a run, as one looks at it.
 
+use std::collections::{HashMap, HashSet};
 use std::panic::Location;
 use std::time::Duration;
 
@@ -8,7 +9,10 @@ mod json;
 mod text;
 mod walk;
 
+pub(crate) use walk::places;
+
 use crate::handle::Handle;
+use crate::observe::Measured;
 use crate::scope::{Cancelled, ScopeKind};
 use crate::task::TaskId;
 
@@ -72,6 +76,8 @@ pub struct TreeEntry {
     /// waits for something that is not of anyrt.
     #[cfg_attr(feature = "serde", serde(serialize_with = "json::place"))]
     pub waits: Option<&'static Location<'static>>,
+    /// The task that it waits for: whose end it awaits, or who has the lock that it wants.
+    pub waits_for: Option<TaskId>,
     /// How long until its own deadline; zero when that has passed.
     #[cfg_attr(feature = "serde", serde(serialize_with = "json::seconds"))]
     pub expires_in: Option<Duration>,
@@ -105,6 +111,24 @@ pub struct TaskView {
     pub state: TaskState,
     /// It is being polled now.
     pub running: bool,
+    /// How often it was polled, since the run is [measured](crate::Run::measure).
+    pub polls: Option<u64>,
+    /// How long it was polled in all, since the run is measured.
+    #[cfg_attr(feature = "serde", serde(serialize_with = "json::seconds"))]
+    pub busy: Option<Duration>,
+    /// How long ago its last poll ended, if the run is measured.
+    #[cfg_attr(feature = "serde", serde(serialize_with = "json::seconds"))]
+    pub since: Option<Duration>,
+}
+
+impl TaskView {
+    fn measured(&mut self, measured: &Measured, now: u64) {
+        self.polls = Some(measured.polls);
+        self.busy = Some(measured.busy);
+        if !self.running && measured.pending_since > 0 {
+            self.since = Some(Duration::from_nanos(now.saturating_sub(measured.pending_since)));
+        }
+    }
 }
 
 /// How it is with a task in a [`TaskTree`].
@@ -142,6 +166,32 @@ pub struct LimiterView {
 }
 
 impl TaskTree {
+    /// Tasks that wait for each other in a circle, so that none of them ever goes on: of each circle its
+    /// tasks, each before the one that it waits for.
+    pub fn deadlocks(&self) -> Vec<Vec<TaskId>> {
+        let next: HashMap<TaskId, TaskId> = self
+            .entries
+            .iter()
+            .filter_map(|entry| Some((entry.task.as_ref()?, entry.waits_for?)))
+            .filter(|(task, _)| !task.running)
+            .map(|(task, other)| (task.id, other))
+            .collect();
+        let mut seen = HashSet::new();
+        let mut found = Vec::new();
+        for entry in &self.entries {
+            let Some(task) = &entry.task else { continue };
+            let (mut path, mut at) = (Vec::new(), Some(task.id));
+            while let Some(id) = at.filter(|id| seen.insert(*id)) {
+                path.push(id);
+                at = next.get(&id).copied();
+            }
+            if let Some(start) = path.iter().position(|id| Some(*id) == at) {
+                found.push(path.split_off(start));
+            }
+        }
+        found
+    }
+
     /// The tasks, those first that stand further up.
     pub fn tasks(&self) -> impl Iterator<Item = &TaskView> {
         self.entries.iter().filter_map(|entry| entry.task.as_ref())

@@ -4,17 +4,43 @@
 //! it is ready; a node reads it after a poll that was pending, under a lock that it takes anyway. Of
 //! several leaves that one node polls, the last one that was pending counts.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::panic::Location;
 use std::task::{Context, Poll};
 
 use crate::context::{self, Gate};
+use crate::sync::Arc;
+use crate::sync::atomic::AtomicU64;
+use crate::task::TaskId;
 
 /// A place in somebody's code.
 pub(crate) type Called = &'static Location<'static>;
 
+/// Where something waits, and for whom.
+#[derive(Clone, Copy)]
+pub(crate) struct Note {
+    pub(crate) at: Called,
+    pub(crate) whom: Whom,
+}
+
+/// Which task must go on before who waits can.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Whom {
+    /// None in particular.
+    Nobody,
+    /// This one, which is to end.
+    Task(TaskId),
+    /// Who has what is waited for, whoever that is by then: asked when somebody looks.
+    Holder,
+}
+
+/// The number of the task that has something which others wait for; 0 is none.
+pub(crate) type Holder = Arc<AtomicU64>;
+
 thread_local! {
-    static NOTE: Cell<Option<Called>> = const { Cell::new(None) };
+    static NOTE: Cell<Option<Note>> = const { Cell::new(None) };
+    /// That of the last leaf that noted [`Whom::Holder`]. Apart, so that others do not pay for it.
+    static HOLDER: RefCell<Option<Holder>> = const { RefCell::new(None) };
 }
 
 /// A leaf that was called at `called`: `act` runs only where the gate is open; see [`context::gate`].
@@ -47,31 +73,54 @@ pub(crate) fn awaited_at(polled: Called, otherwise: Called) -> Called {
 /// What is polled waits here, until it is ready.
 #[inline]
 pub(crate) fn note(called: Called) {
-    NOTE.set(Some(called));
+    NOTE.set(Some(Note { at: called, whom: Whom::Nobody }));
+}
+
+/// It waits for this task to end.
+pub(crate) fn note_task(task: TaskId) {
+    if let Some(note) = NOTE.get() {
+        NOTE.set(Some(Note { whom: Whom::Task(task), ..note }));
+    }
+}
+
+/// It waits for who has something.
+#[cold]
+pub(crate) fn note_holder(holder: Holder) {
+    if let Some(note) = NOTE.get() {
+        NOTE.set(Some(Note { whom: Whom::Holder, ..note }));
+        let old = HOLDER.with_borrow_mut(|known| known.replace(holder));
+        drop(old);
+    }
+}
+
+/// The holder that belongs to the note.
+#[cold]
+pub(crate) fn holder() -> Option<Holder> {
+    HOLDER.with_borrow(Option::clone)
 }
 
 /// The same, where the place is known: the scopes of joins have none.
 #[inline]
 pub(crate) fn note_opt(called: Option<Called>) {
-    if called.is_some() {
-        NOTE.set(called);
+    if let Some(called) = called {
+        note(called);
     }
 }
 
 #[inline]
-pub(crate) fn noted() -> Option<Called> {
+pub(crate) fn noted() -> Option<Note> {
     NOTE.get()
 }
 
 /// The poll of a node begins, with no note; what it is polled in has this one.
 #[inline]
-pub(crate) fn begin() -> Option<Called> {
+pub(crate) fn begin() -> Option<Note> {
     NOTE.take()
 }
 
 /// The poll of a node has ended, pending: around it counts what it waits for, else what was `before`.
 #[inline]
-pub(crate) fn end_pending(before: Option<Called>) {
+pub(crate) fn end_pending(before: Option<Note>) {
     if NOTE.get().is_none() {
         NOTE.set(before);
     }
@@ -79,6 +128,6 @@ pub(crate) fn end_pending(before: Option<Called>) {
 
 /// It has ended, ready, or the poll of another task has: around it counts what was `before`.
 #[inline]
-pub(crate) fn end(before: Option<Called>) {
+pub(crate) fn end(before: Option<Note>) {
     NOTE.set(before);
 }

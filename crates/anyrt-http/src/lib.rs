@@ -59,6 +59,14 @@
 //! or JSON body that does not fit (all that is wrong at once, with the place), 500 for a panic, which the
 //! server survives.
 //!
+//! # Serving
+//!
+//! [`App::serve`] serves at one address. [`App::server`] gives a [`Server`] that listens at any number of
+//! places, TCP and Unix sockets, with TLS (feature `tls`), or with a runtime for each core
+//! ([`Server::serve_per_core`]), and tells at its end what it did ([`Served`]). HTTP/1.1 and HTTP/2 come
+//! on the same port: told apart by the first bytes, or under TLS by ALPN. [`Limits`] has every limit
+//! and its default in one table; all are on.
+//!
 //! # What is refused, and what is not
 //!
 //! hyper parses; what cannot be parsed is 400, and the connection is closed. Beyond that: an HTTP/1.1

@@ -7,7 +7,7 @@ use std::num::NonZeroUsize;
 use std::panic::Location;
 use std::time::Duration;
 
-use anyrt_core::{BlockingPool, PortalThread, Run, RunError};
+use anyrt_core::{BlockingPool, PortalThread, Run, RunError, Watchdog};
 
 use crate::ambient;
 use crate::backend::Backend;
@@ -106,6 +106,8 @@ pub struct Builder {
     blocking_pool: BlockingPool,
     blocking_idle: Option<Duration>,
     abandoned_patience: Option<Duration>,
+    measure: bool,
+    watchdog: Option<Watchdog>,
     shutdown_grace: Option<Duration>,
     shutdown_timeout: Option<Duration>,
 }
@@ -173,6 +175,26 @@ impl Builder {
     /// ```
     pub fn blocking_pool(mut self, pool: BlockingPool) -> Builder {
         self.blocking_pool = pool;
+        self
+    }
+
+    /// Measures how often and how long each task is polled, for [`tasks`](crate::tasks); see
+    /// [`Run::measure`].
+    pub fn measure(mut self, measure: bool) -> Builder {
+        self.measure = measure;
+        self
+    }
+
+    /// Watches the run for polls that take too long, tasks that spin, and standstill.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    ///
+    /// let watchdog = anyrt::Watchdog::new().slow_poll(Duration::from_secs(1)).standstill(Duration::from_secs(60));
+    /// anyrt::Builder::new().watchdog(watchdog).run(async { /* .. */ });
+    /// ```
+    pub fn watchdog(mut self, watchdog: Watchdog) -> Builder {
+        self.watchdog = Some(watchdog);
         self
     }
 
@@ -311,6 +333,10 @@ impl Builder {
         }
         if let Some(patience) = self.abandoned_patience {
             run = run.abandoned_patience(patience);
+        }
+        run = run.measure(self.measure);
+        if let Some(watchdog) = self.watchdog {
+            run = run.watchdog(watchdog);
         }
         if let Some(grace) = self.shutdown_grace {
             run = run.shutdown_grace(grace);

@@ -7,11 +7,12 @@ use std::panic::Location;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-use super::permits::{HasPermits, Permits, Share};
+use super::permits::{HasPermits, HeldBy, Permits, Share};
 use crate::blocking::WouldBlock;
 use crate::queue::Take;
 use crate::sync::{Arc, Mutex};
 use crate::waits::Called;
+use crate::waits::Holder;
 
 /// A lock between tasks, strictly first come first served. Cheap to clone; the clones share it.
 ///
@@ -36,6 +37,7 @@ pub struct Lock<T>(Arc<Shared<T>>);
 struct Shared<T> {
     /// One.
     turn: Permits,
+    held_by: HeldBy,
     /// Taken out while somebody has the lock. Boxed: a guard is small, whatever it guards.
     value: Mutex<Option<Box<T>>>,
 }
@@ -53,7 +55,11 @@ pub struct LockStatistics {
 impl<T> Lock<T> {
     /// A lock around `value`.
     pub fn new(value: T) -> Lock<T> {
-        Lock(Arc::new(Shared { turn: Permits::new(1), value: Mutex::new(Some(Box::new(value))) }))
+        Lock(Arc::new(Shared {
+            turn: Permits::new(1),
+            held_by: HeldBy::default(),
+            value: Mutex::new(Some(Box::new(value))),
+        }))
     }
 
     /// Waits for the lock. A checkpoint: in a cancelled scope it takes nothing.
@@ -117,6 +123,10 @@ impl<T> HasPermits for Lock<T> {
     fn permits(&self) -> &Permits {
         &self.0.turn
     }
+
+    fn holder(&self) -> Option<Holder> {
+        Some(self.0.held_by.shared())
+    }
 }
 
 impl<T> fmt::Debug for Lock<T> {
@@ -159,6 +169,7 @@ pub struct LockGuard<T> {
 impl<T> LockGuard<T> {
     /// The guard of who has the turn.
     fn of(lock: Lock<T>) -> LockGuard<T> {
+        lock.0.held_by.is_here();
         let value = lock.0.value.lock().take();
         LockGuard { value, lock }
     }

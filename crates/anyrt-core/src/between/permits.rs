@@ -1,7 +1,13 @@
 //! A number of permits that are taken several at a time, strictly in order of asking.
 
+use std::sync::OnceLock;
+
+use crate::context;
 use crate::queue::{Queue, Supply, Ticket};
+use crate::sync::atomic::{AtomicU64, Ordering};
 use crate::sync::{Arc, Mutex};
+use crate::task::TaskId;
+use crate::waits::Holder;
 use crate::wake::WakeList;
 
 /// Lock, read-write lock and semaphore are numbers of permits.
@@ -98,6 +104,37 @@ impl State {
 /// What has permits to take.
 pub(super) trait HasPermits {
     fn permits(&self) -> &Permits;
+
+    /// The task that has all of them, where others wait for it.
+    fn holder(&self) -> Option<Holder> {
+        None
+    }
+}
+
+/// The task that has taken all, for those who look where others wait.
+#[derive(Default)]
+pub(super) struct HeldBy {
+    task: AtomicU64,
+    /// What waiters share. None was asked for while nobody waited.
+    shared: OnceLock<Holder>,
+}
+
+impl HeldBy {
+    /// It is the current task.
+    pub(super) fn is_here(&self) {
+        let task = context::task_id().map_or(0, TaskId::number);
+        self.task.store(task, Ordering::SeqCst);
+        if let Some(shared) = self.shared.get() {
+            shared.store(task, Ordering::Relaxed);
+        }
+    }
+
+    pub(super) fn shared(&self) -> Holder {
+        let shared = self.shared.get_or_init(Holder::default).clone();
+        // After it was made: who took the lock in between has not seen it.
+        shared.store(self.task.load(Ordering::SeqCst), Ordering::Relaxed);
+        shared
+    }
 }
 
 /// So many of its permits, to be waited for.
@@ -115,6 +152,10 @@ impl<P: HasPermits> Supply for Share<P> {
 
     fn note(&self) -> usize {
         self.number
+    }
+
+    fn holder(&self) -> Option<Holder> {
+        self.of.holder()
     }
 
     fn take_or_join(&self, ticket: &Arc<Ticket<()>>, first: bool) -> Option<()> {

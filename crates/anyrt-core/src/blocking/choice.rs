@@ -40,7 +40,7 @@ pub(super) fn hand_over(handle: &Handle, job: Job) -> Result<(), (Option<Job>, S
     let blocking = handle.runtime().blocking();
     let Some(own) = blocking.filter(|own| shared.blocking_pool == BlockingPool::Native || own.takes_all())
     else {
-        return shared.pool.submit(job, handle.runtime()).map_err(|(job, error)| (Some(job), error));
+        return shared.pool.submit(job, handle).map_err(|(job, error)| (Some(job), error));
     };
     if shared.pool.is_retired() {
         return Err((Some(job), StartError::RunEnded));

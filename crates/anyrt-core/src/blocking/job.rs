@@ -13,6 +13,7 @@ use crate::locals::Locals;
 use crate::scope::scoped::settle;
 use crate::scope::tree::{self, HasNode, Node, NodeRef, ScopeKind};
 use crate::scope::{Cancelled, Cause};
+use crate::span;
 use crate::sync::thread;
 use crate::sync::{Arc, Mutex};
 use crate::task::panic_message;
@@ -358,7 +359,10 @@ where
         // What belongs to the caller is dropped before it hears of the end.
         let mut place = Place::Linked(self.place());
         let mut ended = catch_unwind(AssertUnwindSafe(|| {
-            context::within(&mut setting, || context::inside(&mut place, closure))
+            context::within(&mut setting, || {
+                let _span = span::enter();
+                context::inside(&mut place, closure)
+            })
         }))
         .map_err(|payload| tell_thread(payload, &self.label));
         drop(setting);

@@ -3,11 +3,15 @@
 use std::collections::{HashMap, VecDeque};
 use std::fmt;
 use std::io;
+use std::task::{Poll, Waker};
 use std::time::Duration;
 
 use super::job::{Job, Label};
+use super::notifier::{self, Notifier};
 use super::run::StartError;
+use crate::context;
 use crate::fork::{Born, Forked};
+use crate::handle::Handle;
 use crate::runtime::Runtime;
 use crate::sync::thread::{self, JoinHandle};
 use crate::sync::{Arc, Condvar, Mutex};
@@ -17,6 +21,12 @@ pub(crate) const IDLE: Duration = Duration::from_secs(10);
 
 /// How long the end of a run waits for threads that are still in a closure, by default.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
+
+/// How long a job is left to the notifier at most: then the thread that watches looks by itself.
+const WATCH: Duration = Duration::from_millis(1);
+
+/// So many jobs are not left to the notifier.
+const BURST: usize = 16;
 
 /// A pool without a size of its own: the limiters say how many jobs there are at once.
 #[derive(Clone)]
@@ -28,6 +38,8 @@ struct Inner {
     patience: Duration,
     /// In which process its threads are.
     born: Born,
+    /// It is of one run, so a task of that run may notify its threads.
+    defers: bool,
     state: Mutex<State>,
     /// Threads without work wait here.
     work: Condvar,
@@ -35,7 +47,8 @@ struct Inner {
     gone: Condvar,
 }
 
-/// Invariant: while `jobs` is not empty, a thread is on its way to them (`waking + arriving > 0`), or
+/// Invariant: while `jobs` is not empty, a thread is on its way to them (`waking + arriving > 0`), or one looks by
+/// itself after [`WATCH`] (`watching > 0`) and the notifier was called to be faster, or
 /// every thread that there is runs a job and looks at `jobs` when it has ended.
 struct State {
     jobs: VecDeque<(Job, Arc<dyn Runtime>)>,
@@ -49,6 +62,14 @@ struct State {
     /// Threads that were started, or are done with their job but for giving back its token: each of them
     /// looks at `jobs` next, and nobody in its place.
     arriving: usize,
+    /// Threads among the idle whose wait ends by itself after [`WATCH`].
+    watching: usize,
+    /// Jobs come while others run: worth to wait for the end of a burst.
+    bursts: bool,
+    /// Jobs that were left to the notifier since it was there.
+    deferred: usize,
+    notifier: Notifier,
+    statistics: PoolStatistics,
     /// Threads whose job waits for async code: they do not come to `jobs` before that has ended.
     away: usize,
     /// Each thread by its number: how it is joined, and what it runs.
@@ -63,20 +84,40 @@ struct State {
     ending: bool,
 }
 
+/// How often a pool did what costs; for tests and measurements.
+#[doc(hidden)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct PoolStatistics {
+    /// Jobs that were accepted.
+    pub jobs: u64,
+    /// Jobs among them that were left to the notifier.
+    pub deferred: u64,
+    /// Idle threads that were notified.
+    pub notified: u64,
+    /// Threads that were started.
+    pub started: u64,
+}
+
 struct Worker {
     thread: JoinHandle<()>,
     job: Option<Label>,
 }
 
 impl Pool {
-    /// A thread stays for `idle` without work; the end waits for `patience` for those in a closure.
-    pub(crate) fn new(name: &str, idle: Duration, patience: Duration) -> Pool {
+    /// A thread stays for `idle` without work; the end waits for `patience` for those in a closure. `defers`: it
+    /// is of one runtime, a task of which may notify its threads.
+    pub(crate) fn new(name: &str, idle: Duration, patience: Duration, defers: bool) -> Pool {
         let state = State {
             jobs: VecDeque::new(),
             threads: 0,
             idle: 0,
             waking: 0,
             arriving: 0,
+            watching: 0,
+            bursts: false,
+            deferred: 0,
+            notifier: Notifier::None,
+            statistics: PoolStatistics::default(),
             away: 0,
             workers: HashMap::new(),
             ended: Vec::new(),
@@ -89,6 +130,7 @@ impl Pool {
             idle,
             patience,
             born: Born::here(),
+            defers,
             state: Mutex::new(state),
             work: Condvar::default(),
             gone: Condvar::default(),
@@ -97,13 +139,36 @@ impl Pool {
 
     /// Takes over a job. Given back when the run has ended, when no thread can start and none will come
     /// to it, and in a process that has none of the threads.
-    pub(crate) fn submit(&self, job: Job, runtime: &Arc<dyn Runtime>) -> Result<(), (Job, StartError)> {
+    pub(crate) fn submit(&self, job: Job, handle: &Handle) -> Result<(), (Job, StartError)> {
+        // Only there the notifier is polled soon, when this poll has ended.
+        let in_task = context::is_in_task_of(handle);
         let mut state = self.0.state.lock();
         if state.ending {
             return Err((job, StartError::RunEnded));
         }
-        state.jobs.push_back((job, runtime.clone()));
-        match self.0.call_for_help(&mut state) {
+        state.bursts |= in_task && state.has_others();
+        state.jobs.push_back((job, handle.runtime().clone()));
+        state.statistics.jobs += 1;
+        let mut spawns = false;
+        if in_task && state.bursts {
+            spawns = self.0.defers && matches!(state.notifier, Notifier::None);
+            if spawns {
+                state.notifier = Notifier::Starts;
+            } else if self.0.may_defer(&state) {
+                state.deferred += 1;
+                state.statistics.deferred += 1;
+                let old = match state.notifier {
+                    Notifier::Rests(_) => std::mem::replace(&mut state.notifier, Notifier::Woken),
+                    _ => return Ok(()),
+                };
+                drop(state);
+                if let Notifier::Rests(waker) = old {
+                    waker.wake();
+                }
+                return Ok(());
+            }
+        }
+        let submitted = match self.0.call_for_help(&mut state) {
             Ok(()) => Ok(()),
             Err(error) if state.threads <= state.away || matches!(error, NoHelp::Forked(_)) => {
                 match state.jobs.pop_back() {
@@ -116,7 +181,48 @@ impl Pool {
                 tracing::warn!(%error, threads = state.threads, "no further thread for blocking jobs");
                 Ok(())
             }
+        };
+        drop(state);
+        if spawns {
+            notifier::spawn(handle);
         }
+        submitted
+    }
+
+    /// The notifier is polled: it calls for help when the tasks have passed that were ready when it was woken.
+    pub(super) fn poll_notifier(&self, waker: &Waker) -> Poll<()> {
+        let new = waker.clone();
+        let mut state = self.0.state.lock();
+        if state.ending {
+            state.notifier = Notifier::Gone;
+            return Poll::Ready(());
+        }
+        if let Notifier::Woken = state.notifier {
+            state.notifier = Notifier::Yields;
+            drop(state);
+            new.wake();
+            return Poll::Pending;
+        }
+        let old = std::mem::replace(&mut state.notifier, Notifier::Rests(new));
+        let deferred = std::mem::take(&mut state.deferred);
+        if let Notifier::Yields = old
+            && deferred <= 1
+        {
+            state.bursts = false;
+        }
+        self.0.call_or_warn(&mut state);
+        drop(state);
+        drop(old);
+        Poll::Pending
+    }
+
+    /// The runtime has dropped the notifier.
+    pub(super) fn lose_notifier(&self) {
+        let mut state = self.0.state.lock();
+        let old = std::mem::replace(&mut state.notifier, Notifier::Gone);
+        self.0.call_or_warn(&mut state);
+        drop(state);
+        drop(old);
     }
 
     /// Whether the run has ended, and with it the pool.
@@ -126,8 +232,18 @@ impl Pool {
 
     /// Lets threads end as soon as they have no work, and takes no job any more.
     pub(crate) fn retire(&self) {
-        self.0.state.lock().ending = true;
+        let old = {
+            let mut state = self.0.state.lock();
+            state.ending = true;
+            match state.notifier {
+                Notifier::Rests(_) => std::mem::replace(&mut state.notifier, Notifier::Woken),
+                _ => Notifier::Gone,
+            }
+        };
         self.0.work.notify_all();
+        if let Notifier::Rests(waker) = old {
+            waker.wake();
+        }
     }
 
     /// Joins all threads; those in a closure are waited for as long as patience lasts, then named in
@@ -198,6 +314,11 @@ impl Pool {
         state.away = state.away.saturating_sub(1);
     }
 
+    /// For tests and measurements: what it cost so far.
+    pub(crate) fn statistics(&self) -> PoolStatistics {
+        self.0.state.lock().statistics
+    }
+
     /// How many threads there are.
     pub(crate) fn threads(&self) -> usize {
         self.0.state.lock().threads
@@ -227,7 +348,33 @@ impl From<NoHelp> for StartError {
     }
 }
 
+impl State {
+    /// Whether other jobs wait or run.
+    fn has_others(&self) -> bool {
+        !self.jobs.is_empty() || self.threads > self.idle + self.arriving + self.away
+    }
+}
+
 impl Inner {
+    /// Whether the newest job may be left to the notifier: somebody sleeps whom to notify costs, somebody else
+    /// watches, and they are few.
+    fn may_defer(&self, state: &State) -> bool {
+        match state.notifier {
+            // Once a burst: in another process nobody comes.
+            Notifier::Rests(_) if self.born.check().is_err() => return false,
+            Notifier::Rests(_) | Notifier::Woken | Notifier::Yields => (),
+            _ => return false,
+        }
+        state.watching > 0 && state.waking + state.arriving == 0 && state.jobs.len() < BURST
+    }
+
+    /// As [`call_for_help`](Inner::call_for_help), where those who work will come to the jobs.
+    fn call_or_warn(self: &Arc<Self>, state: &mut State) {
+        if let Err(error) = self.call_for_help(state) {
+            tracing::warn!(%error, "no further thread for blocking jobs");
+        }
+    }
+
     /// Sees to it that somebody is on the way to the jobs. One at a time: whoever arrives and
     /// leaves work behind calls the next.
     fn call_for_help(self: &Arc<Self>, state: &mut State) -> Result<(), NoHelp> {
@@ -238,6 +385,7 @@ impl Inner {
         self.born.check()?;
         if state.idle > 0 {
             state.waking += 1;
+            state.statistics.notified += 1;
             self.work.notify_one();
             return Ok(());
         }
@@ -253,17 +401,17 @@ impl Inner {
         state.number += 1;
         state.threads += 1;
         state.arriving += 1;
+        state.statistics.started += 1;
         Ok(())
     }
 
     fn work(self: Arc<Self>, number: usize) {
         let mut state = self.state.lock();
         state.arriving -= 1;
+        let mut has_watched = false;
         loop {
             if let Some((job, runtime)) = state.jobs.pop_front() {
-                if let Err(error) = self.call_for_help(&mut state) {
-                    tracing::warn!(%error, "no further thread for blocking jobs");
-                }
+                self.call_or_warn(&mut state);
                 if let Some(worker) = state.workers.get_mut(&number) {
                     worker.job = job.label();
                 }
@@ -275,19 +423,24 @@ impl Inner {
                 if let Some(worker) = state.workers.get_mut(&number) {
                     worker.job = None;
                 }
+                has_watched = false;
                 continue;
             }
             if state.ending {
                 break;
             }
+            let watches = state.bursts && !has_watched;
             state.idle += 1;
+            state.watching += usize::from(watches);
             let timed_out;
-            (state, timed_out) = self.work.wait_timeout(state, self.idle);
+            (state, timed_out) = self.work.wait_timeout(state, if watches { WATCH } else { self.idle });
+            state.watching -= usize::from(watches);
             state.idle -= 1;
+            has_watched = watches;
             if state.waking > 0 {
                 // Called for, or in place of the one who was: somebody has arrived.
                 state.waking -= 1;
-            } else if timed_out && state.jobs.is_empty() {
+            } else if timed_out && state.jobs.is_empty() && !watches {
                 break;
             }
         }
@@ -313,9 +466,7 @@ impl Inner {
                         state.arriving += 1;
                     } else {
                         state.arriving -= 1;
-                        if let Err(error) = self.call_for_help(&mut state) {
-                            tracing::warn!(%error, "no further thread for blocking jobs");
-                        }
+                        self.call_or_warn(&mut state);
                     }
                     arriving = arrives;
                 });

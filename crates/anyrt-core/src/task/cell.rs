@@ -20,6 +20,7 @@ use crate::context::{self, TaskRef, Tasked};
 use crate::group::{BoxError, ChildError, GroupState, Lost};
 use crate::handle::Handle;
 use crate::locals::Locals;
+use crate::observe;
 use crate::scope::Cancelled;
 use crate::scope::tree::{self, HasNode, Node, NodeRef, Verdict};
 use crate::sync::atomic::{AtomicBool, Ordering};
@@ -40,6 +41,11 @@ pub(super) struct Owner {
 pub(crate) struct Turn(());
 
 impl Owner {
+    /// Of a task that stands in no group.
+    pub(super) fn of(task: TaskRef) -> Owner {
+        Owner { task: Some(task), locals: Locals::default() }
+    }
+
     pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let polled = self.current(|task, turn| task.poll(turn, cx)).unwrap_or(Poll::Pending);
         if polled.is_ready() {
@@ -318,10 +324,17 @@ where
     }
 
     fn poll(&self, turn: Turn, cx: &mut Context<'_>) -> Poll<()> {
+        let look =
+            observe::is_on().then(|| observe::begin(self.handle(), &self.info, &self.node, cx.waker()));
+        let waker = look.as_ref().map_or(cx.waker(), |look| look.waker(cx.waker()));
+        let cx = &mut Context::from_waker(waker);
         // SAFETY: a cell is made inside an `Arc` by `new` and never taken out of it (no `try_unwrap`,
         // `get_mut` or `into_inner` anywhere).
         match unsafe { self.future.get(turn, |future| self.advance(future, cx)) } {
             Some(end) => {
+                if let Some(look) = &look {
+                    look.task_ended();
+                }
                 self.report(end);
                 Poll::Ready(())
             }

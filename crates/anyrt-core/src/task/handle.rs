@@ -12,7 +12,7 @@ use super::status::{NotFinished, TaskStatus};
 use crate::scope::tree::{self, NodeRef};
 use crate::scope::{Cancelled, Cause};
 use crate::sync::Arc;
-use crate::waits::{Called, awaited_at, leaf};
+use crate::waits::{self, Called, awaited_at, leaf};
 
 /// What a handle sees of its task.
 pub(crate) trait Observed<T>: Send + Sync {
@@ -127,8 +127,16 @@ impl<T> TaskHandle<T> {
             {
                 return Poll::Ready(status);
             }
-            leaf(false, called, cx, |cx| self.task.poll_ended(cx))
+            leaf(false, called, cx, |cx| self.waits(self.task.poll_ended(cx)))
         })
+    }
+
+    /// Notes whom it waits for.
+    fn waits<R>(&self, polled: Poll<R>) -> Poll<R> {
+        if polled.is_pending() {
+            waits::note_task(self.id());
+        }
+        polled
     }
 
     pub(crate) fn label(&self) -> Label {
@@ -154,7 +162,7 @@ impl<T> Future for TaskHandle<T> {
         }
         let spawned = self.spawned;
         let called = *self.awaited.get_or_insert_with(|| awaited_at(polled, spawned));
-        leaf(false, called, cx, |cx| self.task.poll_result(cx))
+        leaf(false, called, cx, |cx| self.waits(self.task.poll_result(cx)))
     }
 }
 

@@ -20,9 +20,13 @@ impl TaskId {
 }
 
 impl TaskId {
-    #[cfg(feature = "serde")]
     pub(crate) fn number(self) -> u64 {
         self.0.get()
+    }
+
+    /// 0 is none.
+    pub(crate) fn from_number(number: u64) -> Option<TaskId> {
+        NonZeroU64::new(number).map(TaskId)
     }
 }
 

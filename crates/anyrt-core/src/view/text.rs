@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use super::{LimiterView, TaskState, TaskTree, TreeEntry};
 use crate::scope::ScopeKind;
+use crate::task::TaskId;
 
 /// Deeper than this, places are told by the number of their depth.
 const INDENTED: usize = 32;
@@ -21,6 +22,7 @@ impl fmt::Display for TaskTree {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let tasks = self.tasks().count();
         writeln!(f, "run `{}` on {}: {}", self.run, self.runtime, counted(tasks, "task"))?;
+        let names = Names(self.tasks().map(|task| (task.id, &*task.name)).collect());
         let children = self.children();
         let alike = if f.alternate() { None } else { Some(self.shapes(&children)) };
         let mut work: Vec<Line> = Vec::new();
@@ -38,8 +40,10 @@ impl fmt::Display for TaskTree {
                 write!(f, "[{}] ", entry.depth)?;
             }
             match &line.alike {
-                Some((number, upto)) => write!(f, "{number} × {}", Told { entry, upto: Some(upto) })?,
-                None => write!(f, "{}", Told { entry, upto: None })?,
+                Some((number, upto)) => {
+                    write!(f, "{number} × {}", Told { entry, upto: Some(upto), names: &names })?;
+                }
+                None => write!(f, "{}", Told { entry, upto: None, names: &names })?,
             }
             f.write_char('\n')?;
             let before: Rc<str> = if deep {
@@ -58,6 +62,13 @@ impl fmt::Display for TaskTree {
             .try_for_each(|limiter| writeln!(f, "{limiter}"))?;
         if self.blocking_threads > 0 {
             writeln!(f, "{} for blocking calls", counted(self.blocking_threads, "thread"))?;
+        }
+        for circle in self.deadlocks() {
+            f.write_str("deadlock: ")?;
+            for task in &circle {
+                write!(f, "{} waits for ", names.of(*task))?;
+            }
+            writeln!(f, "{}", names.of(circle[0]))?;
         }
         Ok(())
     }
@@ -144,7 +155,17 @@ impl TreeEntry {
     fn look_alike(&self, hasher: &mut impl Hasher) {
         let task = self.task.as_ref().map(|task| (&task.name, task.state));
         (self.kind, task, &self.name, self.opened, self.waits, self.cancelled, self.unpolled).hash(hasher);
+        self.waits_for.hash(hasher);
         (self.expires_in.is_some(), self.shielded, self.cause.as_ref().map(ToString::to_string)).hash(hasher);
+    }
+}
+
+/// The tasks of the tree by their ids.
+struct Names<'a>(HashMap<TaskId, &'a str>);
+
+impl Names<'_> {
+    fn of(&self, id: TaskId) -> String {
+        self.0.get(&id).map_or_else(|| format!("#{id}, which has ended"), |name| format!("{name}#{id}"))
     }
 }
 
@@ -153,6 +174,7 @@ struct Told<'a> {
     entry: &'a TreeEntry,
     /// The id of the last one of those that are told with it.
     upto: Option<&'a str>,
+    names: &'a Names<'a>,
 }
 
 impl fmt::Display for Told<'_> {
@@ -189,8 +211,21 @@ impl fmt::Display for Told<'_> {
             })?;
             match entry.waits {
                 _ if task.state == TaskState::Running => (),
-                Some(waits) => write!(f, " at {}", Short(waits))?,
+                Some(waits) => {
+                    write!(f, " at {}", Short(waits))?;
+                    if let Some(other) = entry.waits_for {
+                        write!(f, " for {}", self.names.of(other))?;
+                    }
+                }
                 None => f.write_str(" for something that is not of anyrt")?,
+            }
+            if self.upto.is_none() {
+                if let Some(since) = task.since {
+                    write!(f, " since {}", Span(since))?;
+                }
+                if let (Some(polls), Some(busy)) = (task.polls, task.busy) {
+                    write!(f, ", {polls} polls in {busy:.1?}")?;
+                }
             }
         } else if matches!(entry.kind, ScopeKind::Branch | ScopeKind::Child)
             && let Some(waits) = entry.waits
@@ -242,10 +277,11 @@ struct Span(Duration);
 
 impl fmt::Display for Span {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.0 < Duration::from_secs(1) {
-            write!(f, "{} ms", self.0.as_millis())
-        } else {
-            write!(f, "{:.1} s", self.0.as_secs_f64())
+        match (self.0.as_secs_f64(), self.0.as_millis()) {
+            (_, millis @ 0..1_000) => write!(f, "{millis} ms"),
+            (seconds, 0..60_000) => write!(f, "{seconds:.1} s"),
+            (seconds, 0..3_600_000) => write!(f, "{:.1} min", seconds / 60.0),
+            (seconds, _) => write!(f, "{:.1} h", seconds / 3600.0),
         }
     }
 }

@@ -11,7 +11,8 @@ use crate::scope::ScopeKind;
 use crate::scope::tree::{NodeRef, Seen, task_around};
 use crate::task::{TaskId, TaskInfo};
 
-pub(super) fn walk(handle: &Handle) -> TaskTree {
+/// All places below the root of a run, as entries and as nodes.
+pub(crate) fn places(handle: &Handle) -> (Vec<TreeEntry>, Vec<NodeRef>) {
     let shared = &handle.0.shared;
     let now = clock::to_u64(handle.now());
     let mut entries = Vec::new();
@@ -44,7 +45,21 @@ pub(super) fn walk(handle: &Handle) -> TaskTree {
             entry.unpolled = group.alive().saturating_sub(seen);
         }
     }
+    (entries, places)
+}
+
+pub(super) fn walk(handle: &Handle) -> TaskTree {
+    let shared = &handle.0.shared;
+    let (mut entries, places) = places(handle);
     tell_states(&mut entries);
+    if shared.observer.is_measuring() {
+        let now = clock::to_u64(handle.now());
+        for (entry, node) in entries.iter_mut().zip(&places) {
+            if let (Some(task), Some(track)) = (&mut entry.task, node.node().tracked()) {
+                task.measured(&track.measured(), now);
+            }
+        }
+    }
     let limiters = vec![limiter("blocking", &shared.limiter), limiter("cpu", &shared.cpu)];
     TaskTree {
         run: shared.name.to_string(),
@@ -69,6 +84,9 @@ fn entry(
         parent: info.parent(),
         state: if running { TaskState::Running } else { TaskState::Waiting },
         running,
+        polls: None,
+        busy: None,
+        since: None,
     });
     TreeEntry {
         kind: seen.kind,
@@ -78,6 +96,7 @@ fn entry(
         name: node.clone().as_job().and_then(|job| job.name()).map(|name| name.to_string()),
         opened: seen.opened,
         waits: seen.waits,
+        waits_for: seen.waits_for,
         expires_in: seen.deadline.map(|at| Duration::from_nanos(at.saturating_sub(now))),
         cancelled: seen.cancelled,
         cause: seen.cause,

@@ -13,13 +13,13 @@ use crate::blocking::InJob;
 use crate::context::Lazy;
 use crate::group::GroupState;
 use crate::handle::Handle;
+use crate::observe::Track;
 use crate::scope::Cancelled;
 use crate::scope::exit::Hook;
 use crate::sync::atomic::{AtomicU16, AtomicU64, AtomicUsize, Ordering};
 use crate::sync::{Arc, Mutex};
 use crate::task::TaskInfo;
-
-use crate::waits::{self, Called};
+use crate::waits::{self, Called, Holder, Note, Whom};
 use crate::wake::WakeList;
 
 /// So many levels apart the cause that is inherited is noted.
@@ -139,7 +139,9 @@ pub(super) struct State {
     pub(super) after: Option<Duration>,
     pub(super) waker: Option<Waker>,
     /// Where what runs inside waits, as of its last pending poll.
-    pub(super) waits: Option<Called>,
+    pub(super) waits: Option<Note>,
+    /// What it waits for, where the note says so.
+    pub(super) holder: Option<Holder>,
     pub(super) rare: Option<Box<Rare>>,
 }
 
@@ -157,6 +159,8 @@ pub(super) struct Rare {
     pub(super) exits: Vec<Hook>,
     /// Where the deadline was moved.
     pub(super) moved: Option<&'static Location<'static>>,
+    /// Of a task that somebody looks at.
+    pub(super) track: Option<Arc<Track>>,
     /// Woken when a hold begins after all: those who wait to be dropped.
     pub(super) parked: Vec<Waker>,
     /// Woken when the cancellation is taken back by a shield: those who left their queue.
@@ -263,6 +267,7 @@ impl Node {
                 after,
                 waker: None,
                 waits: None,
+                holder: None,
                 rare: None,
             }),
         }
@@ -404,6 +409,9 @@ impl Node {
         {
             let mut state = self.state.lock();
             state.waits = waits::noted();
+            if state.waits.is_some_and(|note| note.whom == Whom::Holder) {
+                state.holder = waits::holder();
+            }
             if state.waker.as_ref().is_some_and(|known| known.will_wake(waker)) {
                 return state.due();
             }
@@ -415,6 +423,23 @@ impl Node {
         drop(state);
         drop(old);
         due
+    }
+
+    /// The track of a task, made by `make` if there is none; and where it waited last.
+    pub(crate) fn track(&self, make: impl FnOnce() -> Arc<Track>) -> (Arc<Track>, Option<Called>) {
+        let mut state = self.state.lock();
+        let waits = state.waits.map(|note| note.at);
+        (state.rare().track.get_or_insert_with(make).clone(), waits)
+    }
+
+    /// The track of a task, if somebody looks at it.
+    pub(crate) fn tracked(&self) -> Option<Arc<Track>> {
+        self.state.lock().rare.as_ref().and_then(|rare| rare.track.clone())
+    }
+
+    /// The waker of who owns it, as of its last pending poll.
+    pub(crate) fn owner(&self) -> Option<Waker> {
+        self.state.lock().waker.clone()
     }
 
     /// Waits to be dropped with the scope; woken if a hold begins in it after all.

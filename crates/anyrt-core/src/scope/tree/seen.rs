@@ -3,13 +3,17 @@
 use super::kind::ScopeKind;
 use super::node::{ENDED, NEVER, Node, NodeRef, effective};
 use crate::scope::Cancelled;
-use crate::waits::Called;
+use crate::sync::atomic::Ordering;
+use crate::task::TaskId;
+use crate::waits::{Called, Whom};
 
 /// What one look at a node shows, and its children, to be looked at next.
 pub(crate) struct Seen {
     pub(crate) kind: ScopeKind,
     pub(crate) opened: Option<Called>,
     pub(crate) waits: Option<Called>,
+    /// The task that it waits for.
+    pub(crate) waits_for: Option<TaskId>,
     /// Its own deadline, if it has one.
     pub(crate) deadline: Option<u64>,
     pub(crate) cancelled: bool,
@@ -37,7 +41,15 @@ impl Node {
         Some(Seen {
             kind: self.kind,
             opened: self.opened,
-            waits: state.waits,
+            waits: state.waits.map(|note| note.at),
+            waits_for: state.waits.and_then(|note| match note.whom {
+                Whom::Nobody => None,
+                Whom::Task(task) => Some(task),
+                Whom::Holder => {
+                    let holder = state.holder.as_ref()?;
+                    TaskId::from_number(holder.load(Ordering::Relaxed))
+                }
+            }),
             deadline: (state.own_deadline != NEVER).then_some(state.own_deadline),
             cancelled: effective(bits),
             shielded: self.is_shielded(),

@@ -1,0 +1,80 @@
+//! The notifier of a pool: a task of the runtime that calls the threads when a burst of jobs is complete.
+
+use std::fmt;
+use std::task::{Context, Poll, Waker};
+
+use crate::context::Tasked;
+use crate::handle::Handle;
+use crate::scope::tree::{HasNode, Node};
+use crate::sync::Arc;
+use crate::task::{Task, TaskInfo, Turn};
+
+/// How it is with the notifier, guarded by the lock of its pool.
+#[derive(Default)]
+pub(super) enum Notifier {
+    /// Nobody has asked for it.
+    #[default]
+    None,
+    /// It was spawned, and not polled so far.
+    Starts,
+    /// It waits for jobs that are left to it.
+    Rests(Waker),
+    /// It was woken, and not polled since.
+    Woken,
+    /// It was polled, and lets those tasks pass that were ready then: a runtime may poll first what was woken
+    /// last.
+    Yields,
+    /// The run ends, or the runtime has dropped it.
+    Gone,
+}
+
+/// The task. It stands in no group: nobody waits for it, and the end of the pool ends it.
+struct NotifierTask {
+    handle: Handle,
+    info: TaskInfo,
+    node: Node,
+}
+
+/// Spawns it, for the pool of that run.
+pub(super) fn spawn(handle: &Handle) {
+    let info = TaskInfo::new(None, || "anyrt::blocking::notifier", None);
+    let task = NotifierTask { handle: handle.clone(), info, node: Node::task_root() };
+    handle.runtime().spawn(Task::of(Arc::new(task)));
+}
+
+impl Tasked for NotifierTask {
+    fn info(&self) -> &TaskInfo {
+        &self.info
+    }
+
+    fn handle(&self) -> &Handle {
+        &self.handle
+    }
+
+    fn poll(&self, _turn: Turn, cx: &mut Context<'_>) -> Poll<()> {
+        self.handle.0.shared.pool.poll_notifier(cx.waker())
+    }
+
+    fn lost(&self, _turn: Turn) {
+        self.handle.0.shared.pool.lose_notifier();
+    }
+}
+
+impl HasNode for NotifierTask {
+    fn node(&self) -> &Node {
+        &self.node
+    }
+}
+
+impl fmt::Debug for Notifier {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Notifier::None => "none",
+            Notifier::Starts => "starts",
+            Notifier::Rests(_) => "rests",
+            Notifier::Woken => "woken",
+            Notifier::Yields => "yields",
+            Notifier::Gone => "gone",
+        })
+    }
+}

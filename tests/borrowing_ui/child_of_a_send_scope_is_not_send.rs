@@ -1,0 +1,11 @@
+use std::rc::Rc;
+
+fn main() {
+    anyrt::run(async {
+        let shared = Rc::new(1);
+        let _ = anyrt::send_scope(async |s| {
+            s.spawn(async { *shared });
+        })
+        .await;
+    });
+}
