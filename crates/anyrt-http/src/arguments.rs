@@ -13,7 +13,7 @@ use crate::context::RequestContext;
 use crate::dependency::{Argument, ArgumentKind, Dep, Fresh};
 use crate::limits::DEFAULT_BODY;
 use crate::problem::Findings;
-use crate::request::{Background, ResponseHeaders};
+use crate::request::{Background, ResponseHeaders, internal};
 use crate::spare;
 
 /// Marks arguments that are made from the request's head, by axum-core's `FromRequestParts`.
@@ -31,6 +31,17 @@ pub enum ViaDep {}
 /// Marks arguments that are made from the request's context.
 #[derive(Debug)]
 pub enum ViaContext {}
+
+/// Marks nothing: with a second way in which any type could be an argument, and none is, the compiler names the type
+/// and not the extractor that it could have been.
+#[derive(Debug)]
+pub enum ViaNothing {}
+
+/// Implemented for nothing.
+#[doc(hidden)]
+pub trait NoArgument: Sized + Send {
+    fn never(&self) -> std::convert::Infallible;
+}
 
 /// An argument that can stand anywhere: an extractor that leaves the body alone, or a
 /// [`Dep`].
@@ -61,6 +72,16 @@ where
 
     async fn extract(parts: &mut Parts, context: &RequestContext) -> Result<Self, Response> {
         T::from_request_parts(parts, context).await.map_err(IntoResponse::into_response)
+    }
+}
+
+impl<T: NoArgument> Extract<ViaNothing> for T {
+    fn describe() -> Argument {
+        Argument::extractor::<T>()
+    }
+
+    async fn extract(_: &mut Parts, _: &RequestContext) -> Result<Self, Response> {
+        Err(internal())
     }
 }
 

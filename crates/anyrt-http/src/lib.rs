@@ -199,7 +199,8 @@ pub use tokio_compat::{TokioBody, TokioCompat, TokioFuture, tokio_compat};
 /// they fit; nobody needs to implement or call them.
 pub mod detection {
     pub use crate::arguments::{
-        Extract, ExtractLast, FromArgs, FromHead, ViaContext, ViaDep, ViaParts, ViaRequest,
+        Extract, ExtractLast, FromArgs, FromHead, NoArgument, ViaContext, ViaDep, ViaNothing, ViaParts,
+        ViaRequest,
     };
     pub use crate::dependency::{Argument, ArgumentKind};
     pub use crate::handler::{Async, Blocking, Callable, Dispatch, Kind};
