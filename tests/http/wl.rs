@@ -84,6 +84,8 @@ fn wl_01_the_size_is_documented_set_by_the_builder_and_printed_at_start_up() {
     assert_eq!(total(Builder::new()), "40");
     assert_eq!(total(Builder::new().blocking_limit(7)), "7");
     let told = Told::default();
+    // With one subscriber only, tracing takes the answer of the thread that comes to a place first for all.
+    let _second = tracing::Dispatch::new(tracing::subscriber::NoSubscriber::default());
     tracing::subscriber::with_default(told.clone(), || {
         Builder::new().blocking_limit(7).run(async {
             let app = App::new().get("/where", (async || "").named("here")).provide_value(1_u8);
