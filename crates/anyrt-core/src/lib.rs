@@ -100,4 +100,6 @@ pub use task::{
 pub use testing::{AssertCheckpoints, Sequencer, Step, Stepping, assert_checkpoints, assert_no_checkpoints};
 pub use time::{Interval, Sleep, interval, now, sleep, sleep_until};
 pub use view::{LimiterView, TaskState, TaskTree, TaskView, TreeEntry, tasks};
+#[cfg(all(unix, feature = "sigusr1"))]
+pub use view::{PrintsTasks, print_tasks_on_sigusr1};
 pub use watchdog::{Alarm, Watchdog};

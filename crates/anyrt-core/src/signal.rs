@@ -1,4 +1,4 @@
-//! Signals that ask a program to end.
+//! Signals that ask a program to end, one at a time ([`shutdown()`]) or all that arrive ([`Signals`]).
 //!
 //! The end in two phases: a first signal asks all that is in the group to stop, within a grace; a second one
 //! does not wait for it.
@@ -25,10 +25,22 @@
 //! # }
 //! ```
 
+use std::fmt;
 use std::io;
+use std::panic::Location;
 use std::sync::{OnceLock, PoisonError, RwLock};
 
-use crate::between::Event;
+use crate::channel::{self, Receiver, Sender};
+
+/// What a program is told from outside.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Signal {
+    /// Ctrl-C: `SIGINT`.
+    Interrupt,
+    /// `SIGTERM`. Elsewhere than on Unix the same as [`Interrupt`](Signal::Interrupt).
+    Terminate,
+}
 
 /// Waits for the next Ctrl-C (`SIGINT`).
 ///
@@ -41,9 +53,9 @@ use crate::between::Event;
 ///
 /// # Cancel safety
 ///
-/// A signal that arrives while nobody waits is not kept.
+/// A signal that arrives while nobody waits is not kept: [`Signals`] keeps it.
 pub async fn interrupt() -> io::Result<()> {
-    wait(&[Kind::Interrupt]).await
+    next(&[Signal::Interrupt]).await
 }
 
 /// Waits for the next request to terminate (`SIGTERM`). Elsewhere than on Unix as [`interrupt`].
@@ -52,7 +64,7 @@ pub async fn interrupt() -> io::Result<()> {
 ///
 /// As [`interrupt`].
 pub async fn terminate() -> io::Result<()> {
-    wait(&[Kind::Terminate]).await
+    next(&[Signal::Terminate]).await
 }
 
 /// Waits for either: what a server ends at.
@@ -61,48 +73,103 @@ pub async fn terminate() -> io::Result<()> {
 ///
 /// As [`interrupt`].
 pub async fn shutdown() -> io::Result<()> {
-    wait(&[Kind::Interrupt, Kind::Terminate]).await
+    next(&[Signal::Interrupt, Signal::Terminate]).await
 }
 
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Kind {
-    Interrupt,
-    Terminate,
-}
-
-/// Who waits, and for what. Emptied by each signal.
-static WAITING: RwLock<Vec<(Kind, Event)>> = RwLock::new(Vec::new());
-
-async fn wait(kinds: &[Kind]) -> io::Result<()> {
-    static LISTENING: OnceLock<Result<(), (io::ErrorKind, String)>> = OnceLock::new();
-    let event = Event::new();
-    {
-        let mut waiting = WAITING.write().unwrap_or_else(PoisonError::into_inner);
-        // Those that were dropped have no other owner.
-        waiting.retain(|(_, event)| event.is_shared());
-        waiting.extend(kinds.iter().map(|kind| (*kind, event.clone())));
-    }
-    let listening = LISTENING.get_or_init(|| listen().map_err(|error| (error.kind(), error.to_string())));
-    if let Err((kind, text)) = listening {
-        return Err(io::Error::new(*kind, text.as_str()));
-    }
-    event.wait().await;
+async fn next(kinds: &[Signal]) -> io::Result<()> {
+    Signals::of(kinds)?.recv().await;
     Ok(())
 }
 
-fn arrived(kind: Kind) {
-    let mut woken = Vec::new();
-    WAITING.write().unwrap_or_else(PoisonError::into_inner).retain(|(waits_for, event)| {
-        let hit = *waits_for == kind;
-        if hit {
-            woken.push(event.clone());
-        }
-        !hit
-    });
-    woken.iter().for_each(Event::set);
+/// Receives signals for as long as it lives (AnyIO: `open_signal_receiver`).
+///
+/// What arrives before it is asked for is kept, in the order in which it arrived; the system itself makes one of
+/// several that arrive at once. Each receiver gets them all.
+///
+/// ```no_run
+/// # async fn demo() -> std::io::Result<()> {
+/// use anyrt_core::signal::{Signal, Signals};
+///
+/// let signals = Signals::of(&[Signal::Interrupt, Signal::Terminate])?;
+/// loop {
+///     match signals.recv().await {
+///         Signal::Terminate => break,
+///         other => println!("{other:?}: SIGTERM ends this"),
+///     }
+/// }
+/// # Ok(())
+/// # }
+/// ```
+pub struct Signals {
+    kinds: Vec<Signal>,
+    arrived: Receiver<Signal>,
 }
 
-/// Starts the thread that turns signals into events, for the life of the process.
+/// Who receives what. Those whose receiver has gone are taken out by the next.
+static RECEIVERS: RwLock<Vec<(Vec<Signal>, Sender<Signal>)>> = RwLock::new(Vec::new());
+
+impl Signals {
+    /// A receiver of these. They do not end the program by themselves any more.
+    ///
+    /// # Errors
+    ///
+    /// When the system refuses the handler, or no thread can be started for it.
+    pub fn of(kinds: &[Signal]) -> io::Result<Signals> {
+        static LISTENING: OnceLock<Result<(), (io::ErrorKind, String)>> = OnceLock::new();
+        let (sender, arrived) = channel::unbounded();
+        {
+            let mut receivers = RECEIVERS.write().unwrap_or_else(PoisonError::into_inner);
+            receivers.retain(|(_, sender)| !sender.is_closed());
+            receivers.push((kinds.to_vec(), sender));
+        }
+        let listening = LISTENING.get_or_init(|| listen().map_err(|error| (error.kind(), error.to_string())));
+        match listening {
+            Ok(()) => Ok(Signals { kinds: kinds.to_vec(), arrived }),
+            Err((kind, text)) => Err(io::Error::new(*kind, text.as_str())),
+        }
+    }
+
+    /// Waits for the next one.
+    ///
+    /// # Cancel safety
+    ///
+    /// Nothing is lost.
+    #[track_caller]
+    pub fn recv(&self) -> impl Future<Output = Signal> + Send + use<'_> {
+        let (called, receiving) = (Location::caller(), self.arrived.recv());
+        async move {
+            match receiving.await {
+                Ok(signal) => signal,
+                // Those who send are in a list of the process, until this has gone.
+                Err(end) => unreachable!("the signals at {called} have ended: {end}"),
+            }
+        }
+    }
+
+    /// How many have arrived and were not received yet.
+    pub fn pending(&self) -> usize {
+        self.arrived.len()
+    }
+}
+
+impl fmt::Debug for Signals {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Signals").field("kinds", &self.kinds).field("pending", &self.pending()).finish()
+    }
+}
+
+fn arrived(signal: Signal) {
+    let receivers: Vec<Sender<Signal>> = {
+        let listed = RECEIVERS.read().unwrap_or_else(PoisonError::into_inner);
+        listed.iter().filter(|(kinds, _)| kinds.contains(&signal)).map(|(_, sender)| sender.clone()).collect()
+    };
+    for receiver in receivers {
+        // One that has gone does not want it.
+        let _ = receiver.try_send(signal);
+    }
+}
+
+/// Starts the thread that passes signals on, for the life of the process.
 #[cfg(unix)]
 fn listen() -> io::Result<()> {
     use signal_hook::consts::{SIGINT, SIGTERM};
@@ -110,7 +177,7 @@ fn listen() -> io::Result<()> {
     let mut signals = signal_hook::iterator::Signals::new([SIGINT, SIGTERM])?;
     std::thread::Builder::new().name("anyrt-signals".to_owned()).spawn(move || {
         for signal in signals.forever() {
-            arrived(if signal == SIGTERM { Kind::Terminate } else { Kind::Interrupt });
+            arrived(if signal == SIGTERM { Signal::Terminate } else { Signal::Interrupt });
         }
     })?;
     Ok(())
@@ -119,8 +186,8 @@ fn listen() -> io::Result<()> {
 #[cfg(not(unix))]
 fn listen() -> io::Result<()> {
     ctrlc::set_handler(|| {
-        arrived(Kind::Interrupt);
-        arrived(Kind::Terminate);
+        arrived(Signal::Interrupt);
+        arrived(Signal::Terminate);
     })
     .map_err(io::Error::other)
 }

@@ -6,9 +6,13 @@ use std::time::Duration;
 
 #[cfg(feature = "serde")]
 mod json;
+#[cfg(all(unix, feature = "sigusr1"))]
+mod on_signal;
 mod text;
 mod walk;
 
+#[cfg(all(unix, feature = "sigusr1"))]
+pub use on_signal::{PrintsTasks, print_tasks_on_sigusr1};
 pub(crate) use walk::places;
 
 use crate::handle::Handle;

@@ -59,12 +59,6 @@ impl Event {
     pub fn waiting(&self) -> usize {
         self.0.lock().waiting.len()
     }
-
-    /// Whether anybody else has it too.
-    pub(crate) fn is_shared(&self) -> bool {
-        Arc::strong_count(&self.0) > 1
-    }
-
     /// Waits until it has happened. A checkpoint also when it has.
     ///
     /// # Cancel safety
