@@ -251,7 +251,7 @@ async fn refusals(address: SocketAddr, checks: &mut Checks) -> Result<(), BoxErr
     checks.equal("status of a path that is not", reply.status, 404)?;
     let reply = client.post("/zones", &[], "{}").await?;
     checks.equal("status of a method that is not", reply.status, 405)?;
-    checks.equal("the methods that are allowed", reply.header("allow"), Some("GET, HEAD"))?;
+    checks.equal("the methods that are allowed", reply.header("allow"), Some("GET, HEAD, OPTIONS"))?;
     let reply = client.post("/places", &[], &place("Nobody's")).await?;
     checks.equal("status without a visitor", reply.status, 401)?;
     let wrong = r#"{"name": "Pole", "latitude": "far north", "longitude": 0}"#;

@@ -10,7 +10,6 @@ use std::task::{Context, Poll};
 
 use crate::context::{self, Gate};
 use crate::sync::Arc;
-use crate::sync::atomic::AtomicU64;
 use crate::task::TaskId;
 
 /// A place in somebody's code.
@@ -35,7 +34,9 @@ pub(crate) enum Whom {
 }
 
 /// The number of the task that has something which others wait for; 0 is none.
-pub(crate) type Holder = Arc<AtomicU64>;
+///
+/// Not from the switchable module: only the task view reads it, and it is made behind a lock that is not modelled.
+pub(crate) type Holder = Arc<std::sync::atomic::AtomicU64>;
 
 thread_local! {
     static NOTE: Cell<Option<Note>> = const { Cell::new(None) };
