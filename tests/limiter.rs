@@ -63,3 +63,10 @@ fn raising_the_total_serves_as_many_as_there_is_room_for() {
 fn poll<F: Future>(future: Pin<&mut F>) -> Poll<F::Output> {
     future.poll(&mut Context::from_waker(Waker::noop()))
 }
+
+/// The compiler says the same whatever backends there are, so one build is enough.
+#[test]
+#[cfg(all(feature = "tokio", feature = "smol", feature = "async-std"))]
+fn cl_17_a_total_that_is_no_whole_number_of_tokens_does_not_compile() {
+    trybuild::TestCases::new().compile_fail("limiter_ui/*.rs");
+}

@@ -1,15 +1,17 @@
 //! TT: blocking jobs.
 
 use std::cell::RefCell;
+use std::collections::HashSet;
 use std::panic::AssertUnwindSafe;
+use std::pin::Pin;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Barrier, mpsc};
+use std::sync::{Arc, Barrier, Mutex, mpsc};
 use std::thread;
 use std::time::Duration;
 
 use anyrt_core::{
-    CancelScope, CapacityLimiter, Handle, Run, Runtime, StartError, checkpoint, from_thread, join,
-    run_blocking, run_cpu, sleep, task_group, task_local,
+    Borrower, CancelScope, CapacityLimiter, Handle, Limiter, Run, Runtime, Semaphore, StartError, checkpoint,
+    from_thread, join, move_on_after, run_blocking, run_cpu, sleep, task_group, task_local,
 };
 use futures::FutureExt as _;
 
@@ -269,6 +271,107 @@ pub(crate) async fn tt_12_a_limiter_of_ones_own_is_used_in_place_of_the_default(
     .await
     .expect("no child fails");
     assert_eq!((default.borrowed(), own.borrowed()), (0, 0));
+    default.set_total(1);
+    a_job_ends_late().await;
+}
+
+/// Lets a number of borrowers in, and writes down what it is asked.
+struct Doorman {
+    free: Semaphore,
+    asked: Mutex<Vec<(&'static str, Borrower)>>,
+    /// It panics when it is told of the end.
+    panics: bool,
+}
+
+impl Doorman {
+    fn new(free: usize, panics: bool) -> Arc<Doorman> {
+        Arc::new(Doorman { free: Semaphore::new(free), asked: Mutex::default(), panics })
+    }
+
+    fn write(&self, what: &'static str, borrower: Borrower) {
+        self.asked.lock().expect("nobody panics here").push((what, borrower));
+    }
+
+    fn asked_of_none(&self) -> bool {
+        self.asked.lock().expect("nobody panics here").is_empty()
+    }
+
+    /// What was asked since the last time, and that it was asked on behalf of one borrower.
+    fn asked_of_one(&self) -> Vec<&'static str> {
+        let asked = std::mem::take(&mut *self.asked.lock().expect("nobody panics here"));
+        assert!(asked.iter().all(|(_, borrower)| *borrower == asked[0].1), "{asked:?}");
+        asked.into_iter().map(|(what, _)| what).collect()
+    }
+}
+
+impl Limiter for Doorman {
+    fn acquire_on_behalf_of(&self, borrower: Borrower) -> Pin<Box<dyn Future<Output = ()> + Send>> {
+        self.write("acquire", borrower);
+        let free = self.free.clone();
+        Box::pin(async move { free.acquire().await.forget() })
+    }
+
+    fn release_on_behalf_of(&self, borrower: Borrower) {
+        self.write("release", borrower);
+        self.free.add(1).expect("there is no maximum");
+        assert!(!self.panics, "a doorman that panics");
+    }
+}
+
+pub(crate) async fn tt_13_a_limiter_of_ones_own_making_is_asked_and_told_and_no_more() {
+    let default = Handle::current().limiter().clone();
+    default.set_total(0);
+    let doorman = Doorman::new(1, false);
+    let handle = Handle::current();
+    handle.deny_blocking_threads(true);
+    let refused = run_blocking(|| ()).limited_by(doorman.clone()).try_start().await;
+    assert!(matches!(refused, Err(StartError::NoThread(_))), "{refused:?}");
+    assert_eq!(doorman.asked_of_one(), ["acquire", "release"]);
+    handle.deny_blocking_threads(false);
+
+    let call = async |seven| run_blocking(move || seven).limited_by(doorman.clone()).await;
+    assert_eq!(call(7).await, 7);
+    assert_eq!(doorman.asked_of_one(), ["acquire", "release"]);
+
+    // The borrower is the call, not the task.
+    join(call(1), call(2)).await;
+    let asked = std::mem::take(&mut *doorman.asked.lock().expect("nobody panics here"));
+    let borrowers: HashSet<Borrower> = asked.iter().map(|(_, borrower)| *borrower).collect();
+    assert_eq!((asked.len(), borrowers.len()), (4, 2), "{asked:?}");
+
+    // Cancelled before it begins, it asks nobody; while it waits, it has borrowed nothing.
+    let early = CancelScope::new().run(async |scope| {
+        scope.cancel("before it begins");
+        call(0).await
+    });
+    early.await.expect_err("it is cancelled");
+    assert!(doorman.asked_of_none());
+    let all = doorman.free.acquire().await;
+    assert_eq!(move_on_after(AN_INSTANT, call(0)).await, None, "nobody is let in");
+    drop(all);
+    assert_eq!(doorman.asked_of_one(), ["acquire"]);
+
+    // A job that waits for async code gives back what it has, and asks again.
+    let inner = doorman.clone();
+    let outer = run_blocking(move || {
+        from_thread::run(async move {
+            checkpoint().await;
+            run_blocking(|| 3).limited_by(inner).await
+        })
+    });
+    assert_eq!(outer.limited_by(doorman.clone()).await.expect("it is not cancelled"), 3);
+    let asked = std::mem::take(&mut *doorman.asked.lock().expect("nobody panics here"));
+    let of_the_outer = asked.iter().filter(|(_, borrower)| *borrower == asked[0].1).map(|(what, _)| *what);
+    assert_eq!(of_the_outer.collect::<Vec<_>>(), ["acquire", "release", "acquire", "release"]);
+    assert_eq!(asked.len(), 6, "{asked:?}");
+
+    let panics = Doorman::new(1, true);
+    let ended =
+        AssertUnwindSafe(run_blocking(|| 1).limited_by(panics.clone()).into_future()).catch_unwind().await;
+    ended.expect_err("its panic is the caller's");
+    assert_eq!(panics.asked_of_one(), ["acquire", "release"]);
+
+    assert_eq!((doorman.free.available(), default.borrowed()), (1, 0));
     default.set_total(1);
     a_job_ends_late().await;
 }

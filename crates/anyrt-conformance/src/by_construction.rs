@@ -104,24 +104,6 @@
 //! # }
 //! ```
 //!
-//! # TT-13: a limiter of somebody else's making
-//!
-//! There is one type of limiter, and what a call asks of it is the core's matter.
-//!
-//! # CL-17: a total is a whole number of tokens
-//!
-//! ```
-//! let limiter = anyrt_core::CapacityLimiter::new(1);
-//! ```
-//!
-//! ```compile_fail,E0600
-//! let limiter = anyrt_core::CapacityLimiter::new(-1);
-//! ```
-//!
-//! ```compile_fail,E0308
-//! let limiter = anyrt_core::CapacityLimiter::new(1.5);
-//! ```
-//!
 //! # SY-07: a lock belongs to its guard
 //!
 //! No task owns a lock: the guard does, and may be handed to another task. Who has it needs no second one,

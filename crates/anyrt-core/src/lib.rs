@@ -67,10 +67,10 @@ pub use between::{
 pub use blocking::PoolStatistics;
 pub use blocking::{
     Acquire, AcquireOnBehalf, AlreadyBorrowed, BlockingCall, BlockingHandle, BlockingPool, BlockingPortal,
-    BoxedJob, CallError, CapacityLimiter, IterateBlocking, Job, Leaving, LimiterStatistics, NotBorrowed,
-    PortalThread, RunBlocking, SharedPortal, StartError, Token, TryAcquireError, TryBlockingCall, WouldBlock,
-    asyncify, blocking_context, blocking_portal, from_thread, iterate_blocking, run_blocking, run_cpu,
-    syncify, try_blocking_portal,
+    Borrower, BoxedJob, CallError, CapacityLimiter, IterateBlocking, Job, Leaving, Limiter,
+    LimiterStatistics, NotBorrowed, PortalThread, RunBlocking, SharedPortal, StartError, Token,
+    TryAcquireError, TryBlockingCall, WouldBlock, asyncify, blocking_context, blocking_portal, from_thread,
+    iterate_blocking, run_blocking, run_cpu, syncify, try_blocking_portal,
 };
 pub use checkpoint::{checkpoint, checkpoint_if_cancelled, yield_shielded};
 pub use combine::{

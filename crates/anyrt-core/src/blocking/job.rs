@@ -5,7 +5,8 @@ use std::fmt;
 use std::panic::{AssertUnwindSafe, Location, catch_unwind};
 use std::task::{Context, Poll, Waker};
 
-use super::limiter::{CapacityLimiter, Token, thread_waker};
+use super::grant::{Grant, Lender};
+use super::limiter::thread_waker;
 use crate::context::{self, Place, Setting};
 use crate::group::{GroupState, Policy};
 use crate::handle::Handle;
@@ -106,7 +107,7 @@ pub(super) struct JobCell<F, T> {
     node: Node,
     label: Label,
     work: Mutex<Option<Work<F>>>,
-    token: Mutex<Borrowed>,
+    grant: Mutex<Borrowed>,
     spawned: Mutex<Option<Arc<GroupState>>>,
     result: Mutex<Outcome<T>>,
 }
@@ -116,11 +117,11 @@ struct Work<F> {
     setting: Setting,
 }
 
-/// The token of a job.
+/// The token of a job, or what it has in place of one.
 enum Borrowed {
-    Token(Token),
+    Granted(Grant),
     /// Given back while the thread waits for async code.
-    Lent(CapacityLimiter),
+    Lent(Lender),
     Returned,
 }
 
@@ -154,7 +155,7 @@ where
     T: Send + 'static,
 {
     /// `holds`: the scope waits until the closure has returned.
-    pub(super) fn new(closure: F, setting: Setting, token: Token, holds: bool, label: Label) -> Arc<Self> {
+    pub(super) fn new(closure: F, setting: Setting, grant: Grant, holds: bool, label: Label) -> Arc<Self> {
         let work = Work { closure, setting };
         let called = label.called;
         let cell = Arc::new(JobCell {
@@ -165,7 +166,7 @@ where
             },
             label,
             work: Mutex::new(Some(work)),
-            token: Mutex::new(Borrowed::Token(token)),
+            grant: Mutex::new(Borrowed::Granted(grant)),
             spawned: Mutex::new(None),
             result: Mutex::new(Outcome::Running(None)),
         });
@@ -185,21 +186,30 @@ where
     /// Takes back what no thread could be found for: token and hold are released.
     pub(super) fn withdraw(self: &Arc<Self>) {
         let work = self.work.lock().take();
-        self.return_token();
         tree::hold_parent(self.place(), || false);
         tree::end(&self.node);
+        self.return_token();
         drop(work);
     }
 
     fn return_token(&self) {
-        let old = std::mem::replace(&mut *self.token.lock(), Borrowed::Returned);
+        let old = std::mem::replace(&mut *self.grant.lock(), Borrowed::Returned);
         drop(old);
+    }
+
+    /// The same, where a limiter that panics is the caller's to know.
+    fn return_token_into<R>(&self, ended: &mut Result<R, Payload>) {
+        if let Err(payload) = catch_unwind(AssertUnwindSafe(|| self.return_token()))
+            && ended.is_ok()
+        {
+            *ended = Err(payload);
+        }
     }
 
     /// Waits for the tasks that the closure has spawned. The thread needs no token for that.
     fn end_spawned(&self, ended: &mut Result<T, Payload>) {
         let Some(group) = self.spawned.lock().take() else { return };
-        self.return_token();
+        self.return_token_into(ended);
         if ended.is_err() {
             group.cancel_for(Cause::SiblingFailed);
         }
@@ -317,22 +327,22 @@ where
     }
 
     fn lend(&self) {
-        let token = {
-            let mut borrowed = self.token.lock();
-            let Borrowed::Token(token) = &*borrowed else { return };
-            let lent = Borrowed::Lent(token.limiter().clone());
+        let given_back = {
+            let mut borrowed = self.grant.lock();
+            let Borrowed::Granted(grant) = &*borrowed else { return };
+            let lent = Borrowed::Lent(grant.lender());
             std::mem::replace(&mut *borrowed, lent)
         };
-        drop(token);
+        drop(given_back);
     }
 
     fn take_back(&self) {
-        let limiter = match &*self.token.lock() {
-            Borrowed::Lent(limiter) => limiter.clone(),
+        let lender = match &*self.grant.lock() {
+            Borrowed::Lent(lender) => lender.clone(),
             _ => return,
         };
-        let token = limiter.take_back();
-        *self.token.lock() = Borrowed::Token(token);
+        let grant = lender.take_back();
+        *self.grant.lock() = Borrowed::Granted(grant);
     }
 
     fn spawned(self: Arc<Self>, handle: &Handle) -> Arc<GroupState> {
@@ -369,7 +379,7 @@ where
         self.end_spawned(&mut ended);
         // A value that nobody wants, or a waker, may panic: that must not cost the pool a thread.
         let told = catch_unwind(AssertUnwindSafe(|| {
-            let ended = if self.is_abandoned() {
+            let mut ended = if self.is_abandoned() {
                 discard(ended);
                 None
             } else {
@@ -378,7 +388,10 @@ where
             // The token comes back when the thread is as good as free, so that whoever gets it does
             // not find all threads in jobs and start one more.
             turn(true);
-            self.return_token();
+            match &mut ended {
+                Some(ended) => self.return_token_into(ended),
+                None => self.return_token(),
+            }
             let unwanted = ended.and_then(|ended| self.finish(Some(ended)));
             tree::hold_parent(self.place(), || false);
             if unwanted.is_some() {
@@ -389,14 +402,17 @@ where
         if let Err(payload) = told {
             self.return_token();
             tracing::error!(panic = panic_message(&*payload), "the end of a blocking job panicked");
+            // Where the caller has not heard of the end, that is its end.
+            drop(self.finish(Some(Err(payload))));
+            tree::hold_parent(self.place(), || false);
         }
     }
 
     fn lost(self: Arc<Self>) {
         let Some(work) = self.work.lock().take() else { return };
         // What the closure owns may panic when it is dropped: that is the caller's panic.
-        let dropped = catch_unwind(AssertUnwindSafe(|| drop(work)));
-        self.return_token();
+        let mut dropped = catch_unwind(AssertUnwindSafe(|| drop(work)));
+        self.return_token_into(&mut dropped);
         drop(self.finish(dropped.err().map(Err)));
         tree::hold_parent(self.place(), || false);
     }

@@ -307,7 +307,7 @@ impl CapacityLimiter {
 
     /// Whether every token is held by guards that the current task took: a call of this task waits
     /// for one that can only come free when the task itself goes on.
-    pub(super) fn waits_for_itself(&self) -> bool {
+    fn waits_for_itself(&self) -> bool {
         let Some(task) = context::task_id() else { return false };
         let state = self.0.lock();
         state.total > 0 && state.guards.get(&task).is_some_and(|guards| *guards >= state.total)
@@ -540,8 +540,13 @@ impl Acquire {
     }
 
     /// Whether it stands in the queue.
-    pub(super) fn is_waiting(&self) -> bool {
+    fn is_waiting(&self) -> bool {
         self.take.is_waiting()
+    }
+
+    /// Whether it stands there for a token that only its own task can return.
+    pub(super) fn waits_for_itself(&self) -> bool {
+        self.is_waiting() && self.limiter().waits_for_itself()
     }
 
     fn poll_taken(&mut self, cx: &mut Context<'_>) -> Poll<()> {

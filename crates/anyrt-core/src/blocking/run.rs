@@ -5,11 +5,12 @@ use std::future::{Future, IntoFuture};
 use std::io;
 use std::panic::{Location, resume_unwind};
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use super::choice::hand_over;
+use super::grant::{Asking, Grant, Limiter};
 use super::job::{JobCell, Label, cut_off};
-use super::limiter::{Acquire, CapacityLimiter, Token};
+use super::limiter::CapacityLimiter;
 use crate::context::{self, Setting};
 use crate::fork::Forked;
 use crate::handle::Handle;
@@ -118,6 +119,7 @@ enum Limit {
     OfMachine,
     Nobodys,
     Own(CapacityLimiter),
+    Foreign(Arc<dyn Limiter>),
 }
 
 impl<F> RunBlocking<F> {
@@ -143,6 +145,12 @@ impl<F> RunBlocking<F> {
     /// Takes the token from this limiter in place of the run's.
     pub fn limiter(mut self, limiter: &CapacityLimiter) -> RunBlocking<F> {
         self.limiter = Limit::Own(limiter.clone());
+        self
+    }
+
+    /// Asks a limiter of your own making in place of the run's.
+    pub fn limited_by(mut self, limiter: Arc<dyn Limiter>) -> RunBlocking<F> {
+        self.limiter = Limit::Foreign(limiter);
         self
     }
 
@@ -246,7 +254,7 @@ pub struct TryBlockingCall<F, T> {
 
 enum State<F, T> {
     New(Option<RunBlocking<F>>),
-    Acquiring { acquire: Acquire, limiter: CapacityLimiter, job: Option<F>, handle: Handle, label: Label },
+    Asking { asking: Asking, job: Option<F>, handle: Handle, label: Label },
     Running { cell: Arc<JobCell<F, T>>, place: NodeRef },
     Ended,
 }
@@ -268,26 +276,26 @@ where
                 State::New(call) => {
                     let Some(call) = call.take() else { unreachable!("a call is started once") };
                     let handle = call.handle.unwrap_or_else(|| Handle::current_for(call.called));
-                    let limiter = match call.limiter {
-                        Limit::OfRun => handle.limiter().clone(),
-                        Limit::OfMachine => handle.cpu_limiter().clone(),
-                        Limit::Nobodys => handle.0.shared.unlimited.clone(),
-                        Limit::Own(limiter) => limiter,
+                    let asking = match call.limiter {
+                        Limit::OfRun => Asking::ours(handle.limiter(), call.called),
+                        Limit::OfMachine => Asking::ours(handle.cpu_limiter(), call.called),
+                        Limit::Nobodys => Asking::ours(&handle.0.shared.unlimited, call.called),
+                        Limit::Own(limiter) => Asking::ours(&limiter, call.called),
+                        Limit::Foreign(limiter) => Asking::foreign(limiter, call.called),
                     };
-                    let acquire = limiter.acquire_for_call(call.called);
                     let label = Label { name: call.name, called: call.called };
-                    this.state = State::Acquiring { acquire, limiter, job: Some(call.job), handle, label };
+                    this.state = State::Asking { asking, job: Some(call.job), handle, label };
                 }
-                State::Acquiring { acquire, limiter, job, handle, label } => {
-                    let Poll::Ready(token) = Pin::new(&mut *acquire).poll(cx) else {
-                        if acquire.is_waiting() && limiter.waits_for_itself() {
+                State::Asking { asking, job, handle, label } => {
+                    let grant = match ready!(asking.poll(cx)) {
+                        Ok(grant) => grant,
+                        Err(error) => {
                             this.state = State::Ended;
-                            return Poll::Ready(Err(StartError::WaitsForItself));
+                            return Poll::Ready(Err(error));
                         }
-                        return Poll::Pending;
                     };
                     let Some(job) = job.take() else { unreachable!("a call is submitted once") };
-                    match submit(handle, job, token, this.abandon, label.clone()) {
+                    match submit(handle, job, grant, this.abandon, label.clone()) {
                         Ok(cell) => {
                             let place = cell.place();
                             this.state = State::Running { cell, place };
@@ -318,7 +326,7 @@ where
 fn submit<F, T>(
     handle: &Handle,
     job: F,
-    token: Token,
+    grant: Grant,
     abandon: bool,
     label: Label,
 ) -> Result<Arc<JobCell<F, T>>, StartError>
@@ -333,7 +341,7 @@ where
         in_job: true,
         polling: false,
     };
-    let cell = JobCell::new(job, setting, token, !abandon, label);
+    let cell = JobCell::new(job, setting, grant, !abandon, label);
     if let Err((refused, error)) = hand_over(handle, cell.job()) {
         cell.withdraw();
         drop(refused);
@@ -350,7 +358,7 @@ pub(super) fn drop_in_pool<V: Send + 'static>(value: V, called: &'static Locatio
     let Ok(handle) = Handle::try_current() else { return };
     let Ok(token) = handle.0.shared.unlimited.try_acquire() else { return };
     let label = Label { name: Some("drop".into()), called };
-    if let Ok(cell) = submit(&handle, move || drop(value), token.detach(), true, label) {
+    if let Ok(cell) = submit(&handle, move || drop(value), Grant::Ours(token.detach()), true, label) {
         leave(&cell, &cell.place());
     }
 }
@@ -385,7 +393,7 @@ impl<F, T> fmt::Debug for TryBlockingCall<F, T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let state = match &self.state {
             State::New(_) => "new",
-            State::Acquiring { .. } => "waiting for a token",
+            State::Asking { .. } => "waiting for a token",
             State::Running { .. } => "running",
             State::Ended => "ended",
         };

@@ -1,0 +1,3 @@
+fn main() {
+    anyrt::CapacityLimiter::new(-1);
+}
