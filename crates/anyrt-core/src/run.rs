@@ -19,6 +19,7 @@ use pin_project_lite::pin_project;
 
 use self::ending::{Ending, EndsWithin};
 use crate::blocking::{BlockingPool, CapacityLimiter, DEFAULT_LIMIT, IDLE, PATIENCE, Pool};
+use crate::budget;
 use crate::context::{self, Setting, Tasked};
 use crate::fork::{self, Forked};
 use crate::group::{GroupError, GroupState, Policy};
@@ -517,7 +518,9 @@ impl<F: Future> Future for Root<F> {
                 let look = observe::is_on()
                     .then(|| observe::begin(&task.handle, &task.info, &task.node, cx.waker()));
                 let waker = look.as_ref().map_or(cx.waker(), |look| look.waker(cx.waker()));
+                let around = budget::begin();
                 let polled = catch_unwind(AssertUnwindSafe(|| main.poll(&mut Context::from_waker(waker))));
+                budget::end(around);
                 match (&polled, &look) {
                     (Ok(Poll::Pending), _) => drop(task.node.attend(waker)),
                     (_, Some(look)) => look.task_ended(),
