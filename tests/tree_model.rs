@@ -102,8 +102,11 @@ fn a_group_that_outlives_its_scope_and_is_dropped_is_waited_for() {
     let leaf = || Box::new(Plan::Leaf);
     let dropped =
         Plan::Group { body: leaf(), children: vec![Plan::Finally { work: leaf(), cleanup: leaf() }] };
-    let plan = Plan::Group { body: Box::new(Plan::Relay(Box::new(dropped))), children: Vec::new() };
-    check(&plan, &[Action::HandOn(0), Action::HandOn(0)]);
+    let in_a_scope = Plan::Scope { shield: false, body: Box::new(dropped.clone()) };
+    for dropped in [dropped, in_a_scope] {
+        let plan = Plan::Group { body: Box::new(Plan::Relay(Box::new(dropped))), children: Vec::new() };
+        check(&plan, &[Action::HandOn(0), Action::HandOn(0)]);
+    }
 }
 
 /// A group whose body starts a child in a scope of its own.
