@@ -463,3 +463,76 @@ mod spans {
         }
     }
 }
+
+mod events {
+    use std::fmt::Write;
+    use std::sync::{LazyLock, Mutex};
+
+    use anyrt::{Backend, Builder};
+    use tracing::field::{Field, Visit};
+    use tracing::span::{Attributes, Id, Record};
+    use tracing::{Level, Metadata, Subscriber};
+
+    use super::*;
+
+    /// The warnings of the threads of all runtimes, one text each.
+    static WARNINGS: Mutex<Vec<String>> = Mutex::new(Vec::new());
+
+    /// Made once: the one subscriber of the process, beside those that a test has for its own thread.
+    static LISTENS: LazyLock<()> =
+        LazyLock::new(|| tracing::subscriber::set_global_default(Listener).unwrap());
+
+    struct Listener;
+
+    impl Subscriber for Listener {
+        fn enabled(&self, metadata: &Metadata<'_>) -> bool {
+            metadata.is_event() && *metadata.level() <= Level::WARN
+        }
+
+        fn event(&self, event: &tracing::Event<'_>) {
+            let mut text = Text(event.metadata().target().to_owned());
+            event.record(&mut text);
+            WARNINGS.lock().unwrap().push(text.0);
+        }
+
+        fn new_span(&self, _: &Attributes<'_>) -> Id {
+            Id::from_u64(1)
+        }
+
+        fn record(&self, _: &Id, _: &Record<'_>) {}
+        fn record_follows_from(&self, _: &Id, _: &Id) {}
+        fn enter(&self, _: &Id) {}
+        fn exit(&self, _: &Id) {}
+    }
+
+    struct Text(String);
+
+    impl Visit for Text {
+        fn record_debug(&mut self, field: &Field, value: &dyn std::fmt::Debug) {
+            write!(self.0, " {field}={value:?}").unwrap();
+        }
+    }
+
+    /// The warnings so far in which this name stands.
+    fn warnings_of(name: &str) -> Vec<String> {
+        WARNINGS.lock().unwrap().iter().filter(|text| text.contains(name)).cloned().collect()
+    }
+
+    #[test]
+    fn a_panic_of_a_task_is_told_once_with_its_name_and_what_it_said() {
+        LazyLock::force(&LISTENS);
+        for backend in Backend::enabled() {
+            let name = format!("panics on {backend}");
+            let resumed = std::panic::catch_unwind(|| {
+                Builder::new().backend(*backend).run(async {
+                    task_group(async |group| drop(group.named(&name).spawn(async { panic!("what it said") })))
+                        .await
+                })
+            });
+            assert!(resumed.is_err(), "the panic goes on in the host");
+            let told = warnings_of(&name);
+            assert_eq!(told.len(), 1, "{told:?}");
+            assert!(told[0].starts_with("anyrt::task ") && told[0].contains("what it said"), "{told:?}");
+        }
+    }
+}

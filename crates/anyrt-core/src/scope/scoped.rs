@@ -221,8 +221,9 @@ impl Seat {
             Some(late) => late,
             none => {
                 let Ok(handle) = Handle::try_current() else { return };
-                let after = handle.0.shared.held_warning;
-                let timer = handle.now().checked_add(after).map(|at| handle.runtime().timer(at));
+                let (after, now) = (handle.0.shared.held_warning, handle.now());
+                node.node().note_held(clock::to_u64(now));
+                let timer = now.checked_add(after).map(|at| handle.runtime().timer(at));
                 none.insert(Box::new(Late { after, timer }))
             }
         };
