@@ -48,7 +48,8 @@ fn a_panic_of_a_task_is_told_once_with_its_name_and_what_it_said() {
         let name = format!("panics on {backend}");
         let resumed = catch_unwind(|| {
             Builder::new().backend(*backend).run(async {
-                task_group(async |group| drop(group.named(&name).spawn(async { panic!("what it said") }))).await
+                task_group(async |group| drop(group.named(&name).spawn(async { panic!("what it said") })))
+                    .await
             })
         });
         assert!(resumed.is_err(), "the panic goes on in the host");

@@ -14,16 +14,14 @@ mod future;
 pub use child::LocalHandle;
 pub use future::LocalGroup;
 
-use self::child::LocalChild;
+use self::child::{ChildState, LocalChild};
 use super::error::BoxError;
 use super::handle::NotAResultElseUseTry;
 use super::state::{GroupState, Policy};
-use crate::context::{self, ScopeNode};
+use crate::context;
 use crate::scope::ScopeHandle;
-use crate::scope::scoped::Scoped;
-use crate::scope::tree::{Node, NodeRef, ScopeKind};
 use crate::sync::{Arc, Mutex};
-use crate::task::{Label, Slot, TaskEnded, Why, default_name};
+use crate::task::default_name;
 
 /// A child of a borrowing scope, when it need not be `Send`.
 pub type AnyChild<'env> = dyn Future<Output = ()> + 'env;
@@ -182,18 +180,13 @@ impl<C: ?Sized> LocalScope<'_, C> {
         settle: fn(F::Output) -> Result<T, BoxError>,
         erase: impl FnOnce(LocalChild<F, T>) -> Pin<Box<C>>,
     ) -> LocalHandle<T> {
-        let name = default_name::<F>;
-        let slot = Arc::new(Slot::new());
-        let spawned = Location::caller();
-        let node: NodeRef = Arc::new(ScopeNode(Node::new(ScopeKind::Child, spawned)));
-        let handle = LocalHandle { slot: slot.clone(), node: node.clone(), name, spawned, awaited: None };
+        let state = Arc::new(ChildState::new(default_name::<F>, Location::caller()));
+        let handle = LocalHandle { state: state.clone(), awaited: None };
         if !self.nursery.group.admit() {
-            drop(slot.fill(Err(TaskEnded::new(Label::of_child(name), Why::NotStarted))));
+            state.refuse();
             return handle;
         }
-        let group = self.nursery.group.clone();
-        let scoped = Scoped::at(node, future);
-        let child = erase(LocalChild { scoped, name, slot, settle, group, ended: false });
+        let child = erase(LocalChild::new(future, state, settle, self.nursery.group.clone()));
         let host = {
             let mut new = self.nursery.new.lock();
             new.children.push(child);

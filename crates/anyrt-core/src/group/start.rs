@@ -217,7 +217,7 @@ impl<V> Starting<V> {
         child.info().set_parent(self.group.host());
         let node = child as NodeRef;
         tree::unlink(&node);
-        tree::link(&node, &self.group.as_node());
+        tree::link(&node, self.group.as_node());
         // It may have ended meanwhile: then nobody would take it out of its new place.
         if self.state.lock().ended {
             tree::unlink(&node);

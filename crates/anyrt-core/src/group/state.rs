@@ -326,7 +326,7 @@ impl GroupState {
                 // not the guardian's own body.
                 tree::hold_no_parent(&node);
             }
-            tree::link(&node, &guardian.as_node());
+            tree::link(&node, guardian.as_node());
         }
     }
 

@@ -25,7 +25,7 @@ fn a_hold_is_released_while_it_is_moved() {
         let released = holder.clone();
         let other = thread::spawn(move || tree::hold_parent(released, || false));
         tree::unlink(&holder);
-        tree::link(&holder, &to);
+        tree::link(&holder, to.clone());
         other.join().unwrap();
         assert!(!from.node().holds());
         assert!(!to.node().holds());

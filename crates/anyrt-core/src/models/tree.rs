@@ -49,7 +49,7 @@ fn a_subtree_is_linked_while_the_scope_above_is_cancelled() {
         let (top, moved) = (node(), node());
         let parent = below(&top);
         let inner = below(&moved);
-        beside(move || cancel(&top), || tree::link(&moved, &parent));
+        beside(move || cancel(&top), || tree::link(&moved, parent.clone()));
         assert!(moved.node().is_cancelled());
         assert!(inner.node().is_cancelled());
     });
@@ -66,7 +66,7 @@ fn a_node_is_moved_away_while_its_scope_is_cancelled() {
             move || cancel(&here),
             || {
                 tree::unlink(&moved);
-                tree::link(&moved, &to);
+                tree::link(&moved, to.clone());
             },
         );
         assert!(from.node().is_cancelled());
@@ -118,7 +118,7 @@ fn a_deadline_is_moved_while_a_subtree_is_linked() {
         let (top, moved) = (node(), node());
         let inner = below(&moved);
         let above = top.clone();
-        beside(move || tree::set_deadline(&above, 7, None, None), || tree::link(&moved, &top));
+        beside(move || tree::set_deadline(&above, 7, None, None), || tree::link(&moved, top.clone()));
         assert_eq!(moved.node().deadline(), 7);
         assert_eq!(inner.node().deadline(), 7);
     });
@@ -148,7 +148,7 @@ fn a_subtree_is_linked_while_the_scope_above_is_told_to_stop() {
                 let story = Cancelled::new(Cause::GraceOver, None, location);
                 tree::stop(&above, Duration::from_secs(1), None, story);
             },
-            || tree::link(&moved, &top),
+            || tree::link(&moved, top.clone()),
         );
         assert!(moved.node().is_stopping() && inner.node().is_stopping());
         assert!(!inner.node().is_cancelled());

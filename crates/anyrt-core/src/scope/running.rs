@@ -72,11 +72,13 @@ impl<F: Future> Running<F> {
             // What is left of the body may panic too; of that the hook tells.
             let _ = catch_unwind(AssertUnwindSafe(|| this.scoped.as_mut().drop_inner()));
         }
-        let node = this.scoped.as_mut().seat().place.node().clone();
+        let seat = this.scoped.as_mut().seat();
+        let node = seat.place.node();
         if !node.node().has_exits() {
-            this.scoped.as_mut().seat().end();
+            seat.end();
             return Poll::Ready(result(ended));
         }
+        let node = node.clone();
         let exit = match &ended {
             Ok(Ending::Value(_)) => Exit::Finished,
             Ok(Ending::Cancelled(cancelled)) => Exit::Cancelled(cancelled.clone()),

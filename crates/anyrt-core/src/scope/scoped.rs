@@ -14,7 +14,7 @@ use crate::clock;
 use crate::context::{self, Lazy, Place};
 use crate::handle::Handle;
 use crate::runtime::Timer;
-use crate::waits;
+use crate::waits::{self, Called, Note};
 
 /// How the inner future came to its end.
 #[derive(Debug)]
@@ -43,27 +43,47 @@ pin_project! {
 
     impl<F> PinnedDrop for Scoped<F> {
         fn drop(this: Pin<&mut Self>) {
-            let mut this = this.project();
-            if this.seat.ended {
-                return;
-            }
-            let panicked = if this.inner.is_some() {
-                catch_unwind(AssertUnwindSafe(|| {
-                    context::inside(&mut this.seat.place, || this.inner.set(None));
-                })).err()
-            } else { None };
-            this.seat.end();
-            if let Some(payload) = panicked && !std::thread::panicking() {
-                resume_unwind(payload);
+            if !this.seat.ended {
+                this.cut_off();
             }
         }
     }
 }
 
 impl<F> Scoped<F> {
+    /// Dropped by somebody before its end.
+    #[inline(never)]
+    fn cut_off(self: Pin<&mut Self>) {
+        let mut this = self.project();
+        let panicked = if this.inner.is_some() {
+            let drop_it = || context::inside(&mut this.seat.place, || this.inner.set(None));
+            catch_unwind(AssertUnwindSafe(drop_it)).err()
+        } else {
+            None
+        };
+        this.seat.end();
+        if let Some(payload) = panicked
+            && !std::thread::panicking()
+        {
+            resume_unwind(payload);
+        }
+    }
+
+    pub(crate) fn seat(self: Pin<&mut Self>) -> &mut Seat {
+        self.project().seat
+    }
+
     /// Whether it was pending, or asked for, and has not ended.
     pub(crate) fn is_linked_and_running(&self) -> bool {
         matches!(self.seat.place, Place::Linked(_)) && self.inner.is_some()
+    }
+
+    /// Where it was opened.
+    pub(crate) fn opened(&self) -> Option<Called> {
+        match &self.seat.place {
+            Place::Lazy(lazy) => lazy.opened,
+            Place::Linked(node) => node.node().opened(),
+        }
     }
 }
 
@@ -77,10 +97,6 @@ impl<F: Future> Scoped<F> {
         Scoped { seat: Seat::new(Place::Linked(node)), inner: Some(inner) }
     }
 
-    pub(crate) fn seat(self: Pin<&mut Self>) -> &mut Seat {
-        self.project().seat
-    }
-
     /// Drops the inner future with its scope current. Its destructors may panic.
     pub(crate) fn drop_inner(self: Pin<&mut Self>) {
         let mut this = self.project();
@@ -90,12 +106,13 @@ impl<F: Future> Scoped<F> {
     }
 
     /// Polls by the rule. When it is ready the inner future is gone; the node is not ended yet.
+    #[inline]
     pub(crate) fn poll_scoped(
-        self: Pin<&mut Self>,
+        mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         outer: Outer,
     ) -> Poll<Ending<F::Output>> {
-        let mut this = self.project();
+        let mut this = self.as_mut().project();
         this.seat.settle();
         let before = waits::begin();
         if let Some(inner) = this.inner.as_mut().as_pin_mut() {
@@ -107,6 +124,18 @@ impl<F: Future> Scoped<F> {
         } else {
             assert!(!this.seat.ended, "a future was polled again after it was ready");
         }
+        self.was_pending(cx, outer, before)
+    }
+
+    /// Apart, so that the frames of scopes that nest stay small.
+    #[inline(never)]
+    fn was_pending(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        outer: Outer,
+        before: Option<Note>,
+    ) -> Poll<Ending<F::Output>> {
+        let mut this = self.project();
         let verdict = this.seat.verdict(cx.waker(), outer, this.inner.is_none());
         waits::end_pending(before);
         match verdict {
@@ -124,6 +153,7 @@ impl<F: Future> Scoped<F> {
     }
 
     /// As [`poll_scoped`](Scoped::poll_scoped), and ends the node when it is ready.
+    #[inline]
     pub(crate) fn poll_to_end(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -140,13 +170,21 @@ impl<F: Future> Scoped<F> {
 /// A place in the scope tree, kept by the future that owns it, and the timer of its deadline.
 pub(crate) struct Seat {
     pub(crate) place: Place,
-    timer: Option<Armed>,
-    late: Option<Box<Late>>,
+    timers: Timers,
     ended: bool,
 }
 
-/// The watch over a hold that keeps a cancelled scope.
+/// The timers of a place. In one field, because most have none and are dropped quickly.
+enum Timers {
+    None,
+    /// That of its deadline.
+    Deadline(Armed),
+    /// The same, if there is one, and the watch over a hold that keeps a cancelled scope.
+    Held(Box<Late>),
+}
+
 struct Late {
+    deadline: Option<Armed>,
     after: Duration,
     /// None when it has told.
     timer: Option<Pin<Box<dyn Timer>>>,
@@ -155,6 +193,24 @@ struct Late {
 struct Armed {
     deadline: u64,
     timer: Pin<Box<dyn Timer>>,
+}
+
+impl Timers {
+    fn deadline(&mut self) -> Option<&mut Armed> {
+        match self {
+            Timers::None => None,
+            Timers::Deadline(armed) => Some(armed),
+            Timers::Held(late) => late.deadline.as_mut(),
+        }
+    }
+
+    /// Another timer of the deadline, or none.
+    fn set_deadline(&mut self, armed: Option<Armed>) {
+        match self {
+            Timers::Held(late) => late.deadline = armed,
+            timers => *timers = armed.map_or(Timers::None, Timers::Deadline),
+        }
+    }
 }
 
 impl Armed {
@@ -167,7 +223,7 @@ impl Armed {
 
 impl Seat {
     pub(crate) fn new(place: Place) -> Seat {
-        Seat { place, timer: None, late: None, ended: false }
+        Seat { place, timers: Timers::None, ended: false }
     }
 
     /// Before a poll: moves the node below the scope that it is polled in, and looks at its timer.
@@ -186,7 +242,7 @@ impl Seat {
         {
             tree::begin_grace(node, handle.now());
         }
-        if let Some(armed) = &mut self.timer
+        if let Some(armed) = self.timers.deadline()
             && node.node().take_timer_fired()
             && armed.poll(node)
             && let Ok(handle) = Handle::try_current()
@@ -217,16 +273,18 @@ impl Seat {
         if !node.node().is_cancelled() {
             return;
         }
-        let late = match &mut self.late {
-            Some(late) => late,
-            none => {
-                let Ok(handle) = Handle::try_current() else { return };
-                let (after, now) = (handle.0.shared.held_warning, handle.now());
-                node.node().note_held(clock::to_u64(now));
-                let timer = now.checked_add(after).map(|at| handle.runtime().timer(at));
-                none.insert(Box::new(Late { after, timer }))
-            }
-        };
+        if !matches!(self.timers, Timers::Held(_)) {
+            let Ok(handle) = Handle::try_current() else { return };
+            let (after, now) = (handle.0.shared.held_warning, handle.now());
+            node.node().note_held(clock::to_u64(now));
+            let timer = now.checked_add(after).map(|at| handle.runtime().timer(at));
+            let deadline = match std::mem::replace(&mut self.timers, Timers::None) {
+                Timers::Deadline(armed) => Some(armed),
+                _ => None,
+            };
+            self.timers = Timers::Held(Box::new(Late { deadline, after, timer }));
+        }
+        let Timers::Held(late) = &mut self.timers else { return };
         if let Some(timer) = &mut late.timer
             && timer.as_mut().poll_elapsed(&mut Context::from_waker(waker)).is_ready()
         {
@@ -251,8 +309,17 @@ impl Seat {
             }
             Place::Linked(ref node) => node.node().attend(waker),
         };
-        if deadline != NEVER || self.timer.is_some() {
+        if deadline != NEVER || self.timers.deadline().is_some() {
             self.arm(deadline);
+        }
+    }
+
+    /// Before the first poll: the time that is left counts from now.
+    pub(crate) fn limit(&mut self, after: Duration) {
+        if let Place::Lazy(lazy) = &mut self.place {
+            let opened = lazy.opened.unwrap_or_else(std::panic::Location::caller);
+            lazy.deadline = clock::add(context::now_for(opened), after);
+            lazy.after = u64::try_from(after.as_nanos()).unwrap_or(0);
         }
     }
 
@@ -272,13 +339,15 @@ impl Seat {
 
     /// The node goes on without this future: somebody else ends it.
     pub(crate) fn give_up(&mut self) {
-        self.timer = None;
+        self.timers = Timers::None;
         self.place = Place::Lazy(Lazy::NOWHERE);
     }
 
     #[inline]
     pub(crate) fn end(&mut self) {
-        self.timer = None;
+        if !matches!(self.timers, Timers::None) {
+            self.timers = Timers::None;
+        }
         self.ended = true;
         if let Place::Linked(node) = &self.place {
             tree::end(node.node());
@@ -288,26 +357,27 @@ impl Seat {
     /// Sets the timer to the node's own deadline, which may have been moved meanwhile.
     fn arm(&mut self, deadline: u64) {
         let node = self.place.node();
-        if self.timer.as_ref().is_some_and(|armed| armed.deadline == deadline)
+        if self.timers.deadline().is_some_and(|armed| armed.deadline == deadline)
             || node.node().is_own_cancelled()
         {
             return;
         }
         let Some(instant) = clock::to_instant(deadline) else {
-            self.timer = None;
+            self.timers.set_deadline(None);
             return;
         };
         let opened = node.node().opened();
         let handle = Handle::current_for(opened.unwrap_or_else(std::panic::Location::caller));
-        let armed = match &mut self.timer {
+        match self.timers.deadline() {
             Some(armed) => {
                 armed.timer.as_mut().reset(instant);
                 armed.deadline = deadline;
-                armed
             }
-            none => none.insert(Armed { deadline, timer: handle.runtime().timer(instant) }),
-        };
-        if armed.poll(node) {
+            None => {
+                self.timers.set_deadline(Some(Armed { deadline, timer: handle.runtime().timer(instant) }));
+            }
+        }
+        if self.timers.deadline().is_some_and(|armed| armed.poll(node)) {
             tree::expire(node, clock::to_u64(handle.now()));
         }
     }
@@ -323,7 +393,7 @@ pub(crate) fn settle(node: &NodeRef) {
         return;
     }
     tree::unlink(node);
-    if let Some(parent) = &parent {
+    if let Some(parent) = parent {
         tree::link(node, parent);
     } else {
         tree::orphaned(node);

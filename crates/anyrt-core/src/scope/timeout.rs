@@ -12,9 +12,10 @@ use pin_project_lite::pin_project;
 
 use super::cause::Cancelled;
 use super::scoped::{Ending, Outer, Scoped};
-use super::tree::ScopeKind;
+use super::tree::{NEVER, ScopeKind};
 use crate::clock;
-use crate::context::{self, Lazy, Place};
+use crate::context::{Lazy, Place};
+use crate::waits::Called;
 
 /// Runs `future` for at most `limit`; `None` when the time ran out before it had ended.
 ///
@@ -28,15 +29,18 @@ use crate::context::{self, Lazy, Place};
 /// # Cancel safety
 ///
 /// Dropped by foreign code, `future` is dropped with it.
+#[inline]
 #[track_caller]
 pub fn move_on_after<F: Future>(limit: impl Into<Option<Duration>>, future: F) -> MoveOnAfter<F> {
-    MoveOnAfter::new(limit.into().map(Limit::After), future)
+    MoveOnAfter::new(Location::caller(), limit.into(), NEVER, future)
 }
 
 /// As [`move_on_after`], with an instant on the runtime's clock.
+#[inline]
 #[track_caller]
 pub fn move_on_at<F: Future>(deadline: impl Into<Option<Instant>>, future: F) -> MoveOnAfter<F> {
-    MoveOnAfter::new(deadline.into().map(Limit::At), future)
+    let deadline = deadline.into().map_or(NEVER, clock::to_u64);
+    MoveOnAfter::new(Location::caller(), None, deadline, future)
 }
 
 /// Runs `future` for at most `limit`, else fails with [`TimedOut`].
@@ -54,35 +58,27 @@ pub fn fail_at<F: Future>(deadline: impl Into<Option<Instant>>, future: F) -> Fa
     FailAfter { inner: move_on_at(deadline, future), reason: None }
 }
 
-#[derive(Clone, Copy)]
-enum Limit {
-    After(Duration),
-    At(Instant),
-}
-
 pin_project! {
     /// The future of [`move_on_after`] and [`move_on_at`].
     #[must_use = "futures do nothing unless polled"]
     pub struct MoveOnAfter<F> {
-        // Taken at the first poll.
-        limit: Option<Limit>,
-        opened: &'static Location<'static>,
+        // The time that counts from the first poll; taken then.
+        after: Option<Duration>,
         #[pin]
         scoped: Scoped<F>,
     }
 }
 
 impl<F: Future> MoveOnAfter<F> {
-    #[track_caller]
-    fn new(limit: Option<Limit>, future: F) -> Self {
-        let opened = Location::caller();
-        MoveOnAfter { limit, opened, scoped: Scoped::new(Lazy::NOWHERE, future) }
+    #[inline]
+    fn new(opened: Called, after: Option<Duration>, deadline: u64, future: F) -> Self {
+        let lazy = Lazy { deadline, ..Lazy::at(ScopeKind::Timeout, opened) };
+        MoveOnAfter { after, scoped: Scoped::new(lazy, future) }
     }
 
     /// For a construct that was opened there.
-    pub(super) fn opened_at(opened: &'static Location<'static>, limit: Duration, future: F) -> Self {
-        let limit = Some(Limit::After(limit));
-        MoveOnAfter { limit, opened, scoped: Scoped::new(Lazy::NOWHERE, future) }
+    pub(super) fn opened_at(opened: Called, limit: Duration, future: F) -> Self {
+        MoveOnAfter::new(opened, Some(limit), NEVER, future)
     }
 
     /// Whether its deadline has cancelled it.
@@ -95,16 +91,8 @@ impl<F: Future> MoveOnAfter<F> {
 
     fn poll_ending(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Ending<F::Output>> {
         let mut this = self.project();
-        if let Some(limit) = this.limit.take() {
-            let (deadline, after) = match limit {
-                Limit::After(after) => {
-                    let nanos = u64::try_from(after.as_nanos()).unwrap_or(0);
-                    (clock::add(context::now_for(this.opened), after), nanos)
-                }
-                Limit::At(instant) => (clock::to_u64(instant), 0),
-            };
-            let lazy = Lazy { deadline, after, ..Lazy::at(ScopeKind::Timeout, this.opened) };
-            this.scoped.as_mut().seat().place = Place::Lazy(lazy);
+        if let Some(after) = this.after.take() {
+            this.scoped.as_mut().seat().limit(after);
         }
         this.scoped.poll_to_end(cx, Outer::Returns)
     }
@@ -194,7 +182,8 @@ impl From<TimedOut> for io::Error {
 
 impl<F> fmt::Debug for MoveOnAfter<F> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("MoveOnAfter").field("opened", &format_args!("{}", self.opened)).finish()
+        let opened = self.scoped.opened().map(tracing::field::display);
+        f.debug_struct("MoveOnAfter").field("opened", &opened).finish()
     }
 }
 

@@ -8,14 +8,48 @@ use std::task::{Context, Poll};
 
 use pin_project_lite::pin_project;
 
+use crate::context::{Lazy, Place, ScopeNode};
 use crate::group::error::{BoxError, ChildError};
 use crate::group::state::GroupState;
 use crate::scope::scoped::{Ending, Outer, Scoped};
-use crate::scope::tree::{self, NodeRef};
+use crate::scope::tree::{self, Node, NodeRef, ScopeKind};
 use crate::scope::{Cancelled, Cause};
-use crate::sync::{Arc, Mutex};
+use crate::sync::{Arc, Mutex, OnceLock};
 use crate::task::{Label, NotFinished, Slot, TaskEnded, TaskStatus, Why, panic_message};
 use crate::waits::{Called, awaited_at, leaf};
+
+/// What a child and its handle share.
+pub(super) struct ChildState<T> {
+    slot: Slot<T>,
+    /// Made when the handle is there at the child's first poll, or cancels it before. A child without a
+    /// handle has the place that any scope has: none until it is pending.
+    node: OnceLock<NodeRef>,
+    name: fn() -> &'static str,
+    spawned: Called,
+}
+
+impl<T> ChildState<T> {
+    pub(super) fn new(name: fn() -> &'static str, spawned: Called) -> Self {
+        ChildState { slot: Slot::new(), node: OnceLock::new(), name, spawned }
+    }
+
+    fn node(&self) -> &NodeRef {
+        self.node.get_or_init(|| Arc::new(ScopeNode(Node::new(ScopeKind::Child, self.spawned))))
+    }
+
+    fn is_cancelled(&self) -> bool {
+        self.node.get().is_some_and(|node| node.node().is_cancelled())
+    }
+
+    fn label(&self) -> Label {
+        Label::of_child(self.name)
+    }
+
+    /// Tells the handle that the scope took no more children.
+    pub(super) fn refuse(&self) {
+        drop(self.slot.fill(Err(TaskEnded::new(self.label(), Why::NotStarted))));
+    }
+}
 
 /// Observes a child of a borrowing scope. Dropping it changes nothing.
 ///
@@ -23,10 +57,7 @@ use crate::waits::{Called, awaited_at, leaf};
 ///
 /// As [`TaskHandle`](crate::TaskHandle).
 pub struct LocalHandle<T> {
-    pub(super) slot: Arc<Slot<T>>,
-    pub(super) node: NodeRef,
-    pub(super) name: fn() -> &'static str,
-    pub(super) spawned: Called,
+    pub(super) state: Arc<ChildState<T>>,
     /// Where it waits, once it was polled.
     pub(super) awaited: Option<Called>,
 }
@@ -36,18 +67,18 @@ impl<T> LocalHandle<T> {
     #[track_caller]
     pub fn cancel(&self, reason: &str) {
         let location = Location::caller();
-        tree::cancel(&self.node, || Cancelled::new(Cause::Explicit, Some(reason.into()), location));
+        tree::cancel(self.state.node(), || Cancelled::new(Cause::Explicit, Some(reason.into()), location));
     }
 
     /// Whether the child has ended, in whichever way.
     pub fn is_finished(&self) -> bool {
-        self.slot.is_ended()
+        self.state.slot.is_ended()
     }
 
     /// How it is with the child.
     pub fn status(&self) -> TaskStatus {
-        let cancelled = self.node.node().is_cancelled();
-        self.slot.status().unwrap_or(TaskStatus::alive(cancelled))
+        let cancelled = self.state.is_cancelled();
+        self.state.slot.status().unwrap_or(TaskStatus::alive(cancelled))
     }
 
     /// Takes the value, or why there is none, without waiting.
@@ -60,7 +91,7 @@ impl<T> LocalHandle<T> {
     ///
     /// When the value was taken before, here or by awaiting.
     pub fn try_value(&mut self) -> Result<Result<T, TaskEnded>, NotFinished> {
-        self.slot.take().ok_or_else(|| NotFinished::new(Label::of_child(self.name)))
+        self.state.slot.take().ok_or_else(|| NotFinished::new(self.state.label()))
     }
 
     /// Waits for the end of the child, however it ends, and leaves the value where it is.
@@ -74,11 +105,11 @@ impl<T> LocalHandle<T> {
         let mut polled = false;
         poll_fn(move |cx| {
             if std::mem::replace(&mut polled, true)
-                && let Some(status) = self.slot.status()
+                && let Some(status) = self.state.slot.status()
             {
                 return Poll::Ready(status);
             }
-            leaf(false, called, cx, |cx| self.slot.poll_ended(cx))
+            leaf(false, called, cx, |cx| self.state.slot.poll_ended(cx))
         })
     }
 }
@@ -90,26 +121,26 @@ impl<T> Future for LocalHandle<T> {
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let polled = Location::caller();
         if self.awaited.is_some()
-            && let Some(result) = self.slot.take()
+            && let Some(result) = self.state.slot.take()
         {
             return Poll::Ready(result);
         }
-        let spawned = self.spawned;
+        let spawned = self.state.spawned;
         let called = *self.awaited.get_or_insert_with(|| awaited_at(polled, spawned));
-        leaf(false, called, cx, |cx| self.slot.poll(cx))
+        leaf(false, called, cx, |cx| self.state.slot.poll(cx))
     }
 }
 
 impl<T> Drop for LocalHandle<T> {
     fn drop(&mut self) {
-        drop(self.slot.abandon());
+        drop(self.state.slot.abandon());
     }
 }
 
 impl<T> fmt::Debug for LocalHandle<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("LocalHandle")
-            .field("name", &(self.name)())
+            .field("name", &(self.state.name)())
             .field("finished", &self.is_finished())
             .finish()
     }
@@ -119,21 +150,43 @@ pin_project! {
     /// A child: a drop point that reports its end to the group.
     pub(super) struct LocalChild<F: Future, T> {
         #[pin]
-        pub(super) scoped: Scoped<F>,
-        pub(super) name: fn() -> &'static str,
-        pub(super) slot: Arc<Slot<T>>,
-        pub(super) settle: fn(F::Output) -> Result<T, BoxError>,
-        pub(super) group: Arc<GroupState>,
-        pub(super) ended: bool,
+        scoped: Scoped<F>,
+        state: Arc<ChildState<T>>,
+        settle: fn(F::Output) -> Result<T, BoxError>,
+        group: Arc<GroupState>,
+        // Whether it was settled which place it has.
+        seated: bool,
+        ended: bool,
     }
 
     impl<F: Future, T> PinnedDrop for LocalChild<F, T> {
         fn drop(this: Pin<&mut Self>) {
             let this = this.project();
             if !*this.ended {
+                // It has ended for its handle too.
+                sit(this.scoped, this.state, this.seated);
                 this.group.release();
             }
         }
+    }
+}
+
+/// Gives a child the node that its handle knows, if there is a handle, before its scope needs one.
+fn sit<F, T>(scoped: Pin<&mut Scoped<F>>, state: &ChildState<T>, seated: &mut bool) {
+    if !std::mem::replace(seated, true) && (state.slot.is_observed() || state.node.get().is_some()) {
+        scoped.seat().place = Place::Linked(state.node().clone());
+    }
+}
+
+impl<F: Future, T> LocalChild<F, T> {
+    pub(super) fn new(
+        future: F,
+        state: Arc<ChildState<T>>,
+        settle: fn(F::Output) -> Result<T, BoxError>,
+        group: Arc<GroupState>,
+    ) -> Self {
+        let scoped = Scoped::new(Lazy::at(ScopeKind::Child, state.spawned), future);
+        LocalChild { scoped, state, settle, group, seated: false, ended: false }
     }
 }
 
@@ -143,6 +196,7 @@ impl<F: Future, T> Future for LocalChild<F, T> {
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         let mut this = self.project();
         let settle = *this.settle;
+        sit(this.scoped.as_mut(), this.state, this.seated);
         let polled = catch_unwind(AssertUnwindSafe(|| {
             this.scoped.as_mut().poll_to_end(cx, Outer::EndsHere).map(|ending| match ending {
                 Ending::Value(output) => Ending::Value(settle(output)),
@@ -154,7 +208,7 @@ impl<F: Future, T> Future for LocalChild<F, T> {
             Ok(Poll::Ready(Ending::Value(Ok(value)))) => Ok(value),
             Ok(Poll::Ready(Ending::Value(Err(error)))) => {
                 let text = error.to_string();
-                this.group.fail(ChildError::of_task(Label::of_child(*this.name), error));
+                this.group.fail(ChildError::of_task(this.state.label(), error));
                 Err(Why::Failed(text.into()))
             }
             Ok(Poll::Ready(Ending::Cancelled(cancelled))) => Err(Why::Cancelled(cancelled)),
@@ -167,10 +221,10 @@ impl<F: Future, T> Future for LocalChild<F, T> {
                 Err(Why::Panicked(message, Mutex::new(None)))
             }
         };
-        let result = result.map_err(|why| TaskEnded::new(Label::of_child(*this.name), why));
+        let result = result.map_err(|why| TaskEnded::new(this.state.label(), why));
         *this.ended = true;
         let told = catch_unwind(AssertUnwindSafe(|| {
-            if let Ok(Some(waker)) = this.slot.fill(result) {
+            if let Ok(Some(waker)) = this.state.slot.fill(result) {
                 waker.wake();
             }
         }));

@@ -57,8 +57,10 @@ pub(super) const EXITS: u16 = 1 << 11;
 pub(super) const EXITED: u16 = 1 << 12;
 /// It has been in the tree.
 pub(super) const LINKED: u16 = 1 << 13;
+/// Something has stood below it.
+pub(super) const PARENT: u16 = 1 << 14;
 /// What is around it was cancelled, and it was not polled since.
-pub(super) const UNSEEN: u16 = 1 << 14;
+pub(super) const UNSEEN: u16 = 1 << 15;
 
 /// Whatever has a place in the tree: a scope, a task, a group.
 pub(crate) trait HasNode: Send + Sync {
@@ -293,6 +295,11 @@ impl Node {
         self.bits() & LINKED != 0
     }
 
+    /// Whether something has ever stood below it.
+    pub(super) fn had_children(&self) -> bool {
+        self.bits() & PARENT != 0
+    }
+
     pub(crate) fn address(&self) -> usize {
         std::ptr::from_ref(self).addr()
     }
@@ -520,6 +527,12 @@ impl Node {
 }
 
 impl State {
+    /// Takes a child in; its key. `node`: whose state this is.
+    pub(super) fn insert(&mut self, node: &Node, child: NodeRef) -> usize {
+        node.set_bits(self, PARENT, 0);
+        self.children.insert(child)
+    }
+
     /// Keeps where what was polled waits.
     fn note(&mut self) {
         self.waits = waits::noted();

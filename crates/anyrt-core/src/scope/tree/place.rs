@@ -13,37 +13,39 @@ use crate::sync::atomic::Ordering;
 use crate::wake::WakeList;
 
 /// Gives a node without a parent its place in the tree.
-pub(crate) fn link(child: &NodeRef, parent: &NodeRef) {
-    if is_inside(parent, child) {
+pub(crate) fn link(child: &NodeRef, parent: NodeRef) {
+    if is_inside(&parent, child) {
         tracing::warn!("a future is polled inside itself: it does not inherit cancellation from there");
         return;
     }
     let mut wakes = WakeList::default();
-    let (told, spread) = {
+    let (held, spread) = {
         let mut above = parent.node().state.lock();
-        let slot = above.children.insert(child.clone());
+        let slot = above.insert(parent.node(), child.clone());
         let passed = parent.node().passes();
         let mut state = child.node().state.lock();
-        state.parent = Some(parent.clone());
+        // Whoever passes down something newer waits for the child's lock.
+        drop(above);
         state.slot = slot;
         state.told = state.tells(child.node().bits());
         child.node().set_bits(&state, LINKED, 0);
         child.node().parent.store(parent.node().address(), Ordering::Relaxed);
-        let spread = child.node().refresh_locked(&mut state, passed, &mut wakes);
-        (state.told, spread)
+        let held = state.told.then(|| parent.clone());
+        state.parent = Some(parent);
+        (held, child.node().refresh_locked(&mut state, passed, &mut wakes))
     };
     if spread {
         pass_down(child.clone(), &mut wakes);
     }
     wakes.wake();
-    if told {
-        hold(parent.clone(), 1);
+    if let Some(parent) = held {
+        hold(parent, 1);
     }
 }
 
 /// Whether `inner` stands below `outer`: a future may have been handed to one of its own children.
 fn is_inside(inner: &NodeRef, outer: &NodeRef) -> bool {
-    if matches!(outer.node().state.lock().children, Children::One(None)) {
+    if !outer.node().had_children() {
         return std::ptr::eq(inner.node(), outer.node());
     }
     let mut next = Some(inner.clone());
@@ -61,7 +63,7 @@ pub(crate) fn link_new(child: &NodeRef, parent: &NodeRef) {
     let mut wakes = WakeList::default();
     let above = {
         let mut above = parent.node().state.lock();
-        let slot = above.children.insert(child.clone());
+        let slot = above.insert(parent.node(), child.clone());
         let passed = parent.node().passes();
         let told = {
             let mut state = child.node().state.lock();
@@ -90,7 +92,7 @@ pub(crate) fn born(above: &Node, parent: NodeRef, lazy: Lazy, waker: Option<Wake
         let mut node = Node::from_lazy(lazy, waker);
         let told = node.be_born(parent, state.children.next_key(), above.passes());
         let child: NodeRef = Arc::new(ScopeNode(node));
-        state.children.insert(child.clone());
+        state.insert(above, child.clone());
         let above =
             if told { update_locked(above, &mut state, |state| state.holds += 1, &mut wakes) } else { None };
         (child, above)
