@@ -232,7 +232,7 @@ macro_rules! for_each_case {
                 program rs_04_a_blocking_job_waits_for_a_sender_that_another_branch_owns [TimerWakes, TimerNotEarly, ForeignWake];
                 program rs_05_an_operation_that_is_not_polled_while_a_message_is_handled_is_cleaned_up [TasksRun, TimerWakes, TimerNotEarly];
                 program rs_06_a_started_shield_that_is_not_polled_ends_with_the_other_await [TimerWakes, TimerNotEarly];
-                bare rs_07_the_view_and_a_warning_name_a_started_shield_that_nobody_polls [TimerWakes];
+                bare rs_07_the_view_and_a_warning_name_a_started_shield_that_nobody_polls [TimerWakes, TimerNotEarly];
                 program rs_08_two_loops_out_of_step_end [];
                 program rs_09_receivers_and_blocking_jobs_take_no_new_work_after_the_cancel [];
                 program rs_10_a_fair_lock_passes_over_a_waiter_whose_scope_is_cancelled [];
@@ -274,7 +274,7 @@ macro_rules! for_each_case {
                 program tt_10_never_more_jobs_run_than_there_are_tokens [TasksRun, ForeignWake];
                 program tt_11_the_default_limiter_has_forty_tokens_and_is_adjusted_while_it_runs [TasksRun, ForeignWake];
                 program tt_12_a_limiter_of_ones_own_is_used_in_place_of_the_default [TasksRun, ForeignWake];
-                program tt_13_a_limiter_of_ones_own_making_is_asked_and_told_and_no_more [TasksRun, ForeignWake];
+                program tt_13_a_limiter_of_ones_own_making_is_asked_and_told_and_no_more [TasksRun, ForeignWake, TimerWakes, TimerNotEarly];
                 program tt_14_a_thread_that_cannot_be_started_is_an_error_and_costs_no_token [TasksRun, ForeignWake];
                 bare tt_15_threads_are_used_again_and_end_when_they_are_idle [ForeignWake, TimerWakes];
                 bare tt_17_idle_threads_are_joined_at_the_end_and_a_stuck_one_is_named [ForeignWake];
