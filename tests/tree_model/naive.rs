@@ -502,6 +502,9 @@ impl Naive {
                 (true, _) => self.told_group_of(part, end),
                 // Cut short with its starter, which waits to be dropped.
                 (false, End::Cancelled) => self.ended[parent] = Some(end),
+                (false, End::Done) if self.cut_from_outside[parent] && self.inherits(parent) => {
+                    self.ended[parent] = Some(End::Cancelled);
+                }
                 (false, _) => self.finish(parent, end),
             },
             (Kind::Group, Kind::Child) => self.told(parent, end),
