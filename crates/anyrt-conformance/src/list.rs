@@ -106,6 +106,7 @@ macro_rules! for_each_case {
                 program exit_clean_ups_run_in_reverse_order_and_are_told_the_end [];
                 program exit_clean_ups_run_in_a_scope_that_is_cancelled_itself [TimerWakes, TimerNotEarly];
                 program exit_clean_ups_run_before_the_scope_around_is_left [];
+                program exit_clean_ups_hold_what_is_around_before_they_begin [];
                 program exit_clean_ups_that_are_nested_run_innermost_first [];
                 program exit_clean_ups_run_when_the_body_panics_and_the_panic_goes_on [];
                 program exit_a_clean_up_that_panics_is_heard_after_the_others_have_run [];
