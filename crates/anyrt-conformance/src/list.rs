@@ -232,7 +232,7 @@ macro_rules! for_each_case {
                 program rs_04_a_blocking_job_waits_for_a_sender_that_another_branch_owns [TimerWakes, TimerNotEarly, ForeignWake];
                 program rs_05_an_operation_that_is_not_polled_while_a_message_is_handled_is_cleaned_up [TasksRun, TimerWakes, TimerNotEarly];
                 program rs_06_a_started_shield_that_is_not_polled_ends_with_the_other_await [TimerWakes, TimerNotEarly];
-                bare rs_07_the_view_and_a_warning_name_a_started_shield_that_nobody_polls [TimerWakes];
+                bare rs_07_the_view_and_a_warning_name_a_started_shield_that_nobody_polls [TimerWakes, TimerNotEarly];
                 program rs_08_two_loops_out_of_step_end [];
                 program rs_09_receivers_and_blocking_jobs_take_no_new_work_after_the_cancel [];
                 program rs_10_a_fair_lock_passes_over_a_waiter_whose_scope_is_cancelled [];
