@@ -437,6 +437,7 @@ macro_rules! for_each_case {
                 program rd_02_the_error_and_the_panic_of_an_orphan_reach_the_group_around [TasksRun];
                 bare rd_03_a_dropped_finally_does_not_clean_up_and_an_owned_one_does [TasksRun];
                 program rd_04_the_losers_of_a_race_have_cleaned_up_when_it_returns [];
+                program rd_05_a_group_that_outlived_its_scope_and_is_dropped_is_waited_for_by_the_group_around [TasksRun];
                 bare rule_39_an_owned_shield_goes_on_at_the_root [TasksRun];
                 program rule_39_an_owned_shield_and_clean_up_in_place_are_as_the_others [TasksRun];
             }
