@@ -33,6 +33,8 @@ impl Requests {
         arrival.is_followed_by(&live);
         let answer = host.call(request, arrival);
         Box::pin(async move {
+            // Of HTTP/2 it is another one than that which began.
+            live.is_in_this_task();
             let response = answer.await;
             live.goes_to(Stage::Sending);
             // What is left to be done after it keeps the request in the list by itself.
@@ -42,7 +44,7 @@ impl Requests {
 
     fn begin(self: &Arc<Self>, request: &Request, home: &Home) -> Live {
         let handle = Handle::try_current().ok();
-        let live = Live(Arc::new_cyclic(|story: &Weak<Story>| Story {
+        Live(Arc::new_cyclic(|story: &Weak<Story>| Story {
             place: self.lock().insert(Weak::clone(story)),
             number: self.begun.fetch_add(1, Ordering::Relaxed) + 1,
             method: request.method().clone(),
@@ -54,9 +56,7 @@ impl Requests {
             stage: AtomicU8::new(Stage::Handling as u8),
             client_left: AtomicBool::new(false),
             requests: Arc::clone(self),
-        }));
-        live.is_in_this_task();
-        live
+        }))
     }
 
     /// Those that are live now, the oldest first.
