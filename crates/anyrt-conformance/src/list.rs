@@ -275,7 +275,7 @@ macro_rules! for_each_case {
                 program tt_10_never_more_jobs_run_than_there_are_tokens [TasksRun, ForeignWake];
                 program tt_11_the_default_limiter_has_forty_tokens_and_is_adjusted_while_it_runs [TasksRun, ForeignWake];
                 program tt_12_a_limiter_of_ones_own_is_used_in_place_of_the_default [TasksRun, ForeignWake];
-                program tt_13_a_limiter_of_ones_own_making_is_asked_and_told_and_no_more [TasksRun, ForeignWake, TimerWakes, TimerNotEarly];
+                program tt_13_a_limiter_of_ones_own_making_is_asked_and_told_and_no_more [TasksRun, ForeignWake];
                 program tt_14_a_thread_that_cannot_be_started_is_an_error_and_costs_no_token [TasksRun, ForeignWake];
                 bare tt_15_threads_are_used_again_and_end_when_they_are_idle [ForeignWake, TimerWakes];
                 bare tt_17_idle_threads_are_joined_at_the_end_and_a_stuck_one_is_named [ForeignWake];
