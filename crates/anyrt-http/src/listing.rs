@@ -53,7 +53,7 @@ impl Core {
 }
 
 impl Listed {
-    pub(crate) fn of(path: &str, operated: &Operated) -> Listed {
+    fn of(path: &str, operated: &Operated) -> Listed {
         let operation = &*operated.operation;
         let needs = operated.needs.iter().flat_map(|needs| needs.iter()).map(|need| &need.argument);
         let mut seen = HashSet::new();
@@ -75,6 +75,6 @@ impl Listed {
     }
 }
 
-fn place(blocking: bool) -> &'static str {
+pub(crate) fn place(blocking: bool) -> &'static str {
     if blocking { "thread pool" } else { "event loop" }
 }

@@ -7,7 +7,7 @@ use serde::{Serialize, Serializer};
 
 use crate::attended::Home;
 use crate::context::RequestContext;
-use crate::listing::Listed;
+use crate::listing::{Listed, place};
 use crate::live::{Stage, Story};
 use crate::served::Served;
 use crate::service::Core;
@@ -69,20 +69,19 @@ struct Seen {
 
 impl Seen {
     fn of(story: &Story, core: &Core, handle: Option<&Handle>) -> Seen {
-        let operated = story.route().map(|place| core.routes.operated(place));
-        let listed =
-            story.route().map(|place| Listed::of(core.routes.pattern(place.0), core.routes.operated(place)));
+        let route = story.route();
+        let operation = route.map(|route| &core.routes.operated(route).operation);
         let age = handle.and_then(|handle| Some(handle.now().saturating_duration_since(story.since?)));
         let stage = story.stage();
-        let deadline = operated.and_then(|operated| operated.operation.settings().deadline);
+        let deadline = operation.and_then(|operation| operation.settings().deadline);
         let deadline = deadline.filter(|_| stage == Stage::Handling);
         Seen {
             number: story.number,
             method: story.method.to_string(),
             path: story.path().to_owned(),
-            handler: listed.as_ref().map(|listed| listed.handler),
-            place: listed.as_ref().map(|listed| listed.place),
-            route: listed.map(|listed| listed.path),
+            route: route.map(|(pattern, _)| core.routes.pattern(pattern).to_owned()),
+            handler: operation.map(|operation| operation.name()),
+            place: operation.map(|operation| place(operation.blocking())),
             peer: story.peer.map(|peer| peer.to_string()),
             state: match stage {
                 Stage::Handling => "handling",
