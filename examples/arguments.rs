@@ -2,11 +2,12 @@
 #![allow(dead_code, reason = "each example takes what it needs")]
 
 use std::env;
+use std::future::Future;
 use std::io::ErrorKind;
 use std::net::{Ipv4Addr, TcpListener};
 use std::process::ExitCode;
 
-use anyrt::{Backend, BoxError};
+use anyrt::{Backend, BoxError, Builder};
 
 /// The port of those that keep running, unless another one is asked for.
 const PORT: u16 = 8000;
@@ -81,6 +82,28 @@ impl Arguments {
             _ => format!("cannot listen on port {port}: {error}; choose another with `--port N`").into(),
         })
     }
+}
+
+/// A program that serves until it is told to end: on the backend that its arguments name, in `run`.
+pub(crate) fn keep_running<F>(
+    program: &str,
+    usage: &str,
+    run: Builder,
+    serve: impl FnOnce(Arguments) -> F,
+) -> ExitCode
+where
+    F: Future<Output = Result<(), BoxError>>,
+{
+    let asked = match Arguments::read(usage) {
+        Ok(asked) => Arguments { serve: true, ..asked },
+        Err(code) => return code,
+    };
+    let run = match asked.backend {
+        Some(backend) => run.backend(backend),
+        None => run,
+    };
+    let ended = run.name(program).try_run(serve(asked));
+    exit_code(program, ended.unwrap_or_else(|not_started| Err(not_started.into())))
 }
 
 /// What a program ends with.

@@ -11,9 +11,9 @@ mod arguments;
 use std::process::ExitCode;
 
 use anyrt::net::TcpListener;
-use anyrt::{BoxError, Handle};
+use anyrt::{BoxError, Builder, Handle};
 
-use self::arguments::{Arguments, exit_code};
+use self::arguments::{Arguments, keep_running};
 
 const USAGE: &str = "\
 usage: serve [--backend NAME] [--port N]
@@ -22,17 +22,8 @@ usage: serve [--backend NAME] [--port N]
   --port N         8000 if not given; 0 takes a free one";
 
 fn main() -> ExitCode {
-    let mut asked = match Arguments::read(USAGE) {
-        Ok(asked) => asked,
-        Err(code) => return code,
-    };
-    asked.serve = true;
     tracing_subscriber::fmt().with_target(false).init();
-    let mut run = anyrt::Builder::new().name("serve");
-    if let Some(backend) = asked.backend {
-        run = run.backend(backend);
-    }
-    exit_code("serve", run.try_run(serve(asked)).unwrap_or_else(|not_started| Err(not_started.into())))
+    keep_running("serve", USAGE, Builder::new(), serve)
 }
 
 async fn serve(asked: Arguments) -> Result<(), BoxError> {

@@ -9,6 +9,8 @@
 
 #[path = "arguments.rs"]
 mod arguments;
+#[path = "items/operator.rs"]
+mod operator;
 
 use std::convert::Infallible;
 use std::process::ExitCode;
@@ -17,14 +19,12 @@ use std::time::Duration;
 
 use anyrt::net::TcpListener;
 use anyrt::sync::Event;
-use anyrt::{BoxError, Handle};
-use anyrt_http::{App, Background, Configure, Dep, Dependency, HttpError, Limits, Path, Router, TooLate};
+use anyrt::{BoxError, Builder, Handle};
+use anyrt_http::{App, Background, Configure, Dep, Limits, Path, TooLate};
 use axum_core::body::Body;
 use futures::{FutureExt, StreamExt, stream};
-use http::StatusCode;
-use http::header::{AUTHORIZATION, HeaderMap, HeaderValue, WWW_AUTHENTICATE};
 
-use self::arguments::{Arguments, exit_code};
+use self::arguments::{Arguments, keep_running};
 
 const USAGE: &str = "\
 usage: view [--backend NAME] [--port N]
@@ -33,16 +33,7 @@ usage: view [--backend NAME] [--port N]
   --port N         8000 if not given; 0 takes a free one";
 
 fn main() -> ExitCode {
-    let mut asked = match Arguments::read(USAGE) {
-        Ok(asked) => asked,
-        Err(code) => return code,
-    };
-    asked.serve = true;
-    let mut run = anyrt::Builder::new().name("view").blocking_limit(2);
-    if let Some(backend) = asked.backend {
-        run = run.backend(backend);
-    }
-    exit_code("view", run.try_run(serve(asked)).unwrap_or_else(|not_started| Err(not_started.into())))
+    keep_running("view", USAGE, Builder::new().blocking_limit(2), serve)
 }
 
 async fn serve(asked: Arguments) -> Result<(), BoxError> {
@@ -66,26 +57,8 @@ fn app() -> App {
         .get("/stream", stream)
         .get("/mail/{name}", mail)
         .post("/go", go)
-        .nest("/_anyrt", view())
+        .nest("/_anyrt", operator::view())
         .provide_value(Gate::default())
-}
-
-/// The view shows what goes on inside: to nobody but the operator.
-fn view() -> Router {
-    Router::new().view("/").require::<Operator>().provide(operator)
-}
-
-struct Operator;
-
-impl Dependency for Operator {}
-
-async fn operator(headers: HeaderMap) -> Result<Operator, HttpError> {
-    match headers.get(AUTHORIZATION) {
-        // `operator:secret`. A real one is no constant.
-        Some(shown) if shown == "Basic b3BlcmF0b3I6c2VjcmV0" => Ok(Operator),
-        _ => Err(HttpError::from(StatusCode::UNAUTHORIZED)
-            .header(WWW_AUTHENTICATE, HeaderValue::from_static("Basic"))),
-    }
 }
 
 /// What all wait for: as tasks, or as threads.

@@ -20,9 +20,9 @@ mod user;
 use std::process::ExitCode;
 
 use anyrt::net::TcpListener;
-use anyrt::{BoxError, Handle};
+use anyrt::{BoxError, Builder, Handle};
 
-use self::arguments::{Arguments, exit_code};
+use self::arguments::{Arguments, keep_running};
 
 const USAGE: &str = "\
 usage: items [--backend NAME] [--port N]
@@ -31,17 +31,8 @@ usage: items [--backend NAME] [--port N]
   --port N         8000 if not given; 0 takes a free one";
 
 fn main() -> ExitCode {
-    let mut asked = match Arguments::read(USAGE) {
-        Ok(asked) => asked,
-        Err(code) => return code,
-    };
-    asked.serve = true;
     tracing_subscriber::fmt().with_target(false).with_writer(std::io::stderr).init();
-    let mut run = anyrt::Builder::new().name("items");
-    if let Some(backend) = asked.backend {
-        run = run.backend(backend);
-    }
-    exit_code("items", run.try_run(serve(asked)).unwrap_or_else(|not_started| Err(not_started.into())))
+    keep_running("items", USAGE, Builder::new(), serve)
 }
 
 async fn serve(asked: Arguments) -> Result<(), BoxError> {

@@ -16,7 +16,7 @@ impl Dependency for Operator {}
 /// Asks neither the database nor the thread pool, so that there is a view when both are stuck.
 async fn operator(headers: HeaderMap) -> Result<Operator, HttpError> {
     match headers.get(AUTHORIZATION) {
-        // `operator:secret`, so that the README can show it.
+        // `operator:secret`, so that the README can show it. A real one is no constant.
         Some(shown) if shown == "Basic b3BlcmF0b3I6c2VjcmV0" => Ok(Operator),
         _ => Err(HttpError::new(StatusCode::UNAUTHORIZED, "this is for the operator")
             .header(WWW_AUTHENTICATE, HeaderValue::from_static("Basic"))),
