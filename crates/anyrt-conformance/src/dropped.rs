@@ -4,8 +4,8 @@ use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
 use anyrt_core::{
-    CancelScope, Either, Event, Run, Runtime, checkpoint, finally, finally_owned, race, shield, shield_owned,
-    task_group,
+    CancelScope, Either, Event, GroupError, Run, Runtime, checkpoint, finally, finally_owned, race, shield,
+    shield_owned, task_group,
 };
 use futures::FutureExt;
 use futures::future::{Either as First, pending, select};
@@ -15,26 +15,30 @@ use crate::counting::Counter;
 use crate::endings::{Failure, failures};
 use crate::warnings::Warnings;
 
+/// A group whose child says that it has begun, and whose clean-up awaits before it counts.
+fn group_with_a_clean_up(begun: Event, cleaned: Counter) -> impl Future<Output = Result<(), GroupError>> {
+    task_group(async move |group| {
+        group.spawn(finally(
+            async move {
+                begun.set();
+                pending::<()>().await;
+            },
+            async move || {
+                checkpoint().await;
+                checkpoint().await;
+                cleaned.add();
+            },
+        ));
+        pending::<()>().await;
+    })
+}
+
 pub(crate) async fn rd_01_a_group_that_a_select_drops_is_waited_for_by_the_group_around() {
     let cleaned = Counter::new();
     let counted = cleaned.clone();
     let value = task_group(async move |_| {
-        let inside = Arc::new(Event::new());
-        let entered = Arc::clone(&inside);
-        let inner = task_group(async move |inner| {
-            inner.spawn(finally(
-                async move {
-                    entered.set();
-                    pending::<()>().await;
-                },
-                async move || {
-                    checkpoint().await;
-                    checkpoint().await;
-                    counted.add();
-                },
-            ));
-            pending::<()>().await;
-        });
+        let inside = Event::new();
+        let inner = group_with_a_clean_up(inside.clone(), counted);
         match select(Box::pin(inner), inside.wait()).await {
             First::Left((ended, _)) => panic!("it ended by itself: {ended:?}"),
             First::Right(((), inner)) => drop(inner),
@@ -245,21 +249,7 @@ pub(crate) async fn rule_39_a_group_that_outlived_its_scope_and_is_dropped_is_wa
     let counted = cleaned.clone();
     let value = task_group(async move |_| {
         let inside = Event::new();
-        let entered = inside.clone();
-        let mut inner = Box::pin(task_group(async move |inner| {
-            inner.spawn(finally(
-                async move {
-                    entered.set();
-                    pending::<()>().await;
-                },
-                async move || {
-                    checkpoint().await;
-                    checkpoint().await;
-                    counted.add();
-                },
-            ));
-            pending::<()>().await;
-        }));
+        let mut inner = Box::pin(group_with_a_clean_up(inside.clone(), counted));
         // It is begun in a scope that ends before it.
         let scope = CancelScope::new();
         let begun = scope.run(async |_| match select(inner.as_mut(), inside.wait()).await {
