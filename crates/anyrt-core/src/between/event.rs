@@ -59,6 +59,7 @@ impl Event {
     pub fn waiting(&self) -> usize {
         self.0.lock().waiting.len()
     }
+
     /// Waits until it has happened. A checkpoint also when it has.
     ///
     /// # Cancel safety

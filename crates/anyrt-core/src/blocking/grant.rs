@@ -3,6 +3,7 @@
 use std::fmt;
 use std::future::Future;
 use std::pin::{Pin, pin};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll};
 
 use super::limiter::{Acquire, CapacityLimiter, Token, thread_waker};
@@ -10,7 +11,6 @@ use super::run::StartError;
 use crate::scope::shield;
 use crate::sync::{Arc, thread};
 use crate::waits::{Called, leaf};
-use std::sync::atomic::{AtomicU64, Ordering};
 
 /// A limiter of your own making, for [`RunBlocking::limited_by`](super::RunBlocking::limited_by): a rate, a share of a
 /// budget that others have a share of, an order of your own among those who wait.
@@ -68,6 +68,7 @@ pub struct Borrower(u64);
 
 impl Borrower {
     fn new() -> Borrower {
+        // Not from the switchable module: numbers are no part of what is modelled.
         static NEXT: AtomicU64 = AtomicU64::new(1);
         Borrower(NEXT.fetch_add(1, Ordering::Relaxed))
     }
@@ -128,7 +129,7 @@ impl Borrowing {
 /// The right of a job to run; dropped, it is given back.
 pub(super) enum Grant {
     Ours(Token),
-    Foreign { _held: Held },
+    Foreign(Held),
 }
 
 /// What a limiter of somebody else's has given.
@@ -149,13 +150,13 @@ pub(super) enum Lender {
 
 impl Grant {
     fn foreign(of: Borrowing) -> Grant {
-        Grant::Foreign { _held: Held(of) }
+        Grant::Foreign(Held(of))
     }
 
     pub(super) fn lender(&self) -> Lender {
         match self {
             Grant::Ours(token) => Lender::Ours(token.limiter().clone()),
-            Grant::Foreign { _held: Held(of) } => Lender::Foreign(of.clone()),
+            Grant::Foreign(Held(of)) => Lender::Foreign(of.clone()),
         }
     }
 }
