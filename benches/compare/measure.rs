@@ -7,10 +7,13 @@ use crate::allocator;
 use crate::options::Options;
 use crate::pair::{Pair, Work};
 use crate::station::{Side, Station, Stations};
-use crate::stopwatch::Sample;
+use crate::stopwatch::{Sample, Stopwatch};
 
 /// How often allocations are counted; the least count is told, that without the growth of tables.
 const COUNTED_PASSES: usize = 3;
+
+/// How often each side is measured at least, however long it takes: else there is no middle to tell.
+const LEAST_ROUNDS: usize = 5;
 
 /// How many repetitions are counted; of an operation with 1,000 parts or more, one.
 const COUNTED: u64 = 1_000;
@@ -40,13 +43,23 @@ pub(crate) struct Spread {
     pub(crate) greatest: f64,
 }
 
-pub(crate) fn measure(pair: &Pair, stations: &mut Stations, options: &Options) -> Result<Outcome, String> {
+/// No more rounds are begun when `share` is over.
+pub(crate) fn measure(
+    pair: &Pair,
+    stations: &mut Stations,
+    options: &Options,
+    share: Duration,
+) -> Result<Outcome, String> {
+    let begun = Stopwatch::start();
     let mut at = |side| stations.on(pair.backend, side).map_err(|error| error.to_string());
     let ours = Bench::prepare(at(Side::Ours)?, &pair.ours, options.sample)?;
     let theirs = Bench::prepare(at(Side::Theirs)?, &pair.theirs, options.sample)?;
     let count = options.rounds.min(pair.row.most_rounds());
     let mut rounds = Vec::with_capacity(count);
     for round in 0..count {
+        if round >= LEAST_ROUNDS && begun.elapsed() > share {
+            break;
+        }
         // Who comes second may find a warmer or a busier machine.
         rounds.push(if round % 2 == 0 {
             let ours = ours.take()?;

@@ -391,7 +391,9 @@ pub(crate) fn settle(node: &NodeRef) {
     if parent.as_ref().map_or(0, |parent| parent.node().address()) == node.node().parent_address() {
         return;
     }
-    tree::unlink(node);
+    if node.node().parent_address() != 0 {
+        tree::unlink(node);
+    }
     if let Some(parent) = parent {
         tree::link(node, parent);
     } else {

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::hold::update_holds;
 use super::node::{
-    ENDED, INHERITED, LINKED, Node, NodeRef, OWN, Passed, SHIELD, STOP_INHERITED, State, UNWINDING,
+    ENDED, INHERITED, LINKED, NEVER, Node, NodeRef, OWN, Passed, SHIELD, STOP_INHERITED, State, UNWINDING,
     effective, inherited, shielded, stops,
 };
 use crate::scope::Cancelled;
@@ -88,7 +88,7 @@ pub(crate) fn expire(from: &NodeRef, now: u64) {
             let rare = state.rare.as_ref();
             let location = rare.and_then(|rare| rare.moved).or(node.opened);
             let reason = rare.and_then(|rare| rare.reason.clone());
-            let after = state.after;
+            let after = (state.after != NEVER).then(|| Duration::from_nanos(state.after));
             drop(state);
             Cancelled::deadline(reason, after, location.unwrap_or_else(Location::caller), owner)
         });
@@ -104,7 +104,7 @@ pub(crate) fn set_deadline(
 ) {
     change(target, |_, state| {
         state.own_deadline = deadline;
-        state.after = after;
+        state.after = after.and_then(|after| u64::try_from(after.as_nanos()).ok()).unwrap_or(NEVER);
         if moved.is_some() {
             state.rare().moved = moved;
         }

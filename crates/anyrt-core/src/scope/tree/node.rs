@@ -137,8 +137,8 @@ pub(super) struct State {
     /// It was kept for one more poll because the last hold went away during the one before.
     pub(super) kept_once: bool,
     pub(super) own_deadline: u64,
-    /// The time that was asked for, if the deadline was given as one.
-    pub(super) after: Option<Duration>,
+    /// The time that was asked for, in nanoseconds, if the deadline was given as one; else [`NEVER`].
+    pub(super) after: u64,
     pub(super) waker: Option<Waker>,
     /// Where what runs inside waits, as of its last pending poll.
     pub(super) waits: Option<Note>,
@@ -219,14 +219,14 @@ impl Node {
 
     /// The node of a scope that was opened at `opened`.
     pub(crate) fn new(kind: ScopeKind, opened: &'static Location<'static>) -> Node {
-        Node::with(kind, 0, NEVER, None, Some(opened))
+        Node::with(kind, 0, NEVER, NEVER, Some(opened))
     }
 
     /// `waker` and where it waits, as [`attend`](Node::attend) notes them.
     #[inline]
     pub(crate) fn from_lazy(lazy: Lazy, waker: Option<Waker>) -> Node {
         let bits = if lazy.shield { SHIELD } else { 0 };
-        let after = (lazy.after > 0).then(|| Duration::from_nanos(lazy.after));
+        let after = if lazy.after > 0 { lazy.after } else { NEVER };
         let mut node = Node::with(lazy.kind, bits, lazy.deadline, after, lazy.opened);
         let state = node.state.get_mut();
         if waker.is_some() {
@@ -238,11 +238,11 @@ impl Node {
 
     /// The node of something that does not hold what is around it, whatever holds inside.
     pub(crate) fn without_hold(kind: ScopeKind, opened: &'static Location<'static>) -> Node {
-        Node::with(kind, TASK_ROOT, NEVER, None, Some(opened))
+        Node::with(kind, TASK_ROOT, NEVER, NEVER, Some(opened))
     }
 
     pub(crate) fn task_root() -> Node {
-        Node::with(ScopeKind::Task, TASK_ROOT, NEVER, None, None)
+        Node::with(ScopeKind::Task, TASK_ROOT, NEVER, NEVER, None)
     }
 
     #[inline]
@@ -250,7 +250,7 @@ impl Node {
         kind: ScopeKind,
         bits: u16,
         own_deadline: u64,
-        after: Option<Duration>,
+        after: u64,
         opened: Option<&'static Location<'static>>,
     ) -> Node {
         Node {
@@ -522,9 +522,9 @@ impl State {
     }
 
     /// Keeps where what was polled waits.
-    fn note(&mut self) {
+    pub(super) fn note(&mut self) {
         self.waits = waits::noted();
-        if self.waits.is_some_and(|note| note.whom == Whom::Holder) {
+        if self.waits.is_some_and(|note| note.whom() == Whom::Holder) {
             self.holder = waits::holder();
         }
     }

@@ -60,25 +60,35 @@ fn is_inside(inner: &NodeRef, outer: &NodeRef) -> bool {
 
 /// Gives a new node its place: nobody waits in it yet, and nothing is below it. So nobody is woken.
 pub(crate) fn link_new(child: &NodeRef, parent: &NodeRef) {
+    link_owned((child.node(), child.clone()), (parent.node(), parent.clone()), None);
+}
+
+/// The same for nodes that are known beside the references that go into the tree: each reference is counted
+/// once. `waker`: to be woken when something changes, as [`attend`](Node::attend) notes it.
+pub(crate) fn link_owned(
+    (child, owned): (&Node, NodeRef),
+    (parent, owner): (&Node, NodeRef),
+    waker: Option<Waker>,
+) {
     let mut wakes = WakeList::default();
     let above = {
-        let mut above = parent.node().state.lock();
-        let slot = above.insert(parent.node(), child.clone());
-        let passed = parent.node().passes();
+        let mut above = parent.state.lock();
+        let slot = above.insert(parent, owned);
+        let passed = parent.passes();
         let told = {
-            let mut state = child.node().state.lock();
-            state.parent = Some(parent.clone());
+            let mut state = child.state.lock();
+            state.parent = Some(owner);
             state.slot = slot;
-            state.told = state.tells(child.node().bits());
-            child.node().parent.store(parent.node().address(), Ordering::Relaxed);
-            child.node().inherit_first(&state, passed);
+            state.told = state.tells(child.bits());
+            if waker.is_some() {
+                state.note();
+                state.waker = waker;
+            }
+            child.parent.store(parent.address(), Ordering::Relaxed);
+            child.inherit_first(&state, passed);
             state.told
         };
-        if told {
-            update_locked(parent.node(), &mut above, |state| state.holds += 1, &mut wakes)
-        } else {
-            None
-        }
+        if told { update_locked(parent, &mut above, |state| state.holds += 1, &mut wakes) } else { None }
     };
     tell(above, &mut wakes);
 }

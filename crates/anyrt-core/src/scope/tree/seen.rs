@@ -42,7 +42,7 @@ impl Node {
             kind: self.kind,
             opened: self.opened,
             waits: state.waits.map(|note| note.at),
-            waits_for: state.waits.and_then(|note| match note.whom {
+            waits_for: state.waits.and_then(|note| match note.whom() {
                 Whom::Nobody => None,
                 Whom::Task(task) => Some(task),
                 Whom::Holder => {
