@@ -335,9 +335,10 @@ impl Current {
         Some((task.node(), task.clone()))
     }
 
-    /// The current task and its group, if it is not in the tree yet.
+    /// The current task and its group, if it was never in the tree: one that a starter hands over may be out of
+    /// it for a moment, and comes back by itself.
     fn new_task(&self) -> Option<(&TaskRef, &Arc<GroupState>)> {
-        let task = self.task.as_ref().filter(|task| task.node().parent_address() == 0)?;
+        let task = self.task.as_ref().filter(|task| !task.node().was_linked())?;
         Some((task, task.home()?))
     }
 
