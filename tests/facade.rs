@@ -244,9 +244,12 @@ mod nested {
     use super::*;
 
     fn is_refused() {
-        assert!(matches!(anyrt::try_run(async {}), Err(RunError::Nested)));
+        assert!(matches!(anyrt::try_run(async {}), Err(RunError::Nested { .. })));
         for backend in Backend::enabled() {
-            assert!(matches!(anyrt::try_run_on(*backend, async {}), Err(RunError::Nested)), "{backend}");
+            assert!(
+                matches!(anyrt::try_run_on(*backend, async {}), Err(RunError::Nested { .. })),
+                "{backend}"
+            );
         }
         let told = panic_of(|| anyrt::run(async {}));
         assert!(told.contains("inside a task") && told.contains("anyrt::embed(..).await"), "{told}");

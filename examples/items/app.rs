@@ -6,7 +6,7 @@ use std::path::Path;
 use anyrt_http::{App, Configure, Router, Scope};
 
 use super::user::User;
-use super::{audit, picture, report, shop, store, user};
+use super::{audit, operator, picture, report, shop, store, user};
 
 /// The app, with all its files in `directory`.
 pub(crate) fn app(directory: &Path) -> App {
@@ -17,6 +17,7 @@ pub(crate) fn app(directory: &Path) -> App {
         .nest("/items", items())
         .get("/report", report::report)
         .get("/audit", audit::read)
+        .nest("/_anyrt", operator::view())
         .provide_value(store::Folder(directory.to_owned()))
         // One for the whole run: opened before the first request, closed after the last.
         .provide(store::open.scope(Scope::App))

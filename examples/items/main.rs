@@ -8,6 +8,7 @@ mod arguments;
 
 mod app;
 mod audit;
+mod operator;
 mod picture;
 mod report;
 mod shop;

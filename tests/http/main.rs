@@ -6,6 +6,7 @@ mod client;
 mod layers;
 mod log;
 
+mod view;
 mod wb;
 mod wc;
 mod wd;

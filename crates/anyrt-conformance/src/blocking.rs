@@ -322,13 +322,6 @@ pub(crate) async fn tt_13_a_limiter_of_ones_own_making_is_asked_and_told_and_no_
     let default = Handle::current().limiter().clone();
     default.set_total(0);
     let doorman = Doorman::new(1, false);
-    let handle = Handle::current();
-    handle.deny_blocking_threads(true);
-    let refused = run_blocking(|| ()).limited_by(doorman.clone()).try_start().await;
-    assert!(matches!(refused, Err(StartError::NoThread(_))), "{refused:?}");
-    assert_eq!(doorman.asked_of_one(), ["acquire", "release"]);
-    handle.deny_blocking_threads(false);
-
     let call = async |seven| run_blocking(move || seven).limited_by(doorman.clone()).await;
     assert_eq!(call(7).await, 7);
     assert_eq!(doorman.asked_of_one(), ["acquire", "release"]);
@@ -389,6 +382,10 @@ pub(crate) async fn tt_14_a_thread_that_cannot_be_started_is_an_error_and_costs_
         assert_eq!(limiter.borrowed(), 0);
     }
     assert_eq!(dropped.get(), 3);
+    let doorman = Doorman::new(1, false);
+    let refused = run_blocking(|| ()).limited_by(doorman.clone()).try_start().await;
+    assert!(matches!(refused, Err(StartError::NoThread(_))), "{refused:?}");
+    assert_eq!(doorman.asked_of_one(), ["acquire", "release"], "one of your own making is told, too");
     let awaited = AssertUnwindSafe(run_blocking(|| ()).into_future()).catch_unwind().await;
     awaited.expect_err("where there is no error value it is a panic");
     handle.deny_blocking_threads(false);

@@ -50,6 +50,7 @@ mod list;
 mod suite;
 mod watchdog;
 
+mod always_ready;
 mod blocking;
 mod channels;
 mod checkpoints;

@@ -412,6 +412,16 @@ macro_rules! for_each_case {
                 program rule_65_what_a_dropped_stream_was_handed_goes_on [];
                 program rule_65_a_sink_reserves_before_it_is_ready [];
             }
+            always_ready {
+                program rule_05_a_loop_that_is_always_ready_lets_its_neighbours_run [TasksRun];
+                program rule_05_of_two_loops_in_one_task_each_gives_way [TasksRun];
+                program rule_05_one_await_in_so_many_yields_and_no_other [];
+                program rule_05_what_says_itself_when_it_yields_does_not_count [];
+                program rule_05_who_waits_keeps_its_place_when_nothing_is_left [];
+                program rule_05_a_cancelled_scope_is_left_also_when_nothing_is_left [];
+                program rule_05_items_without_end_that_are_done_at_once_give_way [];
+                bare rule_05_outside_of_tasks_nothing_is_counted [];
+            }
             news {
                 program rule_65_a_oneshot_keeps_its_item_until_it_is_seen [];
                 program rule_65_the_ends_of_a_oneshot_know_of_each_other [];

@@ -4,9 +4,12 @@ use std::future::{Future, poll_fn};
 use std::panic::Location;
 use std::task::{Context, Poll};
 
-use crate::waits::leaf;
+use crate::waits::uncounted;
 
 /// A full checkpoint: stops here if the scope is cancelled, and lets other tasks run once.
+///
+/// For code that computes for long. Between awaits on locks, channels, limiters, .. there is no need: what is free is
+/// taken without letting others run, but after 128 of them in one poll of a task the next one lets others run first.
 ///
 /// # Cancel safety
 ///
@@ -15,7 +18,7 @@ use crate::waits::leaf;
 pub fn checkpoint() -> impl Future<Output = ()> + Send + Unpin {
     let called = Location::caller();
     let mut yielded = false;
-    poll_fn(move |cx| leaf(true, called, cx, |cx| yield_once(&mut yielded, cx)))
+    poll_fn(move |cx| uncounted(true, called, cx, |cx| yield_once(&mut yielded, cx)))
 }
 
 /// Stops here if the scope is cancelled; else goes on without letting others run.
@@ -26,7 +29,7 @@ pub fn checkpoint() -> impl Future<Output = ()> + Send + Unpin {
 #[track_caller]
 pub fn checkpoint_if_cancelled() -> impl Future<Output = ()> + Send + Unpin {
     let called = Location::caller();
-    poll_fn(move |cx| leaf(true, called, cx, |_| Poll::Ready(())))
+    poll_fn(move |cx| uncounted(true, called, cx, |_| Poll::Ready(())))
 }
 
 /// Lets other tasks run once, and is never cancelled (AnyIO: `cancel_shielded_checkpoint`).

@@ -9,6 +9,7 @@ use std::panic::Location;
 use std::task::{Context, Poll, Wake, Waker};
 use std::time::Instant;
 
+use crate::budget;
 use crate::clock;
 use crate::group::GroupState;
 use crate::handle::Handle;
@@ -123,7 +124,7 @@ pub(crate) enum Gate {
 /// only waits goes on while something holds its scope, because that something may wait for it.
 ///
 /// `called`: the place that the task view shows while the leaf is pending. One that can be ready stands in
-/// [`waits::leaf`], or takes the note back itself.
+/// [`waits::leaf`], or takes the note back itself, and asks the [budget] where it is about to act.
 pub(crate) fn gate(takes: bool, called: Called, waker: &Waker) -> Gate {
     waits::note(called);
     let (mut cancelled, deadline) = CURRENT.with_borrow(Current::view);
@@ -484,6 +485,7 @@ pub(crate) fn within_task<R>(task: &mut Option<TaskRef>, locals: &mut Locals, ru
         outer: Option<Setting>,
         base: usize,
         waits: Option<Note>,
+        budget: u8,
     }
     impl Drop for Leave<'_> {
         #[inline]
@@ -498,6 +500,7 @@ pub(crate) fn within_task<R>(task: &mut Option<TaskRef>, locals: &mut Locals, ru
                 current.base = self.base;
             });
             waits::end(self.waits);
+            budget::end(self.budget);
         }
     }
     let (outer, base) = CURRENT.with_borrow_mut(|current| {
@@ -511,7 +514,7 @@ pub(crate) fn within_task<R>(task: &mut Option<TaskRef>, locals: &mut Locals, ru
         current.polling = true;
         (outer, std::mem::replace(&mut current.base, current.scopes.len()))
     });
-    let _leave = Leave { task, locals, outer, base, waits: waits::begin() };
+    let _leave = Leave { task, locals, outer, base, waits: waits::begin(), budget: budget::begin() };
     run()
 }
 

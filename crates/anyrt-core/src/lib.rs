@@ -23,10 +23,17 @@
 //! Holds are: a shield, a task group with children alive, a blocking call that has not returned, a
 //! [`finally()`] from the start of its work to the end of its clean-up. So nobody writes "if
 //! cancelled, return early", and a cancellation cannot be swallowed.
+//!
+//! # Turns
+//!
+//! Each await on something of this crate is a checkpoint. One that is free is taken at once, without letting
+//! others run; but a task whose awaits are all ready does not keep its thread: after 128 of them in one poll the next one
+//! is pending once, and woken. [`checkpoint()`] and its kin are not counted, nor is anything outside of a task.
 #![deny(unsafe_code)]
 
 mod between;
 mod blocking;
+mod budget;
 pub mod channel;
 mod checkpoint;
 mod clock;

@@ -8,6 +8,7 @@ use std::collections::VecDeque;
 use std::fmt;
 use std::task::{Context, Poll, Waker};
 
+use crate::budget;
 use crate::context::{self, Gate};
 use crate::scope::tree::NodeRef;
 use crate::sync::{Arc, Mutex};
@@ -360,6 +361,7 @@ impl<S: Supply> Take<S> {
         let before = waits::noted();
         let polled = self.poll_unnoted(cx);
         if polled.is_ready() {
+            budget::spend();
             waits::end(before);
         } else {
             if let Some(holder) = self.supply.holder() {
@@ -386,7 +388,7 @@ impl<S: Supply> Take<S> {
                 self.leave();
                 return Poll::Pending;
             }
-            if self.ticket.is_some() {
+            if self.ticket.is_some() || budget::is_spent(cx.waker()) {
                 return Poll::Pending;
             }
             if let Some(item) = self.supply.try_take() {

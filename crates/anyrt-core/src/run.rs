@@ -19,6 +19,7 @@ use pin_project_lite::pin_project;
 
 use self::ending::{Ending, EndsWithin};
 use crate::blocking::{BlockingPool, CapacityLimiter, DEFAULT_LIMIT, IDLE, PATIENCE, Pool};
+use crate::budget;
 use crate::context::{self, Setting, Tasked};
 use crate::fork::{self, Forked};
 use crate::group::{GroupError, GroupState, Policy};
@@ -113,10 +114,15 @@ pub struct Run {
 pub enum RunError {
     /// A task is being polled on this thread: to wait here would stop it, and what it waits for.
     #[error(
-        "a run cannot be started inside a task: a task is being polled on this thread, and to wait here would block it; \
-         await the future instead, or use `anyrt::embed(..).await`, or start the run on a thread of its own"
+        "a run on {asked} cannot be started inside a task of {running}: that task is being polled on this thread, and to wait \
+         here would block it; await the future instead, or use `anyrt::embed(..).await`, or start the run on a thread of its own"
     )]
-    Nested,
+    Nested {
+        /// The name of the runtime that polls the task.
+        running: &'static str,
+        /// The name of that on which the run was to be.
+        asked: &'static str,
+    },
     /// This process was forked off another one in which a run had been started.
     #[error(transparent)]
     Forked(#[from] Forked),
@@ -250,14 +256,15 @@ impl Run {
     /// Whether a run can be started on this thread: not while a task is being polled, and not in a process
     /// that was forked after a run had been started.
     ///
-    /// What [`try_run`](Run::try_run) asks first; for those who would start a runtime before it.
+    /// What [`try_run`](Run::try_run) asks first; for those who would start a runtime, `asked` by name, before it.
     ///
     /// # Errors
     ///
-    /// [`RunError::Nested`], [`RunError::Forked`].
-    pub fn check_here() -> Result<(), RunError> {
+    /// [`RunError::Nested`], which names both runtimes, and [`RunError::Forked`].
+    pub fn check_here(asked: &'static str) -> Result<(), RunError> {
         if context::is_polling() {
-            return Err(RunError::Nested);
+            let running = Handle::try_current().map_or("another runtime", |handle| handle.runtime().name());
+            return Err(RunError::Nested { running, asked });
         }
         Ok(fork::check_run()?)
     }
@@ -288,7 +295,7 @@ impl Run {
     ///
     /// With the panic of `main`, or of a root task whose handle was dropped.
     pub fn try_run<F: Future>(self, main: F) -> Result<F::Output, RunError> {
-        Run::check_here()?;
+        Run::check_here(self.runtime.name())?;
         let handle = self.handle()?;
         let mut ended = None;
         let driven = {
@@ -511,7 +518,9 @@ impl<F: Future> Future for Root<F> {
                 let look = observe::is_on()
                     .then(|| observe::begin(&task.handle, &task.info, &task.node, cx.waker()));
                 let waker = look.as_ref().map_or(cx.waker(), |look| look.waker(cx.waker()));
+                let around = budget::begin();
                 let polled = catch_unwind(AssertUnwindSafe(|| main.poll(&mut Context::from_waker(waker))));
+                budget::end(around);
                 match (&polled, &look) {
                     (Ok(Poll::Pending), _) => drop(task.node.attend(waker)),
                     (_, Some(look)) => look.task_ended(),

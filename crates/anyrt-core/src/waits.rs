@@ -8,6 +8,7 @@ use std::cell::{Cell, RefCell};
 use std::panic::Location;
 use std::task::{Context, Poll};
 
+use crate::budget;
 use crate::context::{self, Gate};
 use crate::sync::Arc;
 use crate::task::TaskId;
@@ -58,9 +59,26 @@ thread_local! {
     static HOLDER: RefCell<Option<Holder>> = const { RefCell::new(None) };
 }
 
-/// A leaf that was called at `called`: `act` runs only where the gate is open; see [`context::gate`].
+/// A leaf that was called at `called`: `act` runs only where the gate is open, see [`context::gate`], and the
+/// [budget] is not spent.
 #[inline]
 pub(crate) fn leaf<T>(
+    takes: bool,
+    called: Called,
+    cx: &mut Context<'_>,
+    act: impl FnOnce(&mut Context<'_>) -> Poll<T>,
+) -> Poll<T> {
+    let polled =
+        uncounted(takes, called, cx, |cx| if budget::is_spent(cx.waker()) { Poll::Pending } else { act(cx) });
+    if polled.is_ready() {
+        budget::spend();
+    }
+    polled
+}
+
+/// As [`leaf`], for what says itself when it yields.
+#[inline]
+pub(crate) fn uncounted<T>(
     takes: bool,
     called: Called,
     cx: &mut Context<'_>,

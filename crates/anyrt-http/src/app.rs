@@ -128,11 +128,12 @@ impl App {
 
     /// Checks the app, and puts its parts into their places.
     pub(crate) fn build(self) -> Result<(AppService, Vec<Planned>)> {
-        let Flat { mut routes, sources, lifespans, layers } = self.router.flatten()?;
+        let Flat { mut routes, sources, lifespans, layers, has_view } = self.router.flatten()?;
         graph::check(&mut routes, &sources)?;
         // A program that anyrt did not start may meet it first in a handler.
         anyrt::init();
-        let core = Core { routes, sources, limits: self.limits };
+        let requests = has_view.then(Arc::default);
+        let core = Core { routes, sources, limits: self.limits, requests };
         core.log();
         Ok((AppService::new(core, &layers), lifespans))
     }

@@ -3,6 +3,7 @@
 use std::any::Any;
 use std::fmt;
 use std::future::Future;
+use std::net::SocketAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -32,6 +33,14 @@ pub(crate) enum Home {
 }
 
 impl Home {
+    /// Who asks, if a server of ours listens, and its app has a view.
+    pub(crate) fn peer(&self) -> Option<SocketAddr> {
+        match self {
+            Home::Server(connection) => connection.peer,
+            Home::Test(_) | Home::Root => None,
+        }
+    }
+
     /// Runs here what is left to be done.
     fn spawn(&self, name: &str, future: impl Future<Output = ()> + Send + 'static) {
         match self {
@@ -176,7 +185,11 @@ impl Drop for Attended {
             alive.ends(End::Left);
         }
         let goes_on = self.leaving.goes_on();
+        let live = self.leaving.live.take();
         let cut = async move {
+            if let Some(live) = live {
+                live.is_in_this_task();
+            }
             let scope = CancelScope::new();
             if !goes_on {
                 // Before it starts, so that it is dropped at its next await; only what holds goes on.

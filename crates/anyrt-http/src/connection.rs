@@ -3,6 +3,7 @@
 use std::fmt;
 use std::future::{Future, poll_fn};
 use std::io;
+use std::net::SocketAddr;
 use std::pin::{Pin, pin};
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -51,6 +52,8 @@ enum Phase {
 /// What a connection shares with the requests it is serving.
 pub(crate) struct Connection {
     pub(crate) server: Arc<Shared>,
+    /// Asked for if the app has a view.
+    pub(crate) peer: Option<SocketAddr>,
     watch: Watched,
     phase: AtomicU8,
     http2: AtomicBool,
@@ -72,12 +75,13 @@ pub(crate) struct Connection {
 
 impl Connection {
     /// A connection that was just accepted: its first clock starts.
-    pub(crate) fn new(server: Arc<Shared>) -> Arc<Self> {
+    pub(crate) fn new(server: Arc<Shared>, peer: Option<SocketAddr>) -> Arc<Self> {
         let watch = server.deadlines.watch();
         watch.set(Which::Reading, server.limits.first_byte.min(server.limits.head));
         Arc::new(Connection {
             watch,
             server,
+            peer,
             phase: AtomicU8::new(Phase::New as u8),
             http2: AtomicBool::new(false),
             in_flight: AtomicUsize::new(0),

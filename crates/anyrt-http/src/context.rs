@@ -14,6 +14,7 @@ use crate::attended::Home;
 use crate::configure::Scope;
 use crate::dependency::Value;
 use crate::limits::Limits;
+use crate::live::Live;
 use crate::operation::{Answer, answered};
 use crate::request::{
     After, Background, Entry, List, Outcome, Reply, ResponseHeaders, Stack, internal, told,
@@ -34,6 +35,8 @@ pub struct RequestContext {
     home: Home,
     /// Set when the client leaves, if anything asks for that.
     gone: Option<Event>,
+    /// If the app has a view.
+    live: Option<Live>,
     state: Mutex<State>,
 }
 
@@ -55,7 +58,15 @@ impl RequestContext {
         home: Home,
         gone: Option<Event>,
     ) -> Self {
-        RequestContext { core, place: Some(place), parameters, home, gone, state: Mutex::default() }
+        RequestContext {
+            core,
+            place: Some(place),
+            parameters,
+            home,
+            gone,
+            live: None,
+            state: Mutex::default(),
+        }
     }
 
     /// A context for what is made at start-up, without a request.
@@ -67,6 +78,7 @@ impl RequestContext {
             parameters,
             home: Home::Root,
             gone: None,
+            live: None,
             state: Mutex::default(),
         }
     }
@@ -78,6 +90,15 @@ impl RequestContext {
             Some(place) => core.routes.operated(place).call(request, context),
             None => answered(internal()),
         }
+    }
+
+    pub(crate) fn is_followed_by(&mut self, live: Live) {
+        self.live = Some(live);
+    }
+
+    #[cfg(feature = "view")]
+    pub(crate) fn live(&self) -> Option<&Live> {
+        self.live.as_ref()
     }
 
     pub(crate) fn home(&self) -> &Home {
@@ -193,7 +214,8 @@ impl RequestContext {
             return response;
         }
         let (home, locals) = (self.home.clone(), TaskContext::capture());
-        After { home, background, stack, outcome, locals }.attach(response)
+        let live = self.live.clone();
+        After { home, live, background, stack, outcome, locals }.attach(response)
     }
 
     /// Undoes all of a request that makes no response.

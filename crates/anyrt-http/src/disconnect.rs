@@ -3,8 +3,10 @@
 use std::cell::{Cell, OnceCell};
 
 use anyrt::sync::Event;
+use axum_core::extract::Request;
 
 use crate::attended::Home;
+use crate::live::Live;
 
 /// What becomes of a request whose client leaves before it is answered.
 ///
@@ -27,12 +29,14 @@ pub(crate) struct Arrival {
     home: Home,
     disconnect: Cell<Disconnect>,
     gone: OnceCell<Event>,
+    /// Of an app that has a view.
+    live: OnceCell<Live>,
 }
 
 impl Arrival {
     /// Of a request that goes on at this place when its caller drops it.
     pub(crate) fn at(home: Home) -> Self {
-        Arrival { home, disconnect: Cell::default(), gone: OnceCell::new() }
+        Arrival { home, disconnect: Cell::default(), gone: OnceCell::new(), live: OnceCell::new() }
     }
 
     pub(crate) fn home(&self) -> &Home {
@@ -55,9 +59,37 @@ impl Arrival {
         self.gone.get_or_init(Event::new)
     }
 
+    pub(crate) fn is_followed_by(&self, live: &Live) {
+        // Of the outermost app alone.
+        let _ = self.live.set(live.clone());
+    }
+
+    pub(crate) fn live(&self) -> Option<&Live> {
+        self.live.get()
+    }
+
+    /// Lets a request carry through a layer what is known of it.
+    pub(crate) fn take_along(&self, request: &mut Request) {
+        self.home.take_along(request);
+        if let Some(live) = self.live() {
+            request.extensions_mut().insert(live.clone());
+        }
+    }
+
+    /// What a request carries.
+    pub(crate) fn taken_along(request: &mut Request) -> Self {
+        let arrival = Arrival::at(Home::taken_along(request));
+        if let Some(live) = request.extensions_mut().remove() {
+            arrival.is_followed_by(&live);
+        }
+        arrival
+    }
+
     /// What the route has said, and where the request goes on.
     pub(crate) fn said(self) -> (Home, Leaving) {
-        (self.home, Leaving { disconnect: self.disconnect.get(), gone: self.gone.into_inner() })
+        let (disconnect, gone, live) =
+            (self.disconnect.get(), self.gone.into_inner(), self.live.into_inner());
+        (self.home, Leaving { disconnect, gone, live })
     }
 }
 
@@ -66,6 +98,7 @@ impl Arrival {
 pub(crate) struct Leaving {
     pub(crate) disconnect: Disconnect,
     pub(crate) gone: Option<Event>,
+    pub(crate) live: Option<Live>,
 }
 
 impl Leaving {
@@ -73,6 +106,9 @@ impl Leaving {
     pub(crate) fn goes_on(&self) -> bool {
         if let Some(gone) = &self.gone {
             gone.set();
+        }
+        if let Some(live) = &self.live {
+            live.client_left();
         }
         self.disconnect != Disconnect::Cancel
     }

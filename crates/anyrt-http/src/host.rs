@@ -20,6 +20,11 @@ use crate::problem::detail;
 pub(crate) trait Host: Send + Sync {
     /// Begins to answer. `arrival` takes what the route says about a client that leaves.
     fn call(&self, request: Request, arrival: &Arrival) -> Answer;
+
+    /// Whether somebody may look at the requests.
+    fn has_view(&self) -> bool {
+        false
+    }
 }
 
 /// A tower service as a [`Host`]: cloned for each request, as tower wants it.

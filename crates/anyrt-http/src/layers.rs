@@ -12,7 +12,6 @@ use bytes::Bytes;
 use tower_layer::Layer;
 use tower_service::Service;
 
-use crate::attended::Home;
 use crate::context::RequestContext;
 use crate::disconnect::Arrival;
 use crate::host::{Host, Hosted};
@@ -51,7 +50,7 @@ impl Service<Request> for Next {
     }
 
     fn call(&mut self, mut request: Request) -> AppFuture {
-        let arrival = Arrival::at(Home::taken_along(&mut request));
+        let arrival = Arrival::taken_along(&mut request);
         let answer = self.0.call(request, &arrival);
         AppFuture::inner(answer, arrival)
     }
@@ -62,7 +61,7 @@ struct Layered<H>(H);
 
 impl<H: Host> Host for Layered<H> {
     fn call(&self, mut request: Request, arrival: &Arrival) -> Answer {
-        arrival.home().take_along(&mut request);
+        arrival.take_along(&mut request);
         self.0.call(request, arrival)
     }
 }

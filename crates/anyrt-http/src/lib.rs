@@ -98,10 +98,13 @@ mod layers;
 mod lifespan;
 mod limits;
 mod listing;
+mod live;
 mod router;
 mod service;
 mod startup;
 mod test_client;
+#[cfg(feature = "view")]
+mod view;
 
 mod arguments;
 mod arity;

@@ -165,10 +165,11 @@ impl Listening {
             let room = server.room.acquire().await;
             match self.listener.accept().await {
                 Ok(stream) => {
+                    let peer = if server.host.has_view() { stream.peer() } else { None };
                     let accepted = self.accepted(stream);
                     pause.end();
                     server.counters.accepted();
-                    let connection = Connection::new(Arc::clone(&server));
+                    let connection = Connection::new(Arc::clone(&server), peer);
                     let serving = async move {
                         contained(connection::serve(accepted, connection)).await;
                         drop(room);

@@ -1,8 +1,11 @@
 //! The routes of an app, as its start-up log and its view list them.
 
+use std::collections::HashSet;
+
 use serde::Serialize;
 
 use crate::dependency::ArgumentKind;
+use crate::routes::Operated;
 use crate::service::{AppService, Core};
 
 /// A route, as [`AppService::routes`] lists it.
@@ -45,22 +48,30 @@ impl Core {
     }
 
     pub(crate) fn listing(&self) -> Vec<Listed> {
-        let listed = self.routes.all().map(|(path, operated)| {
-            let operation = &*operated.operation;
-            let needs = operated.needs.iter().flat_map(|needs| needs.iter()).map(|need| &need.argument);
-            let dependencies = needs
-                .chain(operation.arguments())
-                .filter(|argument| matches!(argument.is, ArgumentKind::Dependency(_)))
-                .map(|argument| argument.name);
-            Listed {
-                method: operated.method.as_ref().map_or("*", |method| method.as_str()).to_owned(),
-                path: path.to_owned(),
-                handler: operation.name(),
-                place: place(operation.blocking()),
-                dependencies: dependencies.collect(),
-            }
-        });
-        listed.collect()
+        self.routes.all().map(|(path, operated)| Listed::of(path, operated)).collect()
+    }
+}
+
+impl Listed {
+    pub(crate) fn of(path: &str, operated: &Operated) -> Listed {
+        let operation = &*operated.operation;
+        let needs = operated.needs.iter().flat_map(|needs| needs.iter()).map(|need| &need.argument);
+        let mut seen = HashSet::new();
+        let dependencies = needs
+            .chain(operation.arguments())
+            .filter(|argument| match &argument.is {
+                // What a router and its handler ask for is made once.
+                ArgumentKind::Dependency(kind) => seen.insert(*kind),
+                _ => false,
+            })
+            .map(|argument| argument.name);
+        Listed {
+            method: operated.method.as_ref().map_or("*", |method| method.as_str()).to_owned(),
+            path: path.to_owned(),
+            handler: operation.name(),
+            place: place(operation.blocking()),
+            dependencies: dependencies.collect(),
+        }
     }
 }
 

@@ -59,6 +59,7 @@ pub struct Router {
     sources: Vec<(TypeId, &'static str, Source)>,
     pub(crate) fakes: Vec<(TypeId, &'static str, Fake)>,
     pub(crate) lifespans: Vec<Planned>,
+    pub(crate) has_view: bool,
     /// The first mistake.
     mistake: Option<Error>,
 }
@@ -77,6 +78,7 @@ pub(crate) struct Flat {
     pub(crate) lifespans: Vec<Planned>,
     /// The layers around everything, outermost first.
     pub(crate) layers: Vec<Layering>,
+    pub(crate) has_view: bool,
 }
 
 impl Router {
@@ -119,8 +121,13 @@ impl Router {
     /// Puts all parts into their places.
     pub(crate) fn flatten(mut self) -> Result<Flat> {
         let layers: Vec<_> = std::mem::take(&mut self.layers).into_iter().rev().collect();
-        let mut flat =
-            Flat { routes: Routes::default(), sources: Sources::default(), lifespans: Vec::new(), layers };
+        let mut flat = Flat {
+            layers,
+            routes: Routes::default(),
+            sources: Sources::default(),
+            lifespans: Vec::new(),
+            has_view: false,
+        };
         let mut fakes = Vec::new();
         self.flatten_into(&mut flat, &mut fakes, "", &[], &[])?;
         for (kind, name, fake) in fakes {
@@ -150,6 +157,7 @@ impl Router {
         let shared: Option<Arc<[Need]>> = (!needs.is_empty()).then(|| needs.as_slice().into());
         let layered = (!layers.is_empty()).then(|| around(&layers, Arc::new(Endpoint)));
         flat.lifespans.extend(self.lifespans);
+        flat.has_view |= self.has_view;
         for (kind, name, source) in self.sources {
             match flat.sources.add(kind, source) {
                 // What a lifespan of an outer router gives goes before that of an inner one.
@@ -344,6 +352,15 @@ macro_rules! building {
             {
                 self.router().layers.push(crate::layers::layering(layer));
                 self
+            }
+
+            #[cfg(feature = "view")]
+            #[doc = include_str!("view/README.md")]
+            pub fn view(mut self, path: &str) -> Self {
+                self.router().has_view = true;
+                let path = path.trim_end_matches('/');
+                let page = if path.is_empty() { "/" } else { path };
+                self.get(page, $crate::view::page).get(&format!("{path}/state.json"), $crate::view::state)
             }
 
             /// Runs `lifespan` around all requests: what it does before [`Lifespan::serve`] is the start-up, what it does

@@ -21,6 +21,7 @@ use crate::disconnect::Arrival;
 use crate::host::Host;
 use crate::layers::{Carried, Layering};
 use crate::limits::Limits;
+use crate::live::Requests;
 use crate::operation::{Answer, answered};
 use crate::problem::detail;
 use crate::router::around;
@@ -32,6 +33,8 @@ pub(crate) struct Core {
     pub(crate) routes: Routes,
     pub(crate) sources: Sources,
     pub(crate) limits: Limits,
+    /// If the app has a view.
+    pub(crate) requests: Option<Arc<Requests>>,
 }
 
 /// A built and checked [`App`](crate::App): a tower service that any tower server can call, for
@@ -70,7 +73,14 @@ impl AppService {
 
 impl Host for AppService {
     fn call(&self, request: Request, arrival: &Arrival) -> Answer {
-        self.host.call(request, arrival)
+        match &self.core.requests {
+            None => self.host.call(request, arrival),
+            Some(requests) => requests.follow(&*self.host, request, arrival),
+        }
+    }
+
+    fn has_view(&self) -> bool {
+        self.core.requests.is_some()
     }
 }
 
@@ -92,7 +102,12 @@ impl Host for Routed {
         }
         let gone = operated.watched.then(|| arrival.gone().clone());
         let place = (route, operation);
-        let context = RequestContext::new(Arc::clone(core), place, parameters, arrival.home().clone(), gone);
+        let mut context =
+            RequestContext::new(Arc::clone(core), place, parameters, arrival.home().clone(), gone);
+        if let Some(live) = arrival.live() {
+            live.has_route(place);
+            context.is_followed_by(live.clone());
+        }
         match &operated.layered {
             None => operated.call(request, context),
             Some(layers) => {
@@ -132,7 +147,7 @@ where
     fn call(&mut self, request: http::Request<B>) -> AppFuture {
         let mut request = request.map(boxed);
         let arrival = Arrival::at(Home::taken_along(&mut request));
-        let answer = self.host.call(request, &arrival);
+        let answer = Host::call(self, request, &arrival);
         AppFuture::new(answer, arrival)
     }
 }

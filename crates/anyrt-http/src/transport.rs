@@ -1,6 +1,7 @@
 //! What bytes come and go by: the streams that a server accepts.
 
 use std::io::{self, IoSlice};
+use std::net::SocketAddr;
 use std::pin::Pin;
 #[cfg(feature = "tls")]
 use std::sync::Arc;
@@ -52,6 +53,17 @@ impl Transport {
             Transport::Unix(stream) => Pin::new(stream),
             #[cfg(feature = "tls")]
             Transport::Tls(stream) => Pin::new(&mut **stream),
+        }
+    }
+
+    /// The other side's address, if it has one.
+    pub(crate) fn peer(&self) -> Option<SocketAddr> {
+        match self {
+            Transport::Tcp(stream) => stream.peer_addr().ok(),
+            #[cfg(unix)]
+            Transport::Unix(_) => None,
+            #[cfg(feature = "tls")]
+            Transport::Tls(stream) => stream.get_ref().0.transport.peer(),
         }
     }
 

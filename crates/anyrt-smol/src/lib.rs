@@ -14,6 +14,9 @@
 //!   keep the future waiting, and there are threads enough.
 //! - Timers, streams and sockets belong to the one reactor of the process, async-io's. They work
 //!   wherever they are created and polled, whichever value they came from, also after a shutdown.
+//! - A task that a foreign thread wakes in the very moment in which a shutdown drops the executor may be kept
+//!   for ever and not dropped: async-executor 1.14 empties its queue once, and what comes into it then stays. At
+//!   most one task for each such thread; none that belongs to a `run`, which ends its tasks before.
 #![forbid(unsafe_code)]
 
 mod datagram;

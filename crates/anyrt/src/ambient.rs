@@ -29,13 +29,15 @@ pub fn init() {
     }
 }
 
-/// Whether a run can be started on this thread: not while a task is being polled.
-pub(crate) fn check_not_polling() -> Result<(), RunError> {
+/// Whether a run on `asked` can be started on this thread: not while a task is being polled.
+pub(crate) fn check_not_polling(asked: &'static str) -> Result<(), RunError> {
+    // First what knows whose task it is.
+    Run::check_here(asked)?;
     #[cfg(feature = "tokio")]
     if anyrt_tokio::polling() {
-        return Err(RunError::Nested);
+        return Err(RunError::Nested { running: "tokio", asked });
     }
-    Run::check_here()
+    Ok(())
 }
 
 /// The current handle: [`Handle::current`], which also finds a foreign runtime as the first call.

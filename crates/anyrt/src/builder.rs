@@ -310,10 +310,10 @@ impl Builder {
 
     fn start(self) -> Result<Run, RunError> {
         ambient::init();
-        // Before anything is started: in a task the start of a runtime would be in vain.
-        ambient::check_not_polling()?;
         let environment = env::var_os("ANYRT_BACKEND").map(|name| name.to_string_lossy().into_owned());
         let backend = Backend::choose(self.backend, environment.as_deref())?;
+        // Before anything is started: in a task the start of a runtime would be in vain.
+        ambient::check_not_polling(backend.name())?;
         let threads = self.threads.map(|threads| positive("threads", threads)).transpose()?;
         // Before the threads of a runtime are started for nothing.
         self.limit()?;

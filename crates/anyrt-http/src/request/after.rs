@@ -18,10 +18,13 @@ use super::keeping;
 use super::outcome::Outcome;
 use super::undo::{Stack, told};
 use crate::attended::Home;
+use crate::live::{Live, Stage};
 
 /// What is left of a request: its background tasks, then the teardowns of the request scope.
 pub(crate) struct After {
     pub(crate) home: Home,
+    /// If the app has a view.
+    pub(crate) live: Option<Live>,
     pub(crate) background: Option<Arc<List>>,
     pub(crate) stack: Stack,
     pub(crate) outcome: Outcome,
@@ -35,7 +38,11 @@ impl After {
     }
 
     async fn all(self) {
-        let After { home, background, stack, mut outcome, .. } = self;
+        let After { home, live, background, stack, mut outcome, .. } = self;
+        if let Some(live) = &live {
+            live.goes_to(Stage::After);
+            live.is_in_this_task();
+        }
         if let Some(list) = background {
             let mut left = Some((stack, outcome));
             let ran = super::unless_cut(list.run(&home), async |why| {

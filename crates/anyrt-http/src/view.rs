@@ -1,0 +1,61 @@
+//! The view of an app: a page, and the JSON that it shows.
+
+mod state;
+
+use std::convert::Infallible;
+
+use axum_core::extract::FromRequestParts;
+use axum_core::response::{IntoResponse, Response};
+use http::header::{
+    CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderName, HeaderValue, REFERRER_POLICY,
+    X_CONTENT_TYPE_OPTIONS,
+};
+use http::request::Parts;
+
+use self::state::State;
+use crate::context::RequestContext;
+use crate::json::Json;
+
+const PAGE: &str = include_str!("view/page.html");
+
+/// Its script and its style, by their hashes; its own origin to fetch from; and nothing else. `tests/view/run` says the
+/// hashes of a page that was changed.
+const POLICY: HeaderValue = HeaderValue::from_static(concat!(
+    "default-src 'none'; connect-src 'self'; ",
+    "script-src 'sha256-TfC/a0ZPiCDxOOpGvDpoYzmsYudQvlxQi4UStMQCcL0='; ",
+    "style-src 'sha256-54gtikdDoKGdF4IY91PZB1wfI0JjC/3fJW6r1XvXWXo='; ",
+    "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+));
+
+/// What is true a moment later is something else.
+const NEVER_CACHED: (HeaderName, HeaderValue) = (CACHE_CONTROL, HeaderValue::from_static("no-store"));
+
+const AS_IT_SAYS: (HeaderName, HeaderValue) = (X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+
+/// The page.
+pub(crate) async fn page() -> Response {
+    let headers = [
+        NEVER_CACHED,
+        AS_IT_SAYS,
+        (CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8")),
+        (CONTENT_SECURITY_POLICY, POLICY),
+        (REFERRER_POLICY, HeaderValue::from_static("no-referrer")),
+    ];
+    (headers, PAGE).into_response()
+}
+
+/// What runs, as JSON. On the event loop, so that it is answered when all threads of the pool are taken.
+pub(crate) async fn state(Now(state): Now) -> Response {
+    ([NEVER_CACHED, AS_IT_SAYS], Json(state)).into_response()
+}
+
+/// What runs when the request comes.
+pub(crate) struct Now(State);
+
+impl FromRequestParts<RequestContext> for Now {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(_: &mut Parts, context: &RequestContext) -> Result<Self, Infallible> {
+        Ok(Now(State::now(context)))
+    }
+}
