@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use super::hold::update_holds;
 use super::node::{
-    ENDED, INHERITED, LINKED, NEVER, Node, NodeRef, OWN, Passed, SHIELD, STOP_INHERITED, State, UNWINDING,
-    effective, inherited, shielded, stops,
+    ENDED, INHERITED, LINKED, NEVER, Node, NodeRef, OWN, Passed, SHIELD, STOP_INHERITED, State, TOLD,
+    UNWINDING, effective, inherited, shielded, stops,
 };
 use crate::scope::Cancelled;
 use crate::sync::atomic::Ordering;
@@ -199,19 +199,20 @@ fn mark_one(node: &Node) -> Option<NodeRef> {
 impl Node {
     /// Takes its first place. Whether it is a hold there.
     #[inline]
-    pub(super) fn be_born(&mut self, parent: NodeRef, slot: usize, passed: Passed) -> bool {
+    pub(super) fn be_born(&mut self, parent: NodeRef, slot: u32, passed: Passed) -> bool {
         let bits = self.bits();
         let address = parent.node().address();
         let state = self.state.get_mut();
         state.parent = Some(parent);
         state.slot = slot;
-        state.told = state.tells(bits);
+        let told = state.tells(bits);
         self.parent.store(address, Ordering::Relaxed);
-        self.bits.store(bits | LINKED | inherits(passed), Ordering::Relaxed);
+        let held = if told { TOLD } else { 0 };
+        self.bits.store(bits | LINKED | held | inherits(passed), Ordering::Relaxed);
         if !shielded(bits) && passed.deadline < state.own_deadline {
             self.deadline.store(passed.deadline, Ordering::Relaxed);
         }
-        state.told
+        told
     }
 
     /// What a new node makes of its parent: nobody has read it, nobody is to be told.
@@ -254,7 +255,7 @@ impl Node {
 }
 
 /// The flags of what a parent passes down.
-fn inherits(passed: Passed) -> u16 {
+fn inherits(passed: Passed) -> u32 {
     let cancelled = if passed.cancelled { INHERITED } else { 0 };
     let stopping = if passed.stopping { STOP_INHERITED } else { 0 };
     cancelled | stopping

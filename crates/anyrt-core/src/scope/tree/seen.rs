@@ -1,7 +1,7 @@
 //! A node as the task view sees it.
 
 use super::kind::ScopeKind;
-use super::node::{ENDED, NEVER, Node, NodeRef, effective};
+use super::node::{ENDED, NEVER, Node, NodeRef, TOLD, effective};
 use crate::scope::Cancelled;
 use crate::sync::atomic::Ordering;
 use crate::task::TaskId;
@@ -53,7 +53,7 @@ impl Node {
             deadline: (state.own_deadline != NEVER).then_some(state.own_deadline),
             cancelled: effective(bits),
             shielded: self.is_shielded(),
-            holds: state.told,
+            holds: bits & TOLD != 0,
             held: state.holds > 0,
             cause: rare.and_then(|rare| rare.cause.clone()),
             children,
