@@ -388,12 +388,21 @@ mod in_tokio {
         const MOMENT: Duration = Duration::from_millis(1);
         match which {
             "current_handle" => assert_eq!(anyrt::current_handle().runtime().name(), "tokio"),
+            "tasks" => assert_eq!(anyrt::tasks().runtime, "tokio"),
+            "wait_all_tasks_blocked" => anyrt::wait_all_tasks_blocked().await,
+            #[cfg(unix)]
+            "print_tasks_on_sigusr1" => drop(anyrt::print_tasks_on_sigusr1().unwrap()),
             "spawn" => assert_eq!(anyrt::spawn(async { 42 }).await.unwrap(), 42),
             "now" => assert!(anyrt::now() <= tokio::time::Instant::now().into_std()),
             "sleep" => anyrt::sleep(MOMENT).await,
             "sleep_until" => anyrt::sleep_until(tokio::time::Instant::now().into_std() + MOMENT).await,
             "interval" => drop(anyrt::interval(MOMENT).tick().await),
             "run_blocking" => assert_eq!(anyrt::run_blocking(|| 42).await, 42),
+            "run_cpu" => assert_eq!(anyrt::run_cpu(|| 42).await, 42),
+            "blocking_portal" => assert_eq!(anyrt::blocking_portal(async |_| 42).await.unwrap(), 42),
+            "try_blocking_portal" => {
+                assert_eq!(anyrt::try_blocking_portal(async |_| Ok(42)).await.unwrap(), 42)
+            }
             "asyncify" => assert_eq!(anyrt::asyncify(|n: u32| n + 1)(41).await, 42),
             "iterate_blocking" => assert_eq!(anyrt::iterate_blocking([42]).next().await, Some(42)),
             "blocking_context" => {
@@ -405,6 +414,29 @@ mod in_tokio {
                 assert!(anyrt::move_on_after(MOMENT, std::future::pending::<()>()).await.is_none())
             }
             "fail_after" => assert!(anyrt::fail_after(MOMENT, std::future::pending::<()>()).await.is_err()),
+            "move_on_at" => {
+                let at = tokio::time::Instant::now().into_std() + MOMENT;
+                assert!(anyrt::move_on_at(at, std::future::pending::<()>()).await.is_none());
+            }
+            "fail_at" => {
+                let at = tokio::time::Instant::now().into_std() + MOMENT;
+                assert!(anyrt::fail_at(at, std::future::pending::<()>()).await.is_err());
+            }
+            "shield_within" => {
+                assert!(anyrt::shield_within(MOMENT, std::future::pending::<()>()).await.is_none())
+            }
+            "finally_within" => {
+                anyrt::finally_within(MOMENT, async {}, async || std::future::pending().await).await
+            }
+            "shield_owned" => assert_eq!(anyrt::shield_owned(yields(42)).await, 42),
+            "finally_owned" => assert_eq!(anyrt::finally_owned(yields(42), async || ()).await, 42),
+            "finally_owned_within" => {
+                let work =
+                    anyrt::finally_owned_within(MOMENT, yields(42), async || std::future::pending().await);
+                assert_eq!(work.await, 42);
+            }
+            "send_scope" => anyrt::send_scope(async |scope| drop(scope.spawn(yields(())))).await.unwrap(),
+            "join" => assert_eq!(anyrt::join(yields(1), yields(2)).await, (1, 2)),
             "task_group" => anyrt::task_group(async |tg| drop(tg.spawn(async {}))).await.unwrap(),
             "try_task_group" => anyrt::try_task_group(async |_| Ok(())).await.unwrap(),
             "embed" => anyrt::embed(async { anyrt::sleep(MOMENT).await }).await,
@@ -423,20 +455,42 @@ mod in_tokio {
         }
     }
 
-    const USES: [&str; 20] = [
+    /// Is pending once.
+    async fn yields<T>(value: T) -> T {
+        tokio::task::yield_now().await;
+        value
+    }
+
+    const USES: &[&str] = &[
         "current_handle",
+        "tasks",
+        "wait_all_tasks_blocked",
+        #[cfg(unix)]
+        "print_tasks_on_sigusr1",
         "spawn",
         "now",
         "sleep",
         "sleep_until",
         "interval",
         "run_blocking",
+        "run_cpu",
+        "blocking_portal",
+        "try_blocking_portal",
         "asyncify",
         "iterate_blocking",
         "blocking_context",
         "Builder::embed",
         "move_on_after",
         "fail_after",
+        "move_on_at",
+        "fail_at",
+        "shield_within",
+        "finally_within",
+        "shield_owned",
+        "finally_owned",
+        "finally_owned_within",
+        "send_scope",
+        "join",
         "task_group",
         "try_task_group",
         "embed",
@@ -456,7 +510,7 @@ mod in_tokio {
 
     #[test]
     fn any_ambient_function_may_be_the_first_use_of_anyrt() {
-        for which in USES {
+        for &which in USES {
             assert_eq!(program("in_tokio::program_that_uses_anyrt_once", &[("FIRST_USE", which)]), which);
         }
     }
@@ -465,7 +519,7 @@ mod in_tokio {
     fn ambient_functions_work_in_its_tasks() {
         for runtime in runtimes() {
             runtime.block_on(async {
-                for which in USES {
+                for &which in USES {
                     use_of_anyrt(which).await;
                     tokio::spawn(use_of_anyrt(which)).await.unwrap();
                 }

@@ -45,17 +45,24 @@ fn random_trees_end_as_in_the_naive_model() {
         ..Config::default()
     };
     let mut runner = TestRunner::new(config);
-    let actions_done = Arc::new(AtomicUsize::new(0));
-    let counted = Arc::clone(&actions_done);
+    let done = Arc::new(<[AtomicUsize; 3]>::default());
+    let counted = Arc::clone(&done);
     if let Err(failure) = runner.run(&(plan::plans(), plan::actions()), move |(plan, actions)| {
-        counted.fetch_add(actions.len(), Ordering::Relaxed);
-        check(&plan, &actions);
+        let (started, handed_on) = check(&plan, &actions);
+        for (count, more) in counted.iter().zip([actions.len(), started, handed_on]) {
+            count.fetch_add(more, Ordering::Relaxed);
+        }
         Ok(())
     }) {
         panic!("{failure}");
     }
-    let actions = actions_done.load(Ordering::Relaxed);
-    println!("{cases} random trees, {actions} actions, seed {seed}: none differs from the model");
+    let [actions, started, handed_on] = done.each_ref().map(|count| count.load(Ordering::Relaxed));
+    println!(
+        "{cases} random trees, {actions} actions, {started} children started, {handed_on} futures moved half-polled, \
+         seed {seed}: none differs from the model"
+    );
+    let rare = cases as usize / 100;
+    assert!(started > rare && handed_on > rare, "the plans have become too tame");
 }
 
 /// A group that was dropped holds the scopes around its guardian, not the guardian's own body.
@@ -75,6 +82,28 @@ fn a_taker_in_a_scope_that_is_held_does_not_spin() {
         Plan::Sequence(vec![Plan::Leaf, Plan::Checkpoint, Plan::Leaf]),
     ]);
     check(&Plan::Scope { shield: false, body: Box::new(body) }, &[Action::Cancel(0), Action::Finish(1)]);
+}
+
+/// The scope around is cancelled, and what holds keeps the taker there until a shield begins to keep it.
+#[test]
+fn a_taker_goes_on_when_the_shield_of_its_held_scope_is_put_up() {
+    let body = Plan::Join(vec![
+        Plan::Shield(Box::new(Plan::Leaf)),
+        Plan::Sequence(vec![Plan::Leaf, Plan::Checkpoint, Plan::Leaf]),
+    ]);
+    let inner = Plan::Scope { shield: false, body: Box::new(body) };
+    let plan = Plan::Scope { shield: false, body: Box::new(inner) };
+    check(&plan, &[Action::Cancel(0), Action::Finish(1), Action::Toggle(1)]);
+}
+
+/// What was around the group has ended when its future is dropped: whoever drops it is around it then.
+#[test]
+fn a_group_that_outlives_its_scope_and_is_dropped_is_waited_for() {
+    let leaf = || Box::new(Plan::Leaf);
+    let dropped =
+        Plan::Group { body: leaf(), children: vec![Plan::Finally { work: leaf(), cleanup: leaf() }] };
+    let plan = Plan::Group { body: Box::new(Plan::Relay(Box::new(dropped))), children: Vec::new() };
+    check(&plan, &[Action::HandOn(0), Action::HandOn(0)]);
 }
 
 /// A group whose body starts a child in a scope of its own.
@@ -105,8 +134,8 @@ fn a_child_whose_start_is_dropped_is_the_groups_to_wait_for() {
     check(&plan, &[Action::Abandon(0), Action::Finish(1), Action::Fail(0)]);
 }
 
-/// Runs a plan on both sides, and looks after each action.
-fn check(plan: &Plan, actions: &[Action]) {
+/// Runs a plan on both sides, and looks after each action; [`moves`](Naive::moves).
+fn check(plan: &Plan, actions: &[Action]) -> (usize, usize) {
     let parts = plan::parts(plan);
     let real = Real::new(&parts);
     let sides = Arc::new(Sides {
@@ -140,6 +169,7 @@ fn check(plan: &Plan, actions: &[Action]) {
         end => (end, 0),
     };
     assert_eq!(end, expected, "how the run ended");
+    model.naive.moves()
 }
 
 struct Sides {
@@ -163,8 +193,8 @@ impl Sides {
                 return true;
             }
         }
-        // In the end every leaf is told to finish, one after the other.
-        self.apply(&mut model.naive, Action::Finish(0))
+        // In the end every leaf is told to finish, one after the other, and who still waits for no leaf is handed on.
+        self.apply(&mut model.naive, Action::Finish(0)) || self.apply(&mut model.naive, Action::HandOn(0))
     }
 
     fn compare(&self, naive: &Naive) {
@@ -181,11 +211,15 @@ impl Sides {
         let (kinds, number): (&[Kind], _) = match action {
             Action::Finish(number) => (&[Kind::Leaf, Kind::Stopping], number),
             Action::Fail(number) | Action::Panic(number) => (&[Kind::Leaf], number),
-            Action::Cancel(number) | Action::Stop(number) => (&[Kind::Scope, Kind::Group], number),
-            Action::Toggle(number) => (&[Kind::Scope], number),
+            Action::Cancel(number) | Action::Stop(number) => (&[Kind::Scope, Kind::Lap, Kind::Group], number),
+            Action::Toggle(number) => (&[Kind::Scope, Kind::Lap], number),
+            Action::HandOn(number) => (&[Kind::Lap], number),
             Action::Abandon(number) => (&[Kind::Abandon], number),
         };
-        let targets = naive.targets(kinds);
+        let targets = match action {
+            Action::HandOn(_) => naive.running(kinds),
+            _ => naive.targets(kinds),
+        };
         if targets.is_empty() {
             return false;
         }
@@ -196,7 +230,11 @@ impl Sides {
             _ => End::Done,
         };
         match action {
-            Action::Finish(_) | Action::Fail(_) | Action::Panic(_) | Action::Abandon(_) => {
+            Action::Finish(_)
+            | Action::Fail(_)
+            | Action::Panic(_)
+            | Action::Abandon(_)
+            | Action::HandOn(_) => {
                 naive.signal(target, end);
                 self.real.signal(target, end);
             }

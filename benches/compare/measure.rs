@@ -51,7 +51,7 @@ pub(crate) fn measure(
     share: Duration,
 ) -> Result<Outcome, String> {
     let begun = Stopwatch::start();
-    let mut at = |side| stations.on(pair.backend, side).map_err(|error| error.to_string());
+    let mut at = |side| stations.on(pair.backend, pair.station(side)).map_err(|error| error.to_string());
     let ours = Bench::prepare(at(Side::Ours)?, &pair.ours, options.sample)?;
     let theirs = Bench::prepare(at(Side::Theirs)?, &pair.theirs, options.sample)?;
     let count = options.rounds.min(pair.row.most_rounds());
@@ -86,7 +86,7 @@ pub(crate) fn repeat_only(
     count: u64,
     stations: &mut Stations,
 ) -> Result<Sample, String> {
-    let station = stations.on(pair.backend, side).map_err(|error| error.to_string())?;
+    let station = stations.on(pair.backend, pair.station(side)).map_err(|error| error.to_string())?;
     let work = match side {
         Side::Ours => &pair.ours,
         Side::Theirs => &pair.theirs,

@@ -6,6 +6,7 @@ use std::pin::Pin;
 use anyrt::Backend;
 
 use crate::row::Row;
+use crate::station::Side;
 use crate::stopwatch::Sample;
 
 /// A measurement on its way to the task that makes it.
@@ -20,6 +21,8 @@ pub(crate) struct Pair {
     pub(crate) peer: &'static str,
     pub(crate) ours: Work,
     pub(crate) theirs: Work,
+    /// Both are ours, with something and without.
+    both_ours: bool,
 }
 
 impl Pair {
@@ -40,6 +43,17 @@ impl Pair {
             peer,
             ours: Box::new(move |count| Box::pin(ours(count))),
             theirs: Box::new(move |count| Box::pin(theirs(count))),
+            both_ours: false,
         }
+    }
+
+    /// Where the other side is ours, too: what something costs beside going without it.
+    pub(crate) fn of_ours(self) -> Pair {
+        Pair { both_ours: true, ..self }
+    }
+
+    /// The runtime that a side is measured on.
+    pub(crate) fn station(&self, side: Side) -> Side {
+        if self.both_ours { Side::Ours } else { side }
     }
 }

@@ -13,6 +13,9 @@ pub(crate) enum Row {
     Spawn,
     Group,
     GroupResults,
+    SpawnMeasured,
+    GroupMeasured,
+    GroupLookedAt,
     /// A group of so many children: that cost grows linearly.
     GroupOf(u64),
     Cancel,
@@ -46,8 +49,9 @@ impl Row {
     /// What a time is the time of.
     pub(crate) fn unit(self) -> &'static str {
         match self {
-            Row::Spawn => "ns/task",
+            Row::Spawn | Row::SpawnMeasured => "ns/task",
             Row::Group | Row::GroupResults | Row::GroupOf(_) => "ns/child",
+            Row::GroupMeasured | Row::GroupLookedAt => "ns/child",
             Row::Cancel | Row::CancelOf(_) | Row::Borrowing => "ns/child",
             Row::CancelFlat | Row::CancelTree => "ns/scope",
             Row::NestedOf(_) => "ns/group",
@@ -106,6 +110,9 @@ impl fmt::Display for Row {
             Row::Spawn => "spawn + await one task",
             Row::Group => "group of 10,000 children, spawned and joined",
             Row::GroupResults => "group of 10,000 children, each result awaited",
+            Row::SpawnMeasured => "seeing: spawn + await one task, in a measured run",
+            Row::GroupMeasured => "seeing: group of 10,000 children, in a measured run",
+            Row::GroupLookedAt => "seeing: group of 10,000 children, the view read once",
             Row::Cancel => "cancel 10,000 waiting children, until all are gone",
             Row::ScopeReady => "scope (move_on_at without a deadline) around a ready future",
             Row::ScopeYields => "scope (move_on_at without a deadline) around a future that yields once",

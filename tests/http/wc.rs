@@ -7,8 +7,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use anyrt::sync::Event;
 use anyrt_http::{
-    App, Client, ClientDisconnect, Configure, Dep, HttpError, KeepAlive, Lifespan, Outcome, Sse, SseEvent,
-    Streaming, Teardown,
+    App, Background, Client, ClientDisconnect, Configure, Dep, HttpError, KeepAlive, Lifespan, Outcome, Sse,
+    SseEvent, Streaming, Teardown,
 };
 use axum_core::body::Body;
 use futures_util::StreamExt;
@@ -66,6 +66,75 @@ async fn wc_01_a_route_is_cancelled_detached_or_notified() {
         go.set();
         log.said("dropped").await;
         assert_eq!(log.take(), ["begun", "to its end", "dropped"]);
+        server.stop().await;
+    }
+}
+
+#[anyrt::test]
+async fn wc_01_a_client_that_leaves_while_its_response_streams_is_told_of() {
+    async fn streams(
+        client: Client,
+        background: Background,
+        log: Dep<Log>,
+    ) -> Result<Streaming, anyrt_http::TooLate> {
+        let (watching, waiting) = (client.clone(), client.clone());
+        let told = log.clone();
+        drop(anyrt::spawn(async move {
+            watching.disconnected().await;
+            told.say("told");
+        }));
+        background.add(async move { log.say(format!("left: {}", client.is_disconnected())) })?;
+        let pieces =
+            futures_util::stream::once(async { "first" }).chain(futures_util::stream::once(async move {
+                waiting.disconnected().await;
+                "last"
+            }));
+        Ok(Streaming::new(pieces))
+    }
+    async fn whole(
+        client: Client,
+        background: Background,
+        log: Dep<Log>,
+    ) -> Result<String, anyrt_http::TooLate> {
+        background.add(async move { log.say(format!("left: {}", client.is_disconnected())) })?;
+        Ok("whole".into())
+    }
+    for layered in [false, true] {
+        let log = Log::default();
+        let mut app = App::new()
+            .get("/cancel", streams)
+            .get("/detach", streams.detach())
+            .get("/notify", streams.notify())
+            .get("/whole", whole)
+            .get("/whole/pieces", async |client: Client, background: Background, log: Dep<Log>| {
+                let whole = whole(client, background, log).await?;
+                Ok::<_, anyrt_http::TooLate>(Streaming::new(futures_util::stream::once(async { whole })))
+            });
+        if layered {
+            app = app.layer(Doubling);
+        }
+        let server = serve(&log, app).await;
+        for path in ["/cancel", "/detach", "/notify"] {
+            for reset in [false, true] {
+                let mut client = server.connect().await;
+                client.send(&format!("GET {path} HTTP/1.1\r\nHost: test\r\n\r\n")).await;
+                client.reads_until("first").await;
+                if reset {
+                    client.0.socket().set_linger(Some(std::time::Duration::ZERO)).expect("a reset");
+                }
+                drop(client);
+                log.said("told").await;
+                log.said("left: true").await;
+                log.take();
+            }
+        }
+        for path in ["/whole", "/whole/pieces"] {
+            let mut client = server.connect().await;
+            client.send(&format!("GET {path} HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n")).await;
+            assert!(client.closed_after_all().await);
+            log.said("left: false").await;
+            log.take();
+        }
         server.stop().await;
     }
 }

@@ -4,14 +4,14 @@ use std::future::pending;
 use std::time::Duration;
 
 use anyrt::sync::Event;
-use anyrt_http::{App, Limits};
+use anyrt_http::{App, Background, Limits, TooLate};
 use bytes::Bytes;
 use http::Uri;
 
 use crate::client::{Server, soon};
 use crate::frames::{
     ACK, CONTINUATION, DATA, END_HEADERS, END_STREAM, GOAWAY, HEADERS, Http2, PING, PRIORITY, RST_STREAM,
-    SETTINGS, block, frame, get,
+    SETTINGS, WINDOW_UPDATE, block, frame, get,
 };
 
 const SHORT: Duration = Duration::from_millis(40);
@@ -100,6 +100,116 @@ async fn a_stream_that_is_reset_cancels_its_handler_and_no_other() {
     assert_eq!(client.answer(3).await.1, "path /next");
     drop(client);
     server.stop().await;
+}
+
+#[anyrt::test]
+async fn background_tasks_begin_when_the_response_is_on_its_way_and_no_earlier() {
+    struct Large {
+        piece: Bytes,
+        dropped: Event,
+    }
+    impl http_body::Body for Large {
+        type Data = Bytes;
+        type Error = std::convert::Infallible;
+
+        fn poll_frame(
+            mut self: std::pin::Pin<&mut Self>,
+            _: &mut std::task::Context<'_>,
+        ) -> std::task::Poll<Option<Result<http_body::Frame<Bytes>, Self::Error>>> {
+            let piece = std::mem::take(&mut self.piece);
+            std::task::Poll::Ready((!piece.is_empty()).then(|| Ok(http_body::Frame::data(piece))))
+        }
+
+        fn is_end_stream(&self) -> bool {
+            self.piece.is_empty()
+        }
+    }
+    impl Drop for Large {
+        fn drop(&mut self) {
+            self.dropped.set();
+        }
+    }
+    let given = Event::new();
+    let answers = |length: usize, ran: &Event| {
+        let (given, ran) = (given.clone(), ran.clone());
+        move |background: Background| {
+            let (given, ran) = (given.clone(), ran.clone());
+            async move {
+                background.add(async move { ran.set() })?;
+                let piece = Bytes::from(vec![b'x'; length]);
+                Ok::<_, TooLate>(axum_core::body::Body::new(Large { piece, dropped: given }))
+            }
+        }
+    };
+    // Far more than the system takes for a client that does not read.
+    const LENGTH: usize = 64 << 20;
+    let (ran, small, empty) = (Event::new(), Event::new(), Event::new());
+    let app = app()
+        .get("/large", answers(LENGTH, &ran))
+        .get("/small", answers(1, &small))
+        .get("/empty", answers(0, &empty));
+    let server = Server::start(app).await;
+    let mut client = Http2::connect(server.address).await;
+    // As much as there may be, on each stream and on the connection.
+    let most = (i32::MAX as u32).to_be_bytes();
+    let windows = frame(SETTINGS, 0, 0, &[&[0, 4][..], &most].concat());
+    client.send(&windows).await;
+    client.send(&frame(WINDOW_UPDATE, 0, 0, &(i32::MAX as u32 - 65_535).to_be_bytes())).await;
+    client.send(&get(1, "/large")).await;
+    soon(given.wait()).await;
+    // hyper has all of it. What begins now would have begun when others were answered.
+    for _ in 0..10 {
+        assert_eq!(server.get("/x").await.status, 200);
+    }
+    assert!(!ran.is_set(), "nothing of it was read");
+    let mut left = LENGTH;
+    while left > 0 {
+        left -= client.next_of(DATA).await.expect("more of it").payload.len();
+    }
+    soon(ran.wait()).await;
+    for (stream, path, ran) in [(3, "/small", small), (5, "/empty", empty)] {
+        client.send(&get(stream, path)).await;
+        assert_eq!(client.answer(stream).await.0, 200);
+        // The connection has nothing more to do, and begins it all the same.
+        soon(ran.wait()).await;
+    }
+    drop(client);
+    server.stop().await;
+}
+
+#[anyrt::test]
+async fn a_client_that_resets_a_response_or_leaves_it_is_told_of() {
+    for reset in [true, false] {
+        let (streams, told) = (Event::new(), Event::new());
+        let app = app().get("/stream", {
+            let (streams, told) = (streams.clone(), told.clone());
+            move |client: anyrt_http::Client| {
+                let (streams, told) = (streams.clone(), told.clone());
+                async move {
+                    drop(anyrt::spawn(async move {
+                        client.disconnected().await;
+                        told.set();
+                    }));
+                    anyrt_http::Streaming::new(futures_util::stream::once(async move {
+                        streams.set();
+                        pending::<&'static str>().await
+                    }))
+                }
+            }
+        });
+        let server = Server::start(app).await;
+        let mut client = Http2::connect(server.address).await;
+        client.send(&get(1, "/stream")).await;
+        soon(streams.wait()).await;
+        assert!(!told.is_set());
+        if reset {
+            client.send(&frame(RST_STREAM, 0, 1, &8_u32.to_be_bytes())).await;
+            soon(told.wait()).await;
+        }
+        drop(client);
+        soon(told.wait()).await;
+        server.stop().await;
+    }
 }
 
 #[anyrt::test]

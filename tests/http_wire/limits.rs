@@ -161,6 +161,55 @@ async fn h3_a_handler_that_does_not_read_its_body_is_not_hurried() {
 }
 
 #[anyrt::test]
+async fn h2_a_head_that_begins_behind_a_request_is_no_idle_connection() {
+    let (begun, go) = (Event::new(), Event::new());
+    let app = app(|limits| limits.head = SHORT).get("/slow", {
+        let (begun, go) = (begun.clone(), go.clone());
+        move || {
+            let (begun, go) = (begun.clone(), go.clone());
+            async move {
+                begun.set();
+                go.wait().await;
+            }
+        }
+    });
+    let server = Server::start(app).await;
+    let mut client = server.connect().await;
+    client.send("GET / HTTP/1.1\r\nHost: test\r\n\r\nGET / HTTP/1.1\r\nHos").await;
+    assert_eq!(client.reply().await.status, 200);
+    assert!(client.closed().await);
+    // Also when it came while the handler was waiting.
+    let mut client = server.connect().await;
+    client.send("GET /slow HTTP/1.1\r\nHost: test\r\n\r\n").await;
+    soon(begun.wait()).await;
+    client.send("GET / HTTP/1.1\r\nHos").await;
+    assert_eq!(server.get("/").await.status, 200);
+    go.set();
+    assert_eq!(client.reply().await.status, 200);
+    assert!(client.closed().await);
+    server.stop().await;
+}
+
+#[anyrt::test]
+async fn h2_a_body_is_no_head_that_has_begun() {
+    let server = Server::start(app(|limits| limits.head = SHORT)).await;
+    let mut client = server.connect().await;
+    for _ in 0..2 {
+        client.send("POST / HTTP/1.1\r\nHost: test\r\nContent-Length: 4\r\n\r\nbody").await;
+        assert_eq!(client.reply().await.body, "4 bytes");
+        // Another connection sees the limit pass twice; this one is idle.
+        for _ in 0..2 {
+            let mut other = server.connect().await;
+            other.send("G").await;
+            assert!(other.closed().await);
+        }
+    }
+    client.send("GET / HTTP/1.1\r\nHost: test\r\n\r\n").await;
+    assert_eq!(client.reply().await.status, 200);
+    server.stop().await;
+}
+
+#[anyrt::test]
 async fn h4_an_idle_connection_is_closed_by_a_limit_of_its_own() {
     let server = Server::start(app(|limits| limits.idle = SHORT)).await;
     let mut client = server.connect().await;

@@ -159,6 +159,36 @@ async fn h11_a_route_that_goes_on_answers_a_client_that_ended_its_sending() {
 }
 
 #[anyrt::test]
+async fn h11_a_server_that_notifies_tells_its_handlers_and_answers_them() {
+    let begun = Event::new();
+    let told = {
+        let begun = begun.clone();
+        move |client: anyrt_http::Client| {
+            let begun = begun.clone();
+            async move {
+                begun.set();
+                client.disconnected().await;
+                "told"
+            }
+        }
+    };
+    for server in [
+        app().get("/told", told.clone()).server().on_disconnect(Disconnect::Notify),
+        app().get("/told", anyrt_http::Configure::notify(told)).server(),
+    ] {
+        let running = Running::start(server).await;
+        let mut client = running.connect().await;
+        client.send(&GET.replace("/ ", "/told ")).await;
+        soon(begun.wait()).await;
+        client.0.close().await.expect("the sending side closes");
+        assert_eq!(client.reply().await.body, "told");
+        assert!(client.closed().await);
+        let served = running.stop().await;
+        assert_eq!((served.answered, served.left), (1, 0));
+    }
+}
+
+#[anyrt::test]
 async fn h11_a_route_that_goes_on_is_finished_although_its_client_is_gone() {
     let (go, finished) = (Event::new(), Event::new());
     let begun = Event::new();

@@ -54,6 +54,10 @@ pub(crate) struct Naive {
     guardian: Vec<Option<usize>>,
     /// Children that were started and are their group's now.
     moved: Vec<bool>,
+    /// The lap of a relay.
+    lap: Vec<usize>,
+    /// A scope that could not end has dropped its own future.
+    gone: Vec<bool>,
     signals: Vec<Option<End>>,
     /// How the whole program ended.
     pub(crate) end: Option<End>,
@@ -76,6 +80,8 @@ impl Naive {
             panics: vec![0; count],
             guardian: vec![None; count],
             moved: vec![false; count],
+            lap: parts.iter().map(|part| part.inside.first().copied().unwrap_or(0)).collect(),
+            gone: vec![false; count],
             signals: vec![None; count],
             end: None,
         };
@@ -88,11 +94,16 @@ impl Naive {
     /// which have handles before they begin.
     pub(crate) fn targets(&self, kinds: &[Kind]) -> Vec<usize> {
         let alive = |part: usize| match self.life[part] {
-            Life::NotBegun => self.parts[part].kind == Kind::Scope,
-            Life::Running => true,
+            Life::NotBegun => matches!(self.parts[part].kind, Kind::Scope | Kind::Lap),
+            Life::Running => self.is_polled(part) && !self.gone[part],
             Life::Over => false,
         };
         self.indices().filter(|&part| kinds.contains(&self.parts[part].kind) && alive(part)).collect()
+    }
+
+    /// Those among them that have begun.
+    pub(crate) fn running(&self, kinds: &[Kind]) -> Vec<usize> {
+        self.targets(kinds).into_iter().filter(|&part| self.is_running(part)).collect()
     }
 
     pub(crate) fn signal(&mut self, leaf: usize, end: End) {
@@ -116,6 +127,14 @@ impl Naive {
         self.shield[scope]
     }
 
+    /// How many children were ready in time, and how many futures went on in another scope.
+    pub(crate) fn moves(&self) -> (usize, usize) {
+        let handed_on = self
+            .indices()
+            .filter(|&part| self.parts[part].inside.first() != Some(&self.lap[part]) && self.lap[part] != 0);
+        (self.moved.iter().filter(|&&moved| moved).count(), handed_on.count())
+    }
+
     pub(crate) fn group_totals(&self) -> (usize, usize) {
         (self.errors[0], self.panics[0])
     }
@@ -128,6 +147,20 @@ impl Naive {
 
     fn is_running(&self, part: usize) -> bool {
         self.life[part] == Life::Running
+    }
+
+    /// Whether it runs, and the relays around it still poll it.
+    fn is_polled(&self, part: usize) -> bool {
+        let mut next = part;
+        while next != 0 {
+            let parent = self.parts[next].parent;
+            let Part { kind, .. } = self.parts[parent];
+            if kind == Kind::Relay && self.parts[next].kind != Kind::Lap && self.gone[self.lap[parent]] {
+                return false;
+            }
+            next = if matches!(self.parts[next].kind, Kind::Child | Kind::Started) { 0 } else { parent };
+        }
+        self.is_running(part)
     }
 
     /// The scope around a part, whatever construct makes it.
@@ -143,7 +176,8 @@ impl Naive {
         }
         let parent = self.parts[part].parent;
         match self.parts[parent].kind {
-            Kind::Sequence | Kind::Join | Kind::Finally | Kind::Abandon => self.around(parent),
+            Kind::Relay if self.parts[part].kind != Kind::Lap => Some(self.lap[parent]),
+            Kind::Sequence | Kind::Relay | Kind::Join | Kind::Finally | Kind::Abandon => self.around(parent),
             _ => Some(parent),
         }
     }
@@ -189,7 +223,7 @@ impl Naive {
             return false;
         }
         let by_itself = match self.parts[part].kind {
-            Kind::Scope | Kind::Shield | Kind::Cleanup => self.is_shielded(part),
+            Kind::Scope | Kind::Lap | Kind::Shield | Kind::Cleanup => self.is_shielded(part),
             Kind::Work => true,
             Kind::Group => self.is_alive(part),
             // Until the child is ready or has ended.
@@ -200,6 +234,14 @@ impl Naive {
     }
 
     fn bodies(&self, part: usize) -> Vec<usize> {
+        let Part { kind, parent, .. } = self.parts[part];
+        if kind == Kind::Relay {
+            return vec![self.lap[part]];
+        }
+        if kind == Kind::Lap {
+            let polls = self.lap[parent] == part && !self.gone[part];
+            return if polls { vec![self.parts[parent].inside[2]] } else { Vec::new() };
+        }
         let inside = self.parts[part].inside.iter().copied();
         inside.filter(|&part| !matches!(self.parts[part].kind, Kind::Child | Kind::Started)).collect()
     }
@@ -223,12 +265,27 @@ impl Naive {
     // What changes
 
     fn settle(&mut self) {
-        while self.goes_on() || self.ends_a_group() || self.is_cut() {}
+        while self.changes_in(None) {}
+    }
+
+    /// One change, in one task or anywhere.
+    fn changes_in(&mut self, task: Option<usize>) -> bool {
+        self.goes_on(task) || self.ends_a_group(task) || self.is_cut(task)
+    }
+
+    /// What is in a task, or everything.
+    fn parts_in(&self, task: Option<usize>) -> Vec<usize> {
+        self.indices().filter(|&part| task.is_none_or(|task| self.task_of(part) == task)).collect()
+    }
+
+    fn task_of(&self, part: usize) -> usize {
+        let is_task = matches!(self.parts[part].kind, Kind::Root | Kind::Child | Kind::Started);
+        if is_task { part } else { self.task_of(self.parts[part].parent) }
     }
 
     /// What can go on by itself does so, before anything is dropped.
-    fn goes_on(&mut self) -> bool {
-        for part in self.indices().filter(|&part| self.is_running(part)).collect::<Vec<_>>() {
+    fn goes_on(&mut self, task: Option<usize>) -> bool {
+        for part in self.parts_in(task).into_iter().filter(|&part| self.is_polled(part)).collect::<Vec<_>>() {
             let done = match (self.parts[part].kind, self.signals[part]) {
                 (Kind::Leaf, Some(end)) => end,
                 (Kind::Abandon, Some(_)) => {
@@ -236,6 +293,7 @@ impl Naive {
                     End::Done
                 }
                 (Kind::Stopping, Some(_)) => End::Done,
+                (Kind::Lap, Some(_)) if !self.gone[part] => End::Done,
                 (Kind::Stopping, _) if self.is_told_to_stop(part) && self.is_open(part) => End::Done,
                 (Kind::Checkpoint, _) if !self.is_in_a_cancelled_scope(part) => End::Done,
                 _ => continue,
@@ -246,8 +304,9 @@ impl Naive {
         false
     }
 
-    fn ends_a_group(&mut self) -> bool {
-        for group in self.indices().filter(|&part| self.parts[part].kind == Kind::Group).collect::<Vec<_>>() {
+    fn ends_a_group(&mut self, task: Option<usize>) -> bool {
+        let parts = self.parts_in(task).into_iter();
+        for group in parts.filter(|&part| self.parts[part].kind == Kind::Group).collect::<Vec<_>>() {
             if self.is_alive(group) {
                 continue;
             }
@@ -256,7 +315,7 @@ impl Naive {
                 self.hand_over(group, guardian);
                 return true;
             }
-            let (true, Some(body)) = (self.is_running(group), self.ended[group]) else { continue };
+            let (true, Some(body)) = (self.is_polled(group), self.ended[group]) else { continue };
             if self.panics[group] > 0 {
                 self.finish(group, End::Panicked);
                 return true;
@@ -276,19 +335,24 @@ impl Naive {
     }
 
     /// Innermost first, as futures are polled: a group inside may still have an error to tell.
-    fn is_cut(&mut self) -> bool {
-        for part in self.indices().rev().filter(|&part| self.is_running(part)).collect::<Vec<_>>() {
+    fn is_cut(&mut self, task: Option<usize>) -> bool {
+        let parts = self.parts_in(task).into_iter().rev();
+        for part in parts.filter(|&part| self.is_polled(part)).collect::<Vec<_>>() {
+            if self.gone[part] && !self.is_cancelled(part) {
+                self.finish(part, End::Cancelled);
+                return true;
+            }
             let has_body = self.bodies(part).into_iter().any(|part| self.is_running(part));
             let drop_point = matches!(
                 self.parts[part].kind,
-                Kind::Scope | Kind::Work | Kind::Group | Kind::Child | Kind::Started
+                Kind::Scope | Kind::Lap | Kind::Work | Kind::Group | Kind::Child | Kind::Started
             );
             if !drop_point || !self.is_cancelled(part) || self.is_held(part) {
                 continue;
             }
             let inherits = self.inherits(part);
             let returns = match self.parts[part].kind {
-                Kind::Scope => !inherits,
+                Kind::Scope | Kind::Lap => !inherits,
                 _ => true,
             };
             // Gone already, or only what its body had was to be dropped.
@@ -302,7 +366,10 @@ impl Naive {
             if inherits {
                 self.note_cut(part);
             }
-            self.drop_bodies(part);
+            if self.parts[part].kind != Kind::Lap {
+                self.drop_bodies(part);
+            }
+            self.gone[part] = !returns;
             if returns {
                 if self.parts[part].kind == Kind::Group {
                     self.ended[part] = Some(End::Cancelled);
@@ -329,7 +396,11 @@ impl Naive {
         let inside = self.parts[part].inside.clone();
         match self.parts[part].kind {
             Kind::Leaf => self.seen[part] = Seen::Begun,
-            Kind::Checkpoint | Kind::Stopping => (),
+            Kind::Checkpoint | Kind::Stopping | Kind::Lap => (),
+            Kind::Relay => {
+                self.begin(inside[0]);
+                self.begin(inside[2]);
+            }
             Kind::Join | Kind::Group => inside.into_iter().for_each(|part| self.begin(part)),
             Kind::Cleanup => {
                 self.seen[part] = Seen::Begun;
@@ -350,7 +421,7 @@ impl Naive {
             End::Panicked => Seen::Panicked,
         };
         if kind == Kind::Leaf
-            || matches!(kind, Kind::Scope | Kind::Group | Kind::Cleanup) && end != End::Panicked
+            || matches!(kind, Kind::Scope | Kind::Lap | Kind::Group | Kind::Cleanup) && end != End::Panicked
         {
             self.seen[part] = seen;
         }
@@ -360,7 +431,7 @@ impl Naive {
         }
         // Whoever was cancelled by itself says so and goes on.
         let end = match (kind, end) {
-            (Kind::Scope | Kind::Group, End::Cancelled) => End::Done,
+            (Kind::Scope | Kind::Lap | Kind::Group, End::Cancelled) => End::Done,
             _ => end,
         };
         let parent = self.parts[part].parent;
@@ -384,6 +455,17 @@ impl Naive {
                     self.finish(parent, if failed { End::Failed } else { End::Done });
                 }
             }
+            (Kind::Relay, Kind::Lap) if self.is_running(inside[2]) && end == End::Done => {
+                if part == inside[0] {
+                    self.lap[parent] = inside[1];
+                    self.begin(inside[1]);
+                } else {
+                    self.drop_part(inside[2]);
+                    self.finish(parent, End::Done);
+                }
+            }
+            (Kind::Relay, Kind::Lap) => self.finish(parent, end),
+            (Kind::Relay, _) => self.finish(self.lap[parent], end),
             (Kind::Finally, Kind::Work) => {
                 self.ended[parent] = Some(end);
                 self.begin(inside[1]);
@@ -395,8 +477,14 @@ impl Naive {
                 (_, Some(work)) => self.finish(parent, work),
             },
             (Kind::Started, _) if part == inside[0] && end == End::Done => {
-                self.is_ready(parent);
+                let ready = self.is_ready(parent);
                 self.begin(inside[1]);
+                // It goes on until it waits, then its starter does.
+                while self.changes_in(Some(parent)) {}
+                let start = self.parts[parent].parent;
+                if ready && self.is_running(start) {
+                    self.finish(start, End::Done);
+                }
             }
             (Kind::Start, _) => match (self.moved[part], end) {
                 (true, _) => self.told_group_of(part, end),
@@ -413,13 +501,11 @@ impl Naive {
         }
     }
 
-    /// A child that was started says that it is ready.
-    fn is_ready(&mut self, child: usize) {
-        let start = self.parts[child].parent;
-        if !self.moved[child] && !self.is_cancelled(start) {
-            self.moved[child] = true;
-            self.finish(start, End::Done);
-        }
+    /// A child that was started says that it is ready; whether that comes in time.
+    fn is_ready(&mut self, child: usize) -> bool {
+        let in_time = !self.moved[child] && !self.is_cancelled(self.parts[child].parent);
+        self.moved[child] |= in_time;
+        in_time
     }
 
     fn told_group_of(&mut self, child: usize, end: End) {

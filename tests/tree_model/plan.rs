@@ -35,6 +35,8 @@ pub(crate) enum Plan {
     },
     /// Foreign code that may drop what is inside.
     Abandon(Box<Plan>),
+    /// Polls what is inside in one scope, and when that ends, in another; when that ends as well, drops it.
+    Relay(Box<Plan>),
 }
 
 /// One thing that is done from outside. The number picks among those that it can be done to.
@@ -48,6 +50,8 @@ pub(crate) enum Action {
     Stop(usize),
     Toggle(usize),
     Abandon(usize),
+    /// A lap of a relay ends, and what is inside goes on in the next.
+    HandOn(usize),
 }
 
 /// What a part is, with the parts that a construct makes by itself.
@@ -69,6 +73,8 @@ pub(crate) enum Kind {
     Start,
     Started,
     Abandon,
+    Relay,
+    Lap,
 }
 
 /// One part of a program.
@@ -138,6 +144,12 @@ fn add(parts: &mut Vec<Part>, parent: usize, plan: &Plan) {
             let index = part(parts, parent, Kind::Abandon, false);
             add(parts, index, body);
         }
+        Plan::Relay(body) => {
+            let index = part(parts, parent, Kind::Relay, false);
+            part(parts, index, Kind::Lap, false);
+            part(parts, index, Kind::Lap, false);
+            add(parts, index, body);
+        }
     }
 }
 
@@ -157,7 +169,7 @@ fn around(parts: &[Part], part: usize) -> Option<usize> {
 
 pub(crate) fn plans() -> impl Strategy<Value = Plan> {
     let leaf = prop_oneof![6 => Just(Plan::Leaf), 2 => Just(Plan::Checkpoint), 1 => Just(Plan::Stopping)];
-    leaf.prop_recursive(6, 40, 4, |inner| {
+    let inner = leaf.prop_recursive(6, 40, 2, |inner| {
         let boxed = || inner.clone().prop_map(Box::new);
         prop_oneof![
             2 => vec(inner.clone(), 1..4).prop_map(Plan::Sequence),
@@ -167,10 +179,15 @@ pub(crate) fn plans() -> impl Strategy<Value = Plan> {
             2 => (boxed(), boxed()).prop_map(|(work, cleanup)| Plan::Finally { work, cleanup }),
             4 => (boxed(), vec(inner.clone(), 0..4))
                 .prop_map(|(body, children)| Plan::Group { body, children }),
-            3 => (boxed(), boxed()).prop_map(|(before, after)| Plan::Start { before, after }),
+            4 => (boxed(), boxed()).prop_map(|(before, after)| Plan::Start { before, after }),
             1 => boxed().prop_map(Plan::Abandon),
+            3 => boxed().prop_map(Plan::Relay),
         ]
-    })
+    });
+    // A child can only be started in a group.
+    let in_a_group = (inner.clone(), vec(inner.clone(), 0..3))
+        .prop_map(|(body, children)| Plan::Group { body: Box::new(body), children });
+    prop_oneof![1 => inner, 2 => in_a_group]
 }
 
 pub(crate) fn actions() -> impl Strategy<Value = Vec<Action>> {
@@ -182,6 +199,7 @@ pub(crate) fn actions() -> impl Strategy<Value = Vec<Action>> {
         2 => any::<usize>().prop_map(Action::Stop),
         3 => any::<usize>().prop_map(Action::Toggle),
         2 => any::<usize>().prop_map(Action::Abandon),
+        3 => any::<usize>().prop_map(Action::HandOn),
     ];
     vec(action, 0..16)
 }

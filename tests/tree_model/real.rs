@@ -47,7 +47,9 @@ type Ended = Result<(), Told>;
 
 impl Real {
     pub(crate) fn new(parts: &[Part]) -> Arc<Real> {
-        let scope = |part: &Part| (part.kind == Kind::Scope).then(|| CancelScope::new().shield(part.shield));
+        let scope = |part: &Part| {
+            matches!(part.kind, Kind::Scope | Kind::Lap).then(|| CancelScope::new().shield(part.shield))
+        };
         let scopes: Vec<_> = parts.iter().map(scope).collect();
         let state = State {
             seen: vec![Seen::Nothing; parts.len()],
@@ -228,8 +230,45 @@ impl Real {
                 })
                 .await
             }),
+            Kind::Relay => Box::pin(async move {
+                let mut body = this.run(inside[2]);
+                for &lap in &inside[..2] {
+                    let scope = lock(&this.state).scopes[lap].take().expect("a lap runs once");
+                    let result = scope.run(async |_| this.lap(lap, &mut body).await).await;
+                    match result {
+                        Ok(None) => this.saw(lap, Seen::Done),
+                        Ok(Some(Ok(()))) => {
+                            this.saw(lap, Seen::Done);
+                            return Ok(());
+                        }
+                        Ok(Some(Err(Told))) => {
+                            this.saw(lap, Seen::Failed(1));
+                            return Err(Told);
+                        }
+                        Err(_) => this.saw(lap, Seen::Cancelled),
+                    }
+                }
+                Ok(())
+            }),
+            Kind::Lap => unreachable!("it is run by its relay"),
             Kind::Root | Kind::Work | Kind::Cleanup | Kind::Child | Kind::Started => self.run(inside[0]),
         }
+    }
+}
+
+impl Real {
+    /// Polls what is handed on; its end, or none when it is the turn of the next.
+    async fn lap(&self, lap: usize, body: &mut BoxFuture<'static, Ended>) -> Option<Ended> {
+        poll_fn(|cx| {
+            let mut state = lock(&self.state);
+            if state.signals[lap].is_some() {
+                return Poll::Ready(None);
+            }
+            state.wakers[lap] = Some(cx.waker().clone());
+            drop(state);
+            body.as_mut().poll(cx).map(Some)
+        })
+        .await
     }
 }
 

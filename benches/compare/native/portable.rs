@@ -25,6 +25,7 @@ pub(crate) fn pairs(backend: Backend) -> Vec<Pair> {
     const TREE: &str = "tokio-util, a tree of tokens";
     const ABORTABLE: &str = "futures Abortable";
     const BARE: &str = "the bare future";
+    const UNSEEN: &str = "anyrt, the same unseen";
     const UNORDERED: &str = "futures FuturesUnordered";
     vec![
         Pair::new(Row::ScopeReady, backend, ours::scope_ready, TOKEN, token_ready),
@@ -44,6 +45,9 @@ pub(crate) fn pairs(backend: Backend) -> Vec<Pair> {
         Pair::new(Row::ShieldReady, backend, ours::shield_ready, BARE, bare_ready),
         Pair::new(Row::ShieldYields, backend, ours::shield_yields, BARE, bare_yields),
         Pair::new(Row::Borrowing, backend, ours::borrowing, UNORDERED, unordered),
+        Pair::new(Row::SpawnMeasured, backend, ours::spawn_measured, UNSEEN, ours::spawn).of_ours(),
+        Pair::new(Row::GroupMeasured, backend, ours::group_measured, UNSEEN, ours::group).of_ours(),
+        Pair::new(Row::GroupLookedAt, backend, ours::group_looked_at, UNSEEN, ours::group).of_ours(),
     ]
 }
 

@@ -4,7 +4,8 @@ use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
 use anyrt_core::{
-    Either, Event, Run, Runtime, checkpoint, finally, finally_owned, race, shield, shield_owned, task_group,
+    CancelScope, Either, Event, Run, Runtime, checkpoint, finally, finally_owned, race, shield, shield_owned,
+    task_group,
 };
 use futures::FutureExt;
 use futures::future::{Either as First, pending, select};
@@ -236,4 +237,39 @@ fn clean_up_after_pending(steps: &Counter) -> futures::future::BoxFuture<'static
         checkpoint().await;
         steps.add();
     }))
+}
+
+pub(crate) async fn rd_05_a_group_that_outlived_its_scope_and_is_dropped_is_waited_for_by_the_group_around() {
+    let cleaned = Counter::new();
+    let counted = cleaned.clone();
+    let value = task_group(async move |_| {
+        let inside = Event::new();
+        let entered = inside.clone();
+        let mut inner = Box::pin(task_group(async move |inner| {
+            inner.spawn(finally(
+                async move {
+                    entered.set();
+                    pending::<()>().await;
+                },
+                async move || {
+                    checkpoint().await;
+                    checkpoint().await;
+                    counted.add();
+                },
+            ));
+            pending::<()>().await;
+        }));
+        // It is begun in a scope that ends before it.
+        let scope = CancelScope::new();
+        let begun = scope.run(async |_| match select(inner.as_mut(), inside.wait()).await {
+            First::Left((ended, _)) => panic!("it ended by itself: {ended:?}"),
+            First::Right(((), _)) => "begun",
+        });
+        let begun = begun.await.expect("nobody cancels it");
+        drop(inner);
+        begun
+    })
+    .await;
+    assert_eq!(value.expect("no child fails"), "begun");
+    assert_eq!(cleaned.get(), 1, "the outer group waited for the clean-up");
 }

@@ -62,9 +62,11 @@ pub(crate) async fn cl_04_any_key_borrows() {
     let text = limiter.acquire_on_behalf_of(String::from("user")).await.expect("a text");
     let address = limiter.try_acquire_on_behalf_of(std::net::Ipv4Addr::LOCALHOST).expect("an address");
     assert_eq!(limiter.statistics().borrowers, ["127.0.0.1", "17", "user"]);
-    std::mem::forget(number);
     limiter.release_on_behalf_of(17).expect("it is returned by its key");
-    drop((text, address));
+    let again = limiter.acquire_on_behalf_of(17).await.expect("the key is free");
+    drop(number);
+    assert_eq!(limiter.borrowed(), 3, "what was returned by its key is not returned again");
+    drop((again, text, address));
     assert_eq!((limiter.borrowed(), limiter.statistics().borrowers.len()), (0, 0));
 }
 

@@ -119,6 +119,7 @@ macro_rules! for_each_case {
             }
             run_end {
                 bare end_of_a_run_goes_without_what_holds_for_ever_and_names_it [TasksRun, TimerWakes, TimerNotEarly];
+                bare end_of_a_run_that_takes_long_is_told_of_with_its_tree [TasksRun, TimerWakes];
                 bare end_of_a_run_in_time_is_no_error [TasksRun];
                 bare end_of_a_run_tells_what_failed_beside_what_is_left [TasksRun, TimerWakes];
                 bare end_of_a_run_gives_its_tasks_a_grace [TasksRun, TimerWakes, TimerNotEarly];
@@ -231,7 +232,7 @@ macro_rules! for_each_case {
                 program rs_04_a_blocking_job_waits_for_a_sender_that_another_branch_owns [TimerWakes, TimerNotEarly, ForeignWake];
                 program rs_05_an_operation_that_is_not_polled_while_a_message_is_handled_is_cleaned_up [TasksRun, TimerWakes, TimerNotEarly];
                 program rs_06_a_started_shield_that_is_not_polled_ends_with_the_other_await [TimerWakes, TimerNotEarly];
-                bare rs_07_a_warning_names_a_started_shield_that_nobody_polls [TimerWakes];
+                bare rs_07_the_view_and_a_warning_name_a_started_shield_that_nobody_polls [TimerWakes];
                 program rs_08_two_loops_out_of_step_end [];
                 program rs_09_receivers_and_blocking_jobs_take_no_new_work_after_the_cancel [];
                 program rs_10_a_fair_lock_passes_over_a_waiter_whose_scope_is_cancelled [];
@@ -436,6 +437,7 @@ macro_rules! for_each_case {
                 program rd_02_the_error_and_the_panic_of_an_orphan_reach_the_group_around [TasksRun];
                 bare rd_03_a_dropped_finally_does_not_clean_up_and_an_owned_one_does [TasksRun];
                 program rd_04_the_losers_of_a_race_have_cleaned_up_when_it_returns [];
+                program rd_05_a_group_that_outlived_its_scope_and_is_dropped_is_waited_for_by_the_group_around [TasksRun];
                 bare rule_39_an_owned_shield_goes_on_at_the_root [TasksRun];
                 program rule_39_an_owned_shield_and_clean_up_in_place_are_as_the_others [TasksRun];
             }

@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex, PoisonError, mpsc};
 
 use anyrt_core::{
-    CancelScope, Cause, Event, Exit, Handle, Run, RunError, Runtime, checkpoint, is_stopping, shield,
+    CancelScope, Cause, Event, Exit, Handle, Run, RunError, Runtime, checkpoint, is_stopping, shield, sleep,
     stopping, task_group,
 };
 use futures::future::pending;
@@ -12,12 +12,15 @@ use crate::by_hand::ByHand;
 use crate::counting::Counter;
 use crate::endings::{Failure, fails_after};
 use crate::time::{A_MOMENT, AN_HOUR};
+use crate::warnings::Warnings;
 
 pub(crate) fn end_of_a_run_goes_without_what_holds_for_ever_and_names_it(runtime: Arc<dyn Runtime>) {
     let dropped = Counter::new();
     let counted = dropped.on_drop();
     let before = runtime.now();
-    let ended = Run::new(Arc::clone(&runtime)).shutdown_timeout(A_MOMENT).try_run(async move {
+    let warnings = Warnings::of("anyrt::unfinished");
+    let run = Run::new(Arc::clone(&runtime)).shutdown_timeout(A_MOMENT);
+    let main = async move {
         let (holds, held) = (Event::new(), Event::new());
         let (says, told) = (holds.clone(), held.clone());
         let handle = Handle::current();
@@ -37,7 +40,8 @@ pub(crate) fn end_of_a_run_goes_without_what_holds_for_ever_and_names_it(runtime
         held.wait().await;
         checkpoint().await;
         7
-    });
+    };
+    let ended = warnings.catch(|| run.try_run(main));
     let Err(RunError::Unfinished(unfinished)) = ended else { panic!("it did not wait: {ended:?}") };
     assert!(runtime.now() - before >= A_MOMENT, "not before its time");
     let text = unfinished.to_string();
@@ -45,6 +49,34 @@ pub(crate) fn end_of_a_run_goes_without_what_holds_for_ever_and_names_it(runtime
     assert!(text.contains("/keeper#"), "{text}");
     assert!(text.contains(file!()), "{text}");
     assert!(dropped.get() <= 1);
+    let caught = warnings.caught();
+    assert!(caught.len() == 1 && caught[0].contains("keeper#"), "with its tree: {caught:?}");
+}
+
+pub(crate) fn end_of_a_run_that_takes_long_is_told_of_with_its_tree(runtime: Arc<dyn Runtime>) {
+    let warnings = Warnings::of("anyrt::unfinished");
+    let told = warnings.clone();
+    // The root is polled on this thread, so this is where it warns.
+    warnings.catch(|| {
+        Run::new(runtime).warn_held_after(A_MOMENT).run(async {
+            let begun = Event::new();
+            let begins = begun.clone();
+            Handle::current().spawn(async move {
+                begins.set();
+                shield(async {
+                    while told.caught().is_empty() {
+                        sleep(A_MOMENT / 4).await;
+                    }
+                })
+                .await;
+            });
+            begun.wait().await;
+        });
+    });
+    let caught = warnings.caught();
+    assert_eq!(caught.len(), 1, "once: {caught:?}");
+    assert!(caught[0].contains("in a shield, waits at "), "{caught:?}");
+    assert!(caught[0].contains(", cancelled because the run ends"), "the root, and why: {caught:?}");
 }
 
 pub(crate) fn end_of_a_run_in_time_is_no_error(runtime: Arc<dyn Runtime>) {

@@ -6,8 +6,9 @@ use std::sync::{Arc, mpsc};
 
 use anyrt_core::channel::{self, Receiver};
 use anyrt_core::{
-    CancelScope, Either, Event, Lock, Run, Runtime, ScopeHandle, checkpoint, finally, for_each_concurrent,
-    join, move_on_after, race, run_blocking, scope, shield, sleep, task_group, yield_shielded,
+    CancelScope, Either, Event, Lock, Run, Runtime, ScopeHandle, ScopeKind, checkpoint, finally,
+    for_each_concurrent, join, move_on_after, race, run_blocking, scope, shield, sleep, task_group, tasks,
+    yield_shielded,
 };
 use futures::future::{FutureExt, LocalBoxFuture, pending};
 use futures::stream::{self, FuturesUnordered, StreamExt};
@@ -206,33 +207,56 @@ pub(crate) async fn rs_06_a_started_shield_that_is_not_polled_ends_with_the_othe
 }
 
 /// Nothing can cure it but the owner of the shield; so it is made visible.
-pub(crate) fn rs_07_a_warning_names_a_started_shield_that_nobody_polls(runtime: Arc<dyn Runtime>) {
+pub(crate) fn rs_07_the_view_and_a_warning_name_a_started_shield_that_nobody_polls(
+    runtime: Arc<dyn Runtime>,
+) {
     let warnings = Warnings::of("anyrt::held");
     let told = warnings.clone();
     // The root is polled on this thread, so this is where it warns.
     warnings.catch(|| {
         Run::new(runtime).warn_held_after(A_MOMENT).run(async move {
-            let held = CancelScope::new().run(async move |scope| {
-                let mut shielded = pin!(shield(pending::<()>()));
+            let (forgotten, polled) = (Event::new(), Event::new());
+            let held = CancelScope::new().run(async |scope| {
+                let mut shielded = pin!(shield(forgotten.wait()));
                 assert!(futures::poll!(&mut shielded).is_pending());
-                scope.cancel("while the shield is begun");
-                pending::<()>().await;
+                let cancels = async {
+                    // Once both are pending.
+                    checkpoint().await;
+                    scope.cancel("while the shield is begun");
+                    pending::<()>().await;
+                };
+                futures::join!(shield(polled.wait()), cancels);
             });
-            let warned = async {
+            let looks = async {
                 while told.caught().is_empty() {
                     sleep(A_MOMENT / 4).await;
                 }
+                tasks()
             };
             // A foreign `select!`: it drops the scope with the shield in it.
             futures::select_biased! {
                 result = Box::pin(held).fuse() => panic!("it is held, but ended: {result:?}"),
-                () = Box::pin(warned).fuse() => (),
+                tree = Box::pin(looks).fuse() => {
+                    let shields: Vec<_> = tree.entries.iter().filter(|entry| entry.kind == ScopeKind::Shield).collect();
+                    let polled: Vec<bool> = shields.iter().map(|shield| !shield.unpolled_since_cancelled).collect();
+                    assert_eq!(polled, [false, true], "{tree}");
+                    let scope = tree.entries.iter().find(|entry| entry.kind == ScopeKind::Scope).expect("it is held");
+                    assert!(scope.held_for.is_some() && tree.to_string().contains(", held for "), "{tree}");
+                    let line = shields[0].opened.expect("its place is known").line();
+                    let told = format!("several.rs:{line}, not polled since");
+                    assert!(tree.to_string().contains(&told), "{tree}");
+                }
             }
         });
     });
     let caught = warnings.caught();
     assert_eq!(caught.len(), 1, "one warning is enough: {caught:?}");
-    assert!(caught[0].contains("several.rs"), "it names the place: {caught:?}");
+    assert_eq!(caught[0].matches("several.rs").count(), 3, "it names the places: {caught:?}");
+    assert_eq!(
+        caught[0].matches("(not polled since)").count(),
+        1,
+        "and which of them is forgotten: {caught:?}"
+    );
     assert!(caught[0].contains("while the shield is begun"), "and the cause: {caught:?}");
 }
 

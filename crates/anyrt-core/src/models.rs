@@ -11,6 +11,7 @@ mod groups;
 mod holds;
 mod limiter;
 mod lines;
+mod notifier;
 mod queues;
 mod stage;
 mod start;

@@ -217,7 +217,8 @@ impl Run {
     }
 
     /// How long a cancelled scope may be held before a tracing warning (target `anyrt::held`) names
-    /// what holds it; 5 seconds by default.
+    /// what holds it; 5 seconds by default. An end of the run that takes as long is told of with the task tree
+    /// (target `anyrt::unfinished`).
     pub fn warn_held_after(mut self, after: Duration) -> Run {
         self.held_warning = after;
         self

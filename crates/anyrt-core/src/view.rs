@@ -96,6 +96,12 @@ pub struct TreeEntry {
     pub holds: bool,
     /// Something inside it holds it.
     pub held: bool,
+    /// How long it is cancelled and held, where whoever polls it has noticed.
+    #[cfg_attr(feature = "serde", serde(serialize_with = "json::seconds"))]
+    pub held_for: Option<Duration>,
+    /// It keeps a cancelled scope, and was not polled since that was cancelled: whoever owns it has forgotten it, or is
+    /// busy with something else.
+    pub unpolled_since_cancelled: bool,
     /// Of a group: how many of its children no poll has brought into the tree so far.
     pub unpolled: usize,
 }

@@ -51,7 +51,7 @@ impl Watchdog {
         self
     }
 
-    /// Tells when no task was polled for so long. Once, until something moves again.
+    /// Tells when no task was polled for so long, since the first one was. Once, until something moves again.
     pub fn standstill(mut self, threshold: Duration) -> Watchdog {
         self.standstill = Some(threshold);
         self
@@ -208,7 +208,8 @@ impl Guard {
             self.look_at_polls();
             let Some(threshold) = self.watchdog.standstill else { continue };
             let now = handle.0.shared.observer.polls.load(Ordering::Relaxed);
-            if now != polls || !self.state.lock().going_on.is_empty() {
+            // Before its first poll the run has not begun.
+            if now == 0 || now != polls || !self.state.lock().going_on.is_empty() {
                 (polls, still, told) = (now, Duration::ZERO, false);
             } else {
                 still += every;

@@ -8,7 +8,7 @@ use anyrt::sync::Event;
 use crate::body::among_causes;
 use crate::context::RequestContext;
 
-/// The client, who may leave before the response is there. An argument of a path operation or a provider, for those
+/// The client, who may leave before the response is there, or before its end. An argument of a path operation or a provider, for those
 /// that go on all the same ([`Configure::detach`](crate::Configure::detach)), or clean up.
 ///
 /// ```

@@ -64,6 +64,8 @@ pub(crate) struct Connection {
     /// Whether the server is waiting for its own: for a handler, or for the next piece of a streaming
     /// body. Then nobody reads the socket, and [`Wire`] looks whether the client is still there.
     waiting: AtomicBool,
+    /// A body was among what came since the connection was idle: where it ends in there only hyper knows.
+    had_body: AtomicBool,
     /// Whether a client that has ended its sending is still to be answered.
     half_closed_is_fine: AtomicBool,
     /// Told when the client has left, for a handler that asked.
@@ -87,6 +89,7 @@ impl Connection {
             in_flight: AtomicUsize::new(0),
             unflushed: AtomicUsize::new(0),
             waiting: AtomicBool::new(false),
+            had_body: AtomicBool::new(false),
             half_closed_is_fine: AtomicBool::new(false),
             gone: Mutex::new(None),
             after: Mutex::new(Some(Vec::new())),
@@ -136,8 +139,14 @@ impl Connection {
             self.first_bytes_came();
         } else if self.is(Phase::Idle) {
             self.watch.set(Which::Reading, limits.head);
+            self.had_body.store(false, Ordering::Relaxed);
             self.go(Phase::Head);
         }
+    }
+
+    /// The request that begins has a body.
+    pub(crate) fn body_begins(&self) {
+        self.had_body.store(true, Ordering::Relaxed);
     }
 
     /// The first bytes of the connection have come, of whatever protocol.
@@ -191,15 +200,29 @@ impl Connection {
 
     /// What is to begin when the response is with the system.
     pub(crate) fn after_sent(&self, after: After) {
-        // A stream of HTTP/2 ends in a task of its own, maybe after the last flush.
-        if !self.is_http2()
-            && let Some(waiting) = &mut *self.after.lock().unwrap_or_else(PoisonError::into_inner)
         {
-            waiting.push(after);
-            self.has_after.store(true, Ordering::Relaxed);
-            return;
+            let mut waiting = self.after.lock().unwrap_or_else(PoisonError::into_inner);
+            match &mut *waiting {
+                Some(waiting) => waiting.push(after),
+                None => {
+                    drop(waiting);
+                    return after.begin();
+                }
+            }
         }
-        after.begin();
+        self.has_after.store(true, Ordering::Release);
+        // A stream of HTTP/2 ends in a task of its own, maybe after the last flush.
+        if self.is_http2() {
+            self.watch.wake_connection();
+        }
+    }
+
+    /// hyper has done what it can, for HTTP/2 in the connection's task: all that its streams gave it is with the system,
+    /// unless the client does not take it.
+    fn rests(&self) {
+        if self.is_http2() && self.has_after.load(Ordering::Acquire) && !self.watch.is_set(Which::Writing) {
+            self.begin_after();
+        }
     }
 
     fn begin_after(&self) {
@@ -217,16 +240,22 @@ impl Connection {
         waiting.into_iter().flatten().for_each(After::begin);
     }
 
-    /// All that was written is with the system.
-    pub(crate) fn flushed(&self) {
-        if self.has_after.load(Ordering::Relaxed) {
+    /// All that was written is with the system. `head_has_begun`: what came last, if it was no body, is the beginning of a head.
+    pub(crate) fn flushed(&self, head_has_begun: bool) {
+        // A frame of HTTP/2 may be on its way here from the task of its stream.
+        if !self.is_http2() && self.has_after.load(Ordering::Relaxed) {
             self.begin_after();
         }
         if self.unflushed.load(Ordering::Relaxed) > 0 {
             self.counters().answered(self.unflushed.swap(0, Ordering::Relaxed));
         }
         if self.is(Phase::Serving) && self.in_flight.load(Ordering::Relaxed) == 0 {
-            self.becomes_idle();
+            if head_has_begun && !self.had_body.load(Ordering::Relaxed) {
+                self.watch.set(Which::Reading, self.server.limits.head);
+                self.go(Phase::Head);
+            } else {
+                self.becomes_idle();
+            }
         }
     }
 
@@ -358,6 +387,7 @@ async fn drive(mut serving: Pin<&mut impl Graceful>, connection: &Connection) ->
             if let Poll::Ready(end) = serving.as_mut().poll(cx) {
                 return Poll::Ready(end.map_err(BoxError::from));
             }
+            connection.rests();
             let slow = connection.too_slow();
             let end = match slow {
                 Some(Slow::Writing) => return Poll::Ready(Err(Slow::Writing.into())),

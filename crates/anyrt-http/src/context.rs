@@ -17,7 +17,7 @@ use crate::limits::Limits;
 use crate::live::Live;
 use crate::operation::{Answer, answered};
 use crate::request::{
-    After, Background, Entry, List, Outcome, Reply, ResponseHeaders, Stack, internal, told,
+    After, Background, Entry, List, Outcome, Reply, ResponseHeaders, Stack, internal, telling, told,
 };
 use crate::routes::{Parameters, Place};
 use crate::service::Core;
@@ -180,7 +180,8 @@ impl RequestContext {
     /// Whether the response is all that is left of the request.
     pub(crate) fn is_done(&mut self) -> bool {
         let state = self.state.get_mut().unwrap_or_else(PoisonError::into_inner);
-        state.function.is_empty()
+        self.gone.is_none()
+            && state.function.is_empty()
             && state.request.is_empty()
             && state.background.is_none()
             && state.reply.is_none()
@@ -209,6 +210,10 @@ impl RequestContext {
         };
         if let Some(reply) = reply {
             reply.apply(&mut response);
+        }
+        // Inside of what begins when the client has left.
+        if let Some(gone) = &self.gone {
+            response = telling(gone.clone(), response);
         }
         if stack.is_empty() && background.is_none() {
             return response;

@@ -209,6 +209,18 @@ impl Watched {
         *known = Some(waker.clone());
     }
 
+    pub(crate) fn is_set(&self, which: Which) -> bool {
+        self.place(which).load(Ordering::Relaxed) != NEVER
+    }
+
+    /// Has the connection polled.
+    pub(crate) fn wake_connection(&self) {
+        let waker = self.watch.connection.waker().clone();
+        if let Some(waker) = waker {
+            waker.wake();
+        }
+    }
+
     /// The coarse time since the server's start.
     pub(crate) fn time(&self) -> Duration {
         Duration::from_micros(self.deadlines.now.load(Ordering::Relaxed))

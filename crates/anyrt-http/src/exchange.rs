@@ -46,7 +46,11 @@ impl hyper::service::Service<Request<Incoming>> for PerRequest {
             return Answering { attended, flight: Some(flight) };
         }
         let request = request.map(|body| {
-            if body.is_end_stream() { Body::empty() } else { boxed(Arriving::new(body, &self.connection)) }
+            if body.is_end_stream() {
+                return Body::empty();
+            }
+            self.connection.body_begins();
+            boxed(Arriving::new(body, &self.connection))
         });
         let home = Home::of(&self.connection);
         let arrival = Arrival::at(home).by_default(self.connection.server.on_disconnect);

@@ -3,6 +3,7 @@
 mod after;
 mod around;
 mod background;
+mod leaving;
 mod outcome;
 mod reply;
 mod teardown;
@@ -14,6 +15,7 @@ pub(crate) use background::List;
 pub use background::{
     Background, BackgroundEnded, BackgroundHandle, BackgroundOutput, BackgroundTask, TooLate,
 };
+pub(crate) use leaving::telling;
 pub use outcome::{Failure, Outcome};
 pub(crate) use outcome::{Source, message};
 pub(crate) use reply::Reply;

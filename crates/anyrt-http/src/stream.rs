@@ -60,6 +60,23 @@ impl Ahead {
     }
 }
 
+/// The last three bytes of what came: enough to see whether a head ended there.
+#[derive(Debug, Default)]
+struct LastBytes([u8; 3]);
+
+impl LastBytes {
+    fn are_followed_by(&mut self, bytes: &[u8]) {
+        for &byte in &bytes[bytes.len().saturating_sub(3)..] {
+            self.0 = [self.0[1], self.0[2], byte];
+        }
+    }
+
+    /// An empty line; its end may be a lone LF.
+    fn end_a_head(&self) -> bool {
+        self.0 == *b"\n\r\n" || self.0[1..] == *b"\n\n"
+    }
+}
+
 /// What a client speaks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Protocol {
@@ -72,6 +89,8 @@ pub(crate) enum Protocol {
 pub(crate) struct Wire {
     stream: Transport,
     ahead: Ahead,
+    /// The last bytes that hyper was given.
+    given: LastBytes,
     /// The client has ended its sending, and is still to be answered.
     half_closed: bool,
     /// The clock of a client that takes nothing is running.
@@ -83,7 +102,15 @@ pub(crate) struct Wire {
 
 impl Wire {
     pub(crate) fn new(stream: Transport, connection: Arc<Connection>) -> Self {
-        Wire { stream, ahead: Ahead::default(), half_closed: false, stalled: false, frames: None, connection }
+        Wire {
+            stream,
+            ahead: Ahead::default(),
+            given: LastBytes::default(),
+            half_closed: false,
+            stalled: false,
+            frames: None,
+            connection,
+        }
     }
 
     /// The client said by other means that it speaks HTTP/2.
@@ -179,6 +206,7 @@ impl Read for Wire {
             let mut flooded = false;
             let count = ready!(self.land(cx, room, |wire, bytes| {
                 flooded = wire.floods(bytes);
+                wire.given.are_followed_by(bytes);
                 buffer.put_slice(bytes);
             }))?;
             if flooded {
@@ -190,7 +218,11 @@ impl Read for Wire {
             return Poll::Ready(Ok(()));
         }
         self.connection.bytes_came();
-        self.ahead.give(room, |bytes| buffer.put_slice(bytes));
+        let Wire { ahead, given, .. } = &mut *self;
+        ahead.give(room, |bytes| {
+            given.are_followed_by(bytes);
+            buffer.put_slice(bytes);
+        });
         Poll::Ready(Ok(()))
     }
 }
@@ -217,7 +249,7 @@ impl Write for Wire {
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let poll = Pin::new(&mut self.stream).poll_flush(cx);
         ready!(self.wait_for_client(poll))?;
-        self.connection.flushed();
+        self.connection.flushed(self.ahead.is_empty() && !self.given.end_a_head());
         if self.frames.is_none()
             && self.connection.is_waiting()
             && let Poll::Ready(error) = self.poll_gone(cx)
@@ -241,7 +273,7 @@ impl Drop for Wire {
 
 #[cfg(test)]
 mod tests {
-    use super::{AHEAD, Ahead};
+    use super::{AHEAD, Ahead, LastBytes};
 
     fn given(ahead: &mut Ahead, most: usize) -> Vec<u8> {
         let mut given = Vec::new();
@@ -260,5 +292,17 @@ mod tests {
         assert_eq!(given(&mut ahead, 9), b"cdef");
         assert!(ahead.is_empty());
         assert_eq!(ahead.0.capacity(), 0);
+    }
+
+    #[test]
+    fn a_head_ends_with_an_empty_line_however_it_came() {
+        let ends = |pieces: &[&str]| {
+            let mut last = LastBytes::default();
+            pieces.iter().for_each(|piece| last.are_followed_by(piece.as_bytes()));
+            last.end_a_head()
+        };
+        assert!(ends(&["GET / HTTP/1.1\r\n\r\n"]) && ends(&["GET / HTTP/1.1\n\n"]));
+        assert!(ends(&["GET / HTTP/1.1\r\n", "\r", "\n"]) && ends(&["GET /\r\n\r", "\n"]));
+        assert!(!ends(&["GET / HTTP/1.1\r\n"]) && !ends(&["GET / HTTP/1.1\r\n\r\n", "G"]) && !ends(&[]));
     }
 }

@@ -9,9 +9,9 @@ use std::future::Future;
 use std::time::{Duration, Instant};
 
 use anyrt_core::{
-    BlockingPortal, BoxError, BoxedJob, FailAfter, FinallyOwned, GroupError, Handle, Interval,
-    IterateBlocking, Leaving, MoveOnAfter, Run, RunBlocking, RunError, ShieldOwned, Sleep, TaskGroup,
-    TaskHandle, TaskTree,
+    AllTasksBlocked, BlockingPortal, BoxError, BoxedJob, FailAfter, FinallyOwned, GroupError, Handle,
+    Interval, IterateBlocking, Leaving, MoveOnAfter, Run, RunBlocking, RunError, ShieldOwned, ShieldWithin,
+    Sleep, TaskGroup, TaskHandle, TaskTree,
 };
 
 /// Lets [`Handle::current`] find the runtimes that this build knows and anyrt has not started: with
@@ -72,6 +72,67 @@ pub fn current_handle() -> Handle {
 pub fn tasks() -> TaskTree {
     init();
     anyrt_core::tasks()
+}
+
+/// Prints the task tree of the current run to stderr at each SIGUSR1 (`kill -USR1`), until what it returns is dropped.
+///
+/// A thread of its own does it, so it works where all threads of the runtime are stuck. Several runs print one after
+/// the other. The signal does not end the program any more, from the first call on.
+///
+/// ```no_run
+/// # async fn serve() {}
+/// # async fn demo() -> std::io::Result<()> {
+/// let _prints = anyrt::print_tasks_on_sigusr1()?;
+/// serve().await;
+/// # Ok(())
+/// # }
+/// ```
+///
+/// # Errors
+///
+/// When the system refuses the handler, or no thread can be started for it.
+///
+/// # Panics
+///
+/// Outside of any runtime, naming the caller and the cure.
+#[cfg(all(unix, feature = "sigusr1"))]
+#[track_caller]
+pub fn print_tasks_on_sigusr1() -> std::io::Result<anyrt_core::PrintsTasks> {
+    init();
+    anyrt_core::print_tasks_on_sigusr1()
+}
+
+/// Waits until every other task of the run waits: none is polled, none was woken, none is about to start.
+///
+/// For tests: what a task does until it waits has been done (Trio: `wait_all_tasks_blocked`). A task that sleeps,
+/// waits for a thread or for a socket waits too; so do others that wait here, who go on together. What a thread or
+/// the system does next is nobody's to know. While somebody waits here, each task is polled once more, and its polls cost more.
+///
+/// ```
+/// use anyrt::sync::Event;
+///
+/// anyrt::run(async {
+///     let event = Event::new();
+///     let waits = event.clone();
+///     let task = anyrt::spawn(async move { waits.wait().await });
+///     anyrt::wait_all_tasks_blocked().await;
+///     assert_eq!(event.waiting(), 1);
+///     event.set();
+///     task.await.unwrap();
+/// });
+/// ```
+///
+/// # Panics
+///
+/// When polled outside of any runtime, naming the caller and the cure.
+///
+/// # Cancel safety
+///
+/// Nothing is lost.
+#[track_caller]
+pub fn wait_all_tasks_blocked() -> AllTasksBlocked {
+    init();
+    anyrt_core::wait_all_tasks_blocked()
 }
 
 /// Spawns a task at the root of the run, which waits for it at its end; see [`Handle::spawn`].
@@ -459,6 +520,54 @@ where
 {
     init();
     anyrt_core::shield_owned(future)
+}
+
+/// Runs `future` as [`shield`](crate::shield()) does, but for no longer than `grace`; `None` when that was over first.
+///
+/// The grace counts from the first poll. When it is over the future is cancelled, and a tracing warning of
+/// target `anyrt::grace` names the place. What holds in there (a shield, a clean-up of its own) still keeps it.
+///
+/// ```
+/// use std::time::Duration;
+///
+/// anyrt::run(async {
+///     let said = anyrt::shield_within(Duration::from_secs(1), async { "goodbye" }).await;
+///     assert_eq!(said, Some("goodbye"));
+/// });
+/// ```
+///
+/// # Panics, cancel safety
+///
+/// As [`move_on_after`], and as [`shield`](crate::shield()).
+#[track_caller]
+pub fn shield_within<F: Future>(grace: Duration, future: F) -> ShieldWithin<F> {
+    init();
+    anyrt_core::shield_within(grace, future)
+}
+
+/// As [`finally`](crate::finally()), with a limit: a clean-up that has not ended when `grace` is over is cancelled, and a
+/// tracing warning of target `anyrt::grace` names it. Then all goes on as after any clean-up.
+///
+/// ```
+/// use std::time::Duration;
+///
+/// anyrt::run(async {
+///     let two = anyrt::finally_within(Duration::from_secs(1), async { 2 }, async || println!("goodbye")).await;
+///     assert_eq!(two, 2);
+/// });
+/// ```
+///
+/// # Panics, cancel safety
+///
+/// As [`finally`](crate::finally()).
+#[track_caller]
+pub fn finally_within<F, C>(grace: Duration, work: F, cleanup: C) -> impl Future<Output = F::Output>
+where
+    F: Future,
+    C: AsyncFnOnce(),
+{
+    init();
+    anyrt_core::finally_within(grace, work, cleanup)
 }
 
 /// Runs `work`, then `cleanup`: also when the work was cancelled, panicked, or dropped by anybody.

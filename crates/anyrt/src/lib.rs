@@ -9,11 +9,13 @@ pub mod net;
 pub mod sync;
 
 // What is ambient comes from here, the rest from the core: a name of one's own goes before a glob.
+#[cfg(all(unix, feature = "sigusr1"))]
+pub use ambient::print_tasks_on_sigusr1;
 pub use ambient::{
     asyncify, blocking_context, blocking_portal, current_handle, embed, fail_after, fail_at, finally_owned,
-    finally_owned_within, init, interval, iterate_blocking, move_on_after, move_on_at, now, run_blocking,
-    run_cpu, shield_owned, sleep, sleep_until, spawn, task_group, tasks, try_blocking_portal, try_embed,
-    try_task_group,
+    finally_owned_within, finally_within, init, interval, iterate_blocking, move_on_after, move_on_at, now,
+    run_blocking, run_cpu, shield_owned, shield_within, sleep, sleep_until, spawn, task_group, tasks,
+    try_blocking_portal, try_embed, try_task_group, wait_all_tasks_blocked,
 };
 #[doc(inline)]
 pub use anyrt_core::*;

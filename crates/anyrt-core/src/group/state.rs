@@ -2,11 +2,13 @@
 
 use std::any::Any;
 use std::fmt;
+use std::iter::successors;
 use std::panic::Location;
 use std::task::Waker;
 
 use super::error::ChildError;
 use super::service::Services;
+use crate::context;
 use crate::handle::Handle;
 use crate::scope::tree::{self, HasNode, Node, NodeRef, ScopeKind};
 use crate::scope::{Cancelled, Cause};
@@ -336,18 +338,18 @@ impl GroupState {
         core.errors.is_empty() && core.panics.is_empty() && self.close(&mut core)
     }
 
-    /// The nearest group around that is open; it has made room for this one.
+    /// The nearest group around that is open; it has made room for this one. What was around it may have ended
+    /// before its future was dropped: then it is around who drops it.
     fn nearest_open(&self) -> Option<Arc<GroupState>> {
-        let mut next = self.node.parent();
-        while let Some(node) = next {
-            next = node.node().parent();
-            if let Some(group) = node.as_group()
-                && group.admit()
-            {
-                return Some(group);
-            }
-        }
-        None
+        let around = |from: Option<NodeRef>| successors(from, |node| node.node().parent());
+        let open = |node: NodeRef| node.as_group().filter(|group| group.admit());
+        around(self.node.parent()).find_map(open).or_else(|| {
+            context::handle().filter(|here| Arc::ptr_eq(&here.0, &self.handle().0))?;
+            let top = context::top();
+            // One of its own children waits for it already.
+            let is_inside = around(top.clone()).any(|node| node.node().address() == self.node.address());
+            around(top.filter(|_| !is_inside)).find_map(open)
+        })
     }
 
     fn hand_over(self: &Arc<Self>, guardian: &Arc<GroupState>) {

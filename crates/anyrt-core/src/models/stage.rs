@@ -11,6 +11,7 @@ use async_trait::async_trait;
 use loom::sync::{Condvar, Mutex};
 use loom::thread;
 
+use crate::blocking::{IDLE, PATIENCE, Pool};
 use crate::handle::Handle;
 use crate::net::{Address, Datagram, DatagramSocket, Listener, ListenerSocket, Stream, StreamSocket};
 use crate::run::Shared;
@@ -52,7 +53,19 @@ fn now() -> Instant {
 
 /// Runs a future as the main future of a program would be, on this thread.
 pub(super) fn on_stage<F: Future>(main: impl FnOnce(Handle) -> F) -> F::Output {
-    let handle = Handle::new(Arc::new(Stage), Shared::detached());
+    on(Stage { keeps: usize::MAX, spawned: AtomicUsize::new(0) }, Shared::detached(), main)
+}
+
+/// The same with a pool of its own, as a run has it, which may have a notifier; of the tasks that are spawned
+/// only the first `keeps` stay, those that come later are polled once and dropped.
+pub(super) fn in_a_run<F: Future>(keeps: usize, main: impl FnOnce(Handle) -> F) -> F::Output {
+    let mut shared = Shared::detached();
+    shared.pool = Pool::new("stage", IDLE, PATIENCE, true);
+    on(Stage { keeps, spawned: AtomicUsize::new(0) }, shared, main)
+}
+
+fn on<F: Future>(stage: Stage, shared: Shared, main: impl FnOnce(Handle) -> F) -> F::Output {
+    let handle = Handle::new(Arc::new(stage), shared);
     let main = main(handle.clone());
     handle.enter(|| drive(main))
 }
@@ -126,7 +139,10 @@ impl Wake for Signal {
 }
 
 #[derive(Debug)]
-struct Stage;
+struct Stage {
+    keeps: usize,
+    spawned: AtomicUsize,
+}
 
 #[async_trait]
 impl Runtime for Stage {
@@ -139,7 +155,15 @@ impl Runtime for Stage {
     }
 
     fn spawn(&self, task: Task) {
-        thread::spawn(move || drive(task));
+        let stays = self.spawned.fetch_add(1, Ordering::Relaxed) < self.keeps;
+        thread::spawn(move || {
+            if stays {
+                drive(task);
+            } else {
+                let waker = Waker::from(Arc::new(Signal::default()));
+                let _ = pin!(task).poll(&mut Context::from_waker(&waker));
+            }
+        });
     }
 
     fn enter(&self, run: &mut dyn FnMut()) {

@@ -28,6 +28,14 @@ pub(super) struct Ending {
     timer: Option<Pin<Box<dyn Timer>>>,
     /// The cancellation to come, while the root is only told to stop.
     told: Option<Cancelled>,
+    late: Late,
+}
+
+/// What tells that the end takes long, once.
+enum Late {
+    NotYet,
+    Waits(Pin<Box<dyn Timer>>),
+    Told,
 }
 
 impl Ending {
@@ -35,7 +43,7 @@ impl Ending {
     #[track_caller]
     pub(super) fn begin(handle: &Handle, root: &Arc<GroupState>) -> Ending {
         let EndsWithin { grace, timeout } = handle.0.shared.ends_within;
-        let mut ending = Ending { timeout, timer: None, told: None };
+        let mut ending = Ending { timeout, timer: None, told: None, late: Late::NotYet };
         match grace.filter(|grace| !grace.is_zero()) {
             Some(grace) => {
                 let story = Cancelled::when_over(Cause::Shutdown, grace, None, Location::caller());
@@ -62,6 +70,9 @@ impl Ending {
             if let Some(toll) = root.close_or_wait(cx.waker()) {
                 return Poll::Ready((toll, None));
             }
+            if self.told.is_none() {
+                self.watch(handle, cx);
+            }
             let Some(timer) = &mut self.timer else { return Poll::Pending };
             if timer.as_mut().poll_elapsed(cx).is_pending() {
                 return Poll::Pending;
@@ -72,9 +83,29 @@ impl Ending {
                 self.wait(handle);
             } else if let Some(timeout) = self.timeout {
                 let unfinished = Unfinished::at(root, timeout);
-                tracing::warn!(target: "anyrt::unfinished", "the run ends late:\n{}", handle.tasks());
+                tracing::warn!(
+                    target: "anyrt::unfinished",
+                    "the run has not ended {timeout:?} after it was cancelled, and goes without:\n{}", handle.tasks()
+                );
                 return Poll::Ready((root.toll_so_far(), Some(unfinished)));
             }
+        }
+    }
+
+    /// Tells of an end that takes as long as a scope may be held without a warning.
+    fn watch(&mut self, handle: &Handle, cx: &mut Context<'_>) {
+        let after = handle.0.shared.held_warning;
+        if let Late::NotYet = self.late {
+            self.late = timer(handle, after).map_or(Late::Told, Late::Waits);
+        }
+        if let Late::Waits(timer) = &mut self.late
+            && timer.as_mut().poll_elapsed(cx).is_ready()
+        {
+            self.late = Late::Told;
+            tracing::warn!(
+                target: "anyrt::unfinished",
+                "the run has not ended {after:?} after it was cancelled, and waits for:\n{}", handle.tasks()
+            );
         }
     }
 

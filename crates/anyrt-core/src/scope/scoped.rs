@@ -275,8 +275,9 @@ impl Seat {
         }
         if !matches!(self.timers, Timers::Held(_)) {
             let Ok(handle) = Handle::try_current() else { return };
-            let after = handle.0.shared.held_warning;
-            let timer = handle.now().checked_add(after).map(|at| handle.runtime().timer(at));
+            let (after, now) = (handle.0.shared.held_warning, handle.now());
+            node.node().note_held(clock::to_u64(now));
+            let timer = now.checked_add(after).map(|at| handle.runtime().timer(at));
             let deadline = match std::mem::replace(&mut self.timers, Timers::None) {
                 Timers::Deadline(armed) => Some(armed),
                 _ => None,

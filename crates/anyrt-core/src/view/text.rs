@@ -21,7 +21,11 @@ const ALIKE: usize = 4;
 impl fmt::Display for TaskTree {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let tasks = self.tasks().count();
-        writeln!(f, "run `{}` on {}: {}", self.run, self.runtime, counted(tasks, "task"))?;
+        write!(f, "run `{}` on {}: {}", self.run, self.runtime, counted(tasks, "task"))?;
+        match self.entries.first().and_then(|root| root.cause.as_ref()) {
+            Some(cause) => writeln!(f, ", {cause}")?,
+            None => f.write_char('\n')?,
+        }
         let names = Names(self.tasks().map(|task| (task.id, &*task.name)).collect());
         let children = self.children();
         let alike = if f.alternate() { None } else { Some(self.shapes(&children)) };
@@ -156,7 +160,8 @@ impl TreeEntry {
         let task = self.task.as_ref().map(|task| (&task.name, task.state));
         (self.kind, task, &self.name, self.opened, self.waits, self.cancelled, self.unpolled).hash(hasher);
         self.waits_for.hash(hasher);
-        (self.expires_in.is_some(), self.shielded, self.cause.as_ref().map(ToString::to_string)).hash(hasher);
+        (self.expires_in.is_some(), self.shielded, self.unpolled_since_cancelled).hash(hasher);
+        self.cause.as_ref().map(ToString::to_string).hash(hasher);
     }
 }
 
@@ -235,9 +240,14 @@ impl fmt::Display for Told<'_> {
         if let Some(cause) = &entry.cause {
             write!(f, ", {cause}")?;
         }
-        if entry.cancelled && entry.held {
-            f.write_str(", held by what is inside")?;
+        if entry.unpolled_since_cancelled {
+            f.write_str(", not polled since what it holds was cancelled")?;
         }
+        match entry.held_for {
+            Some(held_for) => write!(f, ", held for {} by what is inside", Span(held_for)),
+            None if entry.cancelled && entry.held => f.write_str(", held by what is inside"),
+            None => Ok(()),
+        }?;
         Ok(())
     }
 }

@@ -103,6 +103,11 @@ fn entry(
         shielded: seen.shielded,
         holds: seen.holds,
         held: seen.held,
+        held_for: seen
+            .held_since
+            .filter(|_| seen.cancelled && seen.held)
+            .map(|since| Duration::from_nanos(now.saturating_sub(since))),
+        unpolled_since_cancelled: seen.unseen,
         unpolled: 0,
     }
 }

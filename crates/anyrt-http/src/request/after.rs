@@ -67,13 +67,15 @@ impl After {
 
     /// The response with a body that begins this at its end.
     pub(crate) fn attach(self, response: Response) -> Response {
-        response.map(|body| Body::new(Tail { body, after: Some(self) }))
+        response.map(|body| Body::new(Tail { body, whole: false, after: Some(self) }))
     }
 }
 
 /// A response's body, and what is to be done when it has been sent, or never will be.
 struct Tail {
     body: Body,
+    /// The body has given its last frame.
+    whole: bool,
     after: Option<After>,
 }
 
@@ -82,7 +84,7 @@ impl Tail {
         let Some(mut after) = self.after.take() else { return };
         // What the body holds is let go before it is undone.
         drop(std::mem::take(&mut self.body));
-        if std::thread::panicking() {
+        if !whole && std::thread::panicking() {
             after.outcome = Outcome::Panicked("the response's body panicked".into());
         } else if !whole && after.outcome.is_ok() {
             after.outcome = Outcome::client_left();
@@ -102,7 +104,11 @@ impl http_body::Body for Tail {
     ) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
         let poll = Pin::new(&mut self.body).poll_frame(cx);
         match &poll {
-            Poll::Ready(None) => self.end(true),
+            // Who sends it drops it when the end is on its way, and no earlier.
+            Poll::Ready(None) => {
+                self.whole = true;
+                self.body = Body::empty();
+            }
             Poll::Ready(Some(Err(error))) => {
                 let text = format!("the response's body failed: {error}");
                 if let Some(after) = &mut self.after {
@@ -126,7 +132,7 @@ impl http_body::Body for Tail {
 impl Drop for Tail {
     fn drop(&mut self) {
         // A body that was whole before its first poll, or after its last frame, is not polled again.
-        let whole = self.body.is_end_stream();
+        let whole = self.whole || self.body.is_end_stream();
         self.end(whole);
     }
 }

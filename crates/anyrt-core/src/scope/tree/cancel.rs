@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::hold::update_holds;
 use super::node::{
-    ENDED, INHERITED, LINKED, NEVER, Node, NodeRef, OWN, Passed, SHIELD, STOP_INHERITED, State, TOLD,
+    ENDED, INHERITED, LINKED, NEVER, Node, NodeRef, OWN, Passed, SHIELD, STOP_INHERITED, State, TOLD, UNSEEN,
     UNWINDING, effective, inherited, shielded, stops,
 };
 use crate::scope::Cancelled;
@@ -232,7 +232,12 @@ impl Node {
     /// Takes over what the parent passes down; whether the children must hear of it.
     pub(super) fn refresh_locked(&self, state: &mut State, passed: Passed, wakes: &mut WakeList) -> bool {
         let before = self.bits();
-        let after = before & !(INHERITED | STOP_INHERITED) | inherits(passed);
+        let mut after = before & !(INHERITED | STOP_INHERITED) | inherits(passed);
+        if after & INHERITED == 0 {
+            after &= !UNSEEN;
+        } else if before & INHERITED == 0 {
+            after |= UNSEEN;
+        }
         if before != after {
             self.set_bits(state, after, before);
         }

@@ -83,17 +83,20 @@ pub(super) fn update_locked(
     state.parent.clone().map(|parent| (parent, if tells { 1 } else { -1 }))
 }
 
-/// What holds a node, as a text: where its innermost holds were opened. Iterative.
+/// What holds a node, as a text: where its innermost holds were opened, and whether somebody has polled them since the
+/// cancellation. Iterative.
 pub(crate) fn holders(top: &NodeRef) -> String {
     let mut found = Vec::new();
-    let mut work = vec![top.clone()];
-    while let Some(node) = work.pop() {
+    let mut work = vec![(top.clone(), false)];
+    while let Some((node, unseen)) = work.pop() {
         let node = node.node();
         let state = node.state.lock();
         let before = work.len();
-        state.children.for_each(|child| work.push(child.clone()));
+        let unseen = unseen || node.is_unseen_hold();
+        state.children.for_each(|child| work.push((child.clone(), unseen)));
         if node.bits() & TOLD != 0 && work.len() == before {
-            found.extend(node.opened.map(ToString::to_string));
+            let since = if unseen { " (not polled since)" } else { "" };
+            found.extend(node.opened.map(|opened| format!("{opened}{since}")));
         }
     }
     if found.is_empty() {

@@ -65,6 +65,8 @@ pub(super) const TOLD: u32 = 1 << 15;
 pub(super) const HOLDS_PARENT: u32 = 1 << 16;
 /// It was kept for one more poll because the last hold went away during the one before.
 pub(super) const KEPT_ONCE: u32 = 1 << 17;
+/// What is around it was cancelled, and it was not polled since.
+pub(super) const UNSEEN: u32 = 1 << 18;
 
 /// Whatever has a place in the tree: a scope, a task, a group.
 pub(crate) trait HasNode: Send + Sync {
@@ -161,6 +163,8 @@ pub(super) struct Rare {
     pub(super) exits: Vec<Hook>,
     /// Where the deadline was moved.
     pub(super) moved: Option<&'static Location<'static>>,
+    /// Since when it is cancelled and held, as its owner has noticed.
+    pub(super) held_since: Option<u64>,
     /// Of a task that somebody looks at.
     pub(super) track: Option<Arc<Track>>,
     /// Woken when a hold begins after all: those who wait to be dropped.
@@ -422,6 +426,9 @@ impl Node {
         {
             let mut state = self.state.lock();
             state.note();
+            if self.bits() & UNSEEN != 0 {
+                self.set_bits(&state, 0, UNSEEN);
+            }
             if state.waker.as_ref().is_some_and(|known| known.will_wake(waker)) {
                 return state.due();
             }
@@ -433,6 +440,11 @@ impl Node {
         drop(state);
         drop(old);
         due
+    }
+
+    /// Its owner has noticed that it is cancelled and held.
+    pub(crate) fn note_held(&self, since: u64) {
+        self.state.lock().rare().held_since = Some(since);
     }
 
     /// The track of a task, made by `make` if there is none; and where it waited last.

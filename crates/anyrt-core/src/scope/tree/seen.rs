@@ -1,7 +1,7 @@
 //! A node as the task view sees it.
 
 use super::kind::ScopeKind;
-use super::node::{ENDED, NEVER, Node, NodeRef, TOLD, effective};
+use super::node::{ENDED, NEVER, Node, NodeRef, TOLD, UNSEEN, effective};
 use crate::scope::Cancelled;
 use crate::sync::atomic::Ordering;
 use crate::task::TaskId;
@@ -22,6 +22,10 @@ pub(crate) struct Seen {
     pub(crate) holds: bool,
     /// It is kept by something inside it.
     pub(crate) held: bool,
+    /// Since when its owner knows that it is cancelled and held.
+    pub(crate) held_since: Option<u64>,
+    /// It keeps a cancelled scope, and was not polled since the cancellation.
+    pub(crate) unseen: bool,
     /// Why it was cancelled itself.
     pub(crate) cause: Option<Cancelled>,
     pub(crate) children: Vec<NodeRef>,
@@ -55,9 +59,21 @@ impl Node {
             shielded: self.is_shielded(),
             holds: bits & TOLD != 0,
             held: state.holds > 0,
+            held_since: rare.and_then(|rare| rare.held_since),
+            unseen: self.is_unseen_hold(),
             cause: rare.and_then(|rare| rare.cause.clone()),
             children,
         })
+    }
+}
+
+impl Node {
+    /// Whether it keeps a cancelled scope, and nobody has polled it since the cancellation. What lives by others
+    /// than who polls it is none.
+    pub(super) fn is_unseen_hold(&self) -> bool {
+        use ScopeKind::{Blocking, Group, Start, Task};
+        let lives_by_polls = !matches!(self.kind, Blocking | Group | Start | Task);
+        lives_by_polls && self.bits() & (TOLD | UNSEEN) == TOLD | UNSEEN
     }
 }
 
