@@ -88,6 +88,9 @@ fn check(tree: &TaskTree) {
     assert!(told.contains("96 × inspect::worker#"), "what is alike is told once");
     assert!(told.contains("blocking call `backup`"), "and what a thread does");
     assert!(told.contains("deadlock: "), "and who waits for whom");
+    if tree.runtime == "tokio" {
+        assert!(include_str!("../README.md").contains(&told), "as the README shows it");
+    }
     let name = |id| tree.tasks().find(|task| task.id == id).map(|task| task.name.as_str());
     let mut circle: Vec<_> = tree.deadlocks().concat().into_iter().filter_map(name).collect();
     circle.sort_unstable();

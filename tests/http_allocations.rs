@@ -45,17 +45,20 @@ fn in_the_pool() -> &'static str {
 /// The least that a pass of requests for `path` counts.
 ///
 /// The client is a plain socket in a thread, with a buffer of its own: it allocates nothing.
-fn least(backend: Backend, path: &'static str) -> u64 {
+fn least(backend: Backend, path: &'static str, view: bool) -> u64 {
     static TURN: Mutex<()> = Mutex::new(());
     let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
     Builder::new().backend(backend).threads(1).run(async move {
-        let app = App::new()
+        let mut app = App::new()
             .get("/async", on_the_loop)
             .get("/plain", in_the_pool)
             .get("/path/{id}", with_a_parameter)
             .get("/shared", with_a_dependency)
             .get("/json", as_json)
             .provide_value(Shared("shared"));
+        if view {
+            app = app.view("/_view");
+        }
         let server = Server::start(app).await;
         let address = server.address;
         let count = run_blocking(move || passes(address, path)).await;
@@ -83,9 +86,13 @@ fn passes(address: SocketAddr, path: &str) -> u64 {
 }
 
 #[track_caller]
-fn assert_at_most(backend: Backend, path: &'static str, most: u64) {
-    let count = least(backend, path);
-    println!("{backend}: {:.2} allocations a request of {path}", count as f64 / TIMES as f64);
+fn assert_at_most(backend: Backend, path: &'static str, view: bool, most: u64) {
+    let count = least(backend, path, view);
+    let each = count as f64 / TIMES as f64;
+    println!(
+        "{backend}: {each:.2} allocations a request of {path}{}",
+        if view { ", with a view" } else { "" }
+    );
     // A queue of threads grows now and then; one allocation more a request would be fifty times that.
     assert!(
         count <= most * TIMES + TIMES / 50,
@@ -102,27 +109,32 @@ macro_rules! on_each_backend {
 
             #[test]
             fn a_request_on_the_event_loop_allocates_so_often() {
-                assert_at_most(Backend::$backend, "/async", $loop);
+                assert_at_most(Backend::$backend, "/async", false, $loop);
             }
 
             #[test]
             fn a_path_parameter_allocates_nothing_more() {
-                assert_at_most(Backend::$backend, "/path/7", $loop);
+                assert_at_most(Backend::$backend, "/path/7", false, $loop);
             }
 
             #[test]
             fn a_shared_dependency_allocates_nothing_more() {
-                assert_at_most(Backend::$backend, "/shared", $loop);
+                assert_at_most(Backend::$backend, "/shared", false, $loop);
             }
 
             #[test]
             fn a_json_response_allocates_its_text_and_shares_it() {
-                assert_at_most(Backend::$backend, "/json", $loop + 2);
+                assert_at_most(Backend::$backend, "/json", false, $loop + 2);
+            }
+
+            #[test]
+            fn a_view_costs_three_more() {
+                assert_at_most(Backend::$backend, "/async", true, $loop + 3);
             }
 
             #[test]
             fn a_request_in_the_thread_pool_allocates_so_often() {
-                assert_at_most(Backend::$backend, "/plain", $pool);
+                assert_at_most(Backend::$backend, "/plain", false, $pool);
             }
         }
     )*};

@@ -28,7 +28,7 @@ fn an_event_does_what_the_model_does() {
     struct Events(Event, naive::Event);
 
     impl Both for Events {
-        type Seen = ();
+        type Model = naive::Event;
         type Got = ();
 
         fn wait(&mut self, id: usize) -> Option<Waiter<()>> {
@@ -39,24 +39,8 @@ fn an_event_does_what_the_model_does() {
 
         fn see(&mut self, _: usize, (): ()) {}
 
-        fn model_poll(&mut self, id: usize) -> Seen<()> {
-            self.1.poll(id)
-        }
-
-        fn model_cancel(&mut self, id: usize) {
-            self.1.line.cancel(id);
-        }
-
-        fn model_shield(&mut self, id: usize, up: bool) {
-            self.1.line.shield(id, up);
-        }
-
-        fn model_leave(&mut self, id: usize) {
-            self.1.line.remove(id);
-        }
-
-        fn model_wakes(&mut self, id: usize) -> bool {
-            self.1.set || self.1.line.asker(id).is_cancelled()
+        fn model(&mut self) -> &mut Self::Model {
+            &mut self.1
         }
 
         fn special(&mut self, what: usize, _: usize) {
@@ -81,7 +65,7 @@ fn a_barrier_does_what_the_model_does() {
     struct Barriers(Barrier, naive::Barrier);
 
     impl Both for Barriers {
-        type Seen = bool;
+        type Model = naive::Barrier;
         type Got = bool;
 
         fn wait(&mut self, id: usize) -> Option<Waiter<bool>> {
@@ -95,25 +79,8 @@ fn a_barrier_does_what_the_model_does() {
             leads
         }
 
-        fn model_poll(&mut self, id: usize) -> Seen<bool> {
-            self.1.poll(id)
-        }
-
-        fn model_cancel(&mut self, id: usize) {
-            self.1.line.cancel(id);
-        }
-
-        fn model_shield(&mut self, id: usize, up: bool) {
-            self.1.line.shield(id, up);
-        }
-
-        fn model_leave(&mut self, id: usize) {
-            self.1.line.remove(id);
-        }
-
-        fn model_wakes(&mut self, id: usize) -> bool {
-            let asker = self.1.line.asker(id);
-            asker.has() || asker.is_cancelled()
+        fn model(&mut self) -> &mut Self::Model {
+            &mut self.1
         }
 
         fn special(&mut self, _: usize, _: usize) {}
@@ -140,7 +107,7 @@ fn a_cell_does_what_the_model_does() {
     }
 
     impl Both for Cells {
-        type Seen = Result<usize, ()>;
+        type Model = naive::Cell;
         type Got = Result<usize, ()>;
 
         fn wait(&mut self, id: usize) -> Option<Waiter<Self::Got>> {
@@ -154,28 +121,12 @@ fn a_cell_does_what_the_model_does() {
             (seen == Seen::Pending).then_some(waiter)
         }
 
-        fn see(&mut self, _: usize, got: Self::Got) -> Self::Seen {
+        fn see(&mut self, _: usize, got: Self::Got) -> Result<usize, ()> {
             got
         }
 
-        fn model_poll(&mut self, id: usize) -> Seen<Self::Seen> {
-            self.naive.poll(id)
-        }
-
-        fn model_cancel(&mut self, id: usize) {
-            self.naive.cancel(id);
-        }
-
-        fn model_shield(&mut self, id: usize, up: bool) {
-            self.naive.shield(id, up);
-        }
-
-        fn model_leave(&mut self, id: usize) {
-            self.naive.leave(id);
-        }
-
-        fn model_wakes(&mut self, id: usize) -> bool {
-            self.naive.wakes(id)
+        fn model(&mut self) -> &mut Self::Model {
+            &mut self.naive
         }
 
         /// Somebody is told how its making ends, or sets a value.
@@ -218,8 +169,7 @@ fn a_condition_does_what_the_model_does() {
     }
 
     impl Both for Conditions {
-        /// Whether it was notified.
-        type Seen = bool;
+        type Model = naive::Condition;
         type Got = (LockGuard<()>, Option<()>);
 
         fn wait(&mut self, id: usize) -> Option<Waiter<Self::Got>> {
@@ -238,24 +188,8 @@ fn a_condition_does_what_the_model_does() {
             notified.is_some()
         }
 
-        fn model_poll(&mut self, id: usize) -> Seen<bool> {
-            self.naive.poll(id)
-        }
-
-        fn model_cancel(&mut self, id: usize) {
-            self.naive.cancel(id);
-        }
-
-        fn model_shield(&mut self, id: usize, up: bool) {
-            self.naive.shield(id, up);
-        }
-
-        fn model_leave(&mut self, id: usize) {
-            self.naive.leave(id);
-        }
-
-        fn model_wakes(&mut self, id: usize) -> bool {
-            self.naive.wakes(id)
+        fn model(&mut self) -> &mut Self::Model {
+            &mut self.naive
         }
 
         /// Takes the lock and keeps it, releases it, or notifies so many.

@@ -44,7 +44,7 @@ fn a_broadcast_does_what_the_model_does() {
     }
 
     impl Both for Broadcasts {
-        type Seen = Option<Heard>;
+        type Model = naive::Broadcast;
         type Got =
             (channel::broadcast::Receiver<usize>, Option<Result<usize, channel::broadcast::RecvError>>);
 
@@ -65,29 +65,13 @@ fn a_broadcast_does_what_the_model_does() {
             }
         }
 
-        fn see(&mut self, id: usize, (receiver, got): Self::Got) -> Self::Seen {
+        fn see(&mut self, id: usize, (receiver, got): Self::Got) -> Option<Heard> {
             self.ends.receivers.insert(0, (self.naive.receiver_of(id), receiver));
             got.map(heard)
         }
 
-        fn model_poll(&mut self, id: usize) -> Seen<Self::Seen> {
-            self.naive.poll(id)
-        }
-
-        fn model_cancel(&mut self, id: usize) {
-            self.naive.waiters.cancel(id);
-        }
-
-        fn model_shield(&mut self, id: usize, up: bool) {
-            self.naive.waiters.shield(id, up);
-        }
-
-        fn model_leave(&mut self, id: usize) {
-            self.naive.leave(id);
-        }
-
-        fn model_wakes(&mut self, id: usize) -> bool {
-            self.naive.wakes(id)
+        fn model(&mut self) -> &mut Self::Model {
+            &mut self.naive
         }
 
         fn special(&mut self, what: usize, number: usize) {
@@ -159,7 +143,7 @@ fn a_watch_does_what_the_model_does() {
     }
 
     impl Both for Watches {
-        type Seen = Option<Heard>;
+        type Model = naive::Watch;
         type Got = (channel::watch::Receiver<usize>, Option<Heard>);
 
         /// Every other waits for an even number.
@@ -188,29 +172,13 @@ fn a_watch_does_what_the_model_does() {
             }
         }
 
-        fn see(&mut self, id: usize, (receiver, got): Self::Got) -> Self::Seen {
+        fn see(&mut self, id: usize, (receiver, got): Self::Got) -> Option<Heard> {
             self.ends.receivers.insert(0, (self.naive.receiver_of(id), receiver));
             got
         }
 
-        fn model_poll(&mut self, id: usize) -> Seen<Self::Seen> {
-            self.naive.poll(id)
-        }
-
-        fn model_cancel(&mut self, id: usize) {
-            self.naive.waiters.cancel(id);
-        }
-
-        fn model_shield(&mut self, id: usize, up: bool) {
-            self.naive.waiters.shield(id, up);
-        }
-
-        fn model_leave(&mut self, id: usize) {
-            self.naive.leave(id);
-        }
-
-        fn model_wakes(&mut self, id: usize) -> bool {
-            self.naive.wakes(id)
+        fn model(&mut self) -> &mut Self::Model {
+            &mut self.naive
         }
 
         fn special(&mut self, what: usize, number: usize) {
@@ -265,7 +233,7 @@ fn a_oneshot_does_what_the_model_does() {
     }
 
     impl Both for Oneshots {
-        type Seen = Option<Heard>;
+        type Model = naive::Oneshot;
         type Got = (channel::oneshot::Receiver<usize>, Option<Result<usize, RecvError>>);
 
         fn wait(&mut self, id: usize) -> Option<Waiter<Self::Got>> {
@@ -285,7 +253,7 @@ fn a_oneshot_does_what_the_model_does() {
             }
         }
 
-        fn see(&mut self, _: usize, (receiver, got): Self::Got) -> Self::Seen {
+        fn see(&mut self, _: usize, (receiver, got): Self::Got) -> Option<Heard> {
             self.receiver = Some(receiver);
             got.map(|got| match got {
                 Ok(item) => Heard::Item(item),
@@ -294,24 +262,8 @@ fn a_oneshot_does_what_the_model_does() {
             })
         }
 
-        fn model_poll(&mut self, id: usize) -> Seen<Self::Seen> {
-            self.naive.poll(id)
-        }
-
-        fn model_cancel(&mut self, id: usize) {
-            self.naive.waiters.cancel(id);
-        }
-
-        fn model_shield(&mut self, id: usize, up: bool) {
-            self.naive.waiters.shield(id, up);
-        }
-
-        fn model_leave(&mut self, id: usize) {
-            self.naive.leave(id);
-        }
-
-        fn model_wakes(&mut self, id: usize) -> bool {
-            self.naive.wakes(id)
+        fn model(&mut self) -> &mut Self::Model {
+            &mut self.naive
         }
 
         fn special(&mut self, what: usize, number: usize) {

@@ -96,14 +96,26 @@ fn a_taker_goes_on_when_the_shield_of_its_held_scope_is_put_up() {
     check(&plan, &[Action::Cancel(0), Action::Finish(1), Action::Toggle(1)]);
 }
 
+#[test]
+fn a_start_whose_child_was_cut_inside_gives_no_value() {
+    let leaf = || Box::new(Plan::Leaf);
+    let before = Box::new(Plan::Scope { shield: true, body: leaf() });
+    let after = Box::new(Plan::Abandon(Box::new(Plan::Finally { work: leaf(), cleanup: leaf() })));
+    let plan = Plan::Group { body: Box::new(Plan::Start { before, after }), children: Vec::new() };
+    check(&plan, &[Action::Cancel(0), Action::Cancel(1), Action::Abandon(0)]);
+}
+
 /// What was around the group has ended when its future is dropped: whoever drops it is around it then.
 #[test]
 fn a_group_that_outlives_its_scope_and_is_dropped_is_waited_for() {
     let leaf = || Box::new(Plan::Leaf);
     let dropped =
         Plan::Group { body: leaf(), children: vec![Plan::Finally { work: leaf(), cleanup: leaf() }] };
-    let plan = Plan::Group { body: Box::new(Plan::Relay(Box::new(dropped))), children: Vec::new() };
-    check(&plan, &[Action::HandOn(0), Action::HandOn(0)]);
+    let in_a_scope = Plan::Scope { shield: false, body: Box::new(dropped.clone()) };
+    for dropped in [dropped, in_a_scope] {
+        let plan = Plan::Group { body: Box::new(Plan::Relay(Box::new(dropped))), children: Vec::new() };
+        check(&plan, &[Action::HandOn(0), Action::HandOn(0)]);
+    }
 }
 
 /// A group whose body starts a child in a scope of its own.

@@ -14,6 +14,8 @@ pub(crate) const NAMES: &[&str] = &[
     #[cfg(feature = "tokio")]
     "hyper on tokio",
     #[cfg(feature = "tokio")]
+    "hyper, half_close, on tokio",
+    #[cfg(feature = "tokio")]
     "axum on tokio",
     #[cfg(feature = "tokio")]
     "trillium on tokio",
@@ -41,17 +43,21 @@ struct Page {
     size: u32,
 }
 
-/// Serves until it is killed. Tells for each line it is given how often it has allocated.
+/// Serves until it is killed. From one line that it is given to the next it counts how often it allocates, and tells.
 pub(crate) fn serve(name: &str, port: u16) {
     let counts = || {
-        for _ in std::io::stdin().lock().lines() {
-            println!("{}", allocator::count());
-            // The parent that does not read any more has ended.
-            let _ = std::io::stdout().flush();
+        let mut lines = std::io::stdin().lock().lines();
+        while lines.next().is_some() {
+            let before = allocator::count();
+            allocator::counting(|| {
+                say("counting");
+                lines.next()
+            });
+            say(&(allocator::count() - before).to_string());
         }
     };
     thread::Builder::new().name("counts".to_owned()).spawn(counts).expect("a thread");
-    allocator::counting(|| match name {
+    match name {
         #[cfg(feature = "tokio")]
         "ours on tokio" => ours(Backend::TokioCurrentThread, port),
         #[cfg(feature = "smol")]
@@ -59,23 +65,37 @@ pub(crate) fn serve(name: &str, port: u16) {
         #[cfg(feature = "async-std")]
         "ours on async-std" => ours(Backend::AsyncStd, port),
         #[cfg(feature = "tokio")]
-        "hyper on tokio" => on_tokio(hyper(port)),
+        "hyper on tokio" => on_tokio(hyper(port, false)),
+        #[cfg(feature = "tokio")]
+        "hyper, half_close, on tokio" => on_tokio(hyper(port, true)),
         #[cfg(feature = "tokio")]
         "axum on tokio" => on_tokio(axum(port)),
         #[cfg(feature = "tokio")]
         "trillium on tokio" => {
-            trillium_tokio::config().with_host("127.0.0.1").with_port(port).with_nodelay().run(trillium);
+            let plain = || async { tokio::task::spawn_blocking(|| HELLO).await.expect("no panic") };
+            let config = trillium_tokio::config().with_host("127.0.0.1").with_port(port).with_nodelay();
+            on_tokio(config.run_async(move |conn| trillium(conn, plain)));
         }
         #[cfg(feature = "smol")]
         "trillium on smol" => {
-            trillium_smol::config().with_host("127.0.0.1").with_port(port).with_nodelay().run(trillium);
+            let plain = || smol::unblock(|| HELLO);
+            let config = trillium_smol::config().with_host("127.0.0.1").with_port(port).with_nodelay();
+            config.run(move |conn| trillium(conn, plain));
         }
         #[cfg(feature = "async-std")]
         "trillium on async-std" => {
-            trillium_async_std::config().with_host("127.0.0.1").with_port(port).with_nodelay().run(trillium);
+            let plain = || async_std::task::spawn_blocking(|| HELLO);
+            let config = trillium_async_std::config().with_host("127.0.0.1").with_port(port).with_nodelay();
+            config.run(move |conn| trillium(conn, plain));
         }
         other => panic!("no server is called {other}"),
-    });
+    }
+}
+
+fn say(line: &str) {
+    println!("{line}");
+    // The parent that does not read any more has ended.
+    let _ = std::io::stdout().flush();
 }
 
 fn ours(backend: Backend, port: u16) {
@@ -116,9 +136,9 @@ async fn axum(port: u16) {
         .expect("it serves");
 }
 
-/// hyper as its documentation shows it: its defaults, and a service function.
+/// hyper as its documentation shows it: its defaults, and a service function; or with `half_close`, as ours has it.
 #[cfg(feature = "tokio")]
-async fn hyper(port: u16) {
+async fn hyper(port: u16, half_close: bool) {
     use std::convert::Infallible;
 
     use bytes::Bytes;
@@ -157,13 +177,20 @@ async fn hyper(port: u16) {
         let service = hyper::service::service_fn(answer);
         drop(tokio::spawn(async move {
             let mut http = hyper::server::conn::http1::Builder::new();
+            if half_close {
+                http.half_close(true);
+            }
             // The end of a connection is told by an error, now and then.
             let _ = http.timer(TokioTimer::new()).serve_connection(TokioIo::new(stream), service).await;
         }));
     }
 }
 
-async fn trillium(conn: trillium::Conn) -> trillium::Conn {
+/// `plain` has a plain function run in the runtime's pool: trillium knows no such handlers.
+async fn trillium<F>(conn: trillium::Conn, plain: impl FnOnce() -> F) -> trillium::Conn
+where
+    F: Future<Output = &'static str>,
+{
     use trillium::KnownHeaderName::ContentType;
     match conn.path() {
         "/" => conn.with_response_header(ContentType, "text/plain; charset=utf-8").ok(HELLO),
@@ -171,13 +198,16 @@ async fn trillium(conn: trillium::Conn) -> trillium::Conn {
             let json = serde_json::to_vec(&MESSAGE).unwrap_or_default();
             conn.with_response_header(ContentType, "application/json").ok(json)
         }
+        "/sync" => {
+            let hello = plain().await;
+            conn.with_response_header(ContentType, "text/plain; charset=utf-8").ok(hello)
+        }
         path => match path.strip_prefix("/items/").and_then(|id| id.parse::<u64>().ok()) {
             Some(id) => {
                 let page: Page = serde_urlencoded::from_str(conn.querystring()).expect("a page");
                 conn.with_response_header(ContentType, "text/plain; charset=utf-8")
                     .ok(format!("{id} {}", page.size))
             }
-            // No plain handlers there.
             None => conn.with_status(404).halt(),
         },
     }

@@ -178,6 +178,28 @@ async fn background_tasks_begin_when_the_response_is_on_its_way_and_no_earlier()
 }
 
 #[anyrt::test]
+async fn streams_are_requests_of_the_view_each_in_a_task_of_its_own() {
+    let (app, begun, go, _) = waiting();
+    let server = Server::start(app.view("/_view")).await;
+    let mut client = Http2::connect(server.address).await;
+    client.send(&get(1, "/wait")).await;
+    soon(begun.wait()).await;
+    client.send(&get(3, "/_view/state.json")).await;
+    let state: serde_json::Value = serde_json::from_str(&client.answer(3).await.1).expect("JSON");
+    let requests = state["requests"].as_array().expect("a list");
+    assert_eq!((requests.len(), &requests[0]["route"]), (1, &"/wait".into()));
+    let peer = client.0.0.local_addr().expect("an address").to_string();
+    assert_eq!((&requests[0]["peer"], &requests[0]["state"]), (&peer.into(), &"handling".into()));
+    let entries = state["tasks"]["entries"].as_array().expect("a list");
+    let task = entries.iter().find(|entry| entry["task"]["id"] == requests[0]["task"]).expect("its task");
+    assert_eq!(task["task"]["name"], "http stream");
+    go.set();
+    assert_eq!(client.answer(1).await.1, "waited");
+    drop(client);
+    server.stop().await;
+}
+
+#[anyrt::test]
 async fn a_client_that_resets_a_response_or_leaves_it_is_told_of() {
     for reset in [true, false] {
         let (streams, told) = (Event::new(), Event::new());

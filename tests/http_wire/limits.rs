@@ -44,6 +44,15 @@ fn app(change: impl FnOnce(&mut Limits)) -> App {
         .post("/json", async |body: anyrt_http::Json<String>| body.0)
 }
 
+/// Other connections see the limit of a head pass twice, meanwhile.
+async fn twice_too_slow(server: &Server) {
+    for _ in 0..2 {
+        let mut other = server.connect().await;
+        other.send("G").await;
+        assert!(other.closed().await);
+    }
+}
+
 #[anyrt::test]
 async fn h1_a_client_that_sends_nothing_is_closed() {
     let server = Server::start(app(|limits| limits.first_byte = SHORT)).await;
@@ -85,12 +94,7 @@ async fn h2_the_clock_of_a_later_head_starts_with_its_first_byte() {
     let mut client = server.connect().await;
     client.send("GET / HTTP/1.1\r\nHost: test\r\n\r\n").await;
     assert_eq!(client.reply().await.status, 200);
-    // Another connection sees the limit pass twice; this one is idle.
-    for _ in 0..2 {
-        let mut other = server.connect().await;
-        other.send("G").await;
-        assert!(other.closed().await);
-    }
+    twice_too_slow(&server).await;
     client.send("GET / HTTP/1.1\r\nHost: test\r\n\r\n").await;
     assert_eq!(client.reply().await.status, 200);
     client.send("GET / HTTP/1.1\r\n").await;
@@ -197,12 +201,7 @@ async fn h2_a_body_is_no_head_that_has_begun() {
     for _ in 0..2 {
         client.send("POST / HTTP/1.1\r\nHost: test\r\nContent-Length: 4\r\n\r\nbody").await;
         assert_eq!(client.reply().await.body, "4 bytes");
-        // Another connection sees the limit pass twice; this one is idle.
-        for _ in 0..2 {
-            let mut other = server.connect().await;
-            other.send("G").await;
-            assert!(other.closed().await);
-        }
+        twice_too_slow(&server).await;
     }
     client.send("GET / HTTP/1.1\r\nHost: test\r\n\r\n").await;
     assert_eq!(client.reply().await.status, 200);

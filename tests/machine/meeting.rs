@@ -31,21 +31,28 @@ pub(crate) fn steps() -> impl Strategy<Value = Vec<Step>> {
     proptest::collection::vec(step, 0..40)
 }
 
+/// What those who wait should see, each by the number of the step in which it came.
+pub(crate) trait Model {
+    type Seen: PartialEq + Debug;
+
+    fn poll(&mut self, id: usize) -> Seen<Self::Seen>;
+    fn cancel(&mut self, id: usize);
+    fn shield(&mut self, id: usize, up: bool);
+    fn leave(&mut self, id: usize);
+    /// Whether it has to know that it should be polled.
+    fn wakes(&mut self, id: usize) -> bool;
+}
+
 /// A place where tasks meet, and its model.
 pub(crate) trait Both {
-    type Seen: PartialEq + Debug;
+    type Model: Model;
     type Got: 'static;
 
     /// One more who waits, polled once: None when somebody else is in the way.
     fn wait(&mut self, id: usize) -> Option<Waiter<Self::Got>>;
     /// What was got at last, as the model sees it.
-    fn see(&mut self, id: usize, got: Self::Got) -> Self::Seen;
-    fn model_poll(&mut self, id: usize) -> Seen<Self::Seen>;
-    fn model_cancel(&mut self, id: usize);
-    fn model_shield(&mut self, id: usize, up: bool);
-    fn model_leave(&mut self, id: usize);
-    /// Whether it has to know that it should be polled.
-    fn model_wakes(&mut self, id: usize) -> bool;
+    fn see(&mut self, id: usize, got: Self::Got) -> <Self::Model as Model>::Seen;
+    fn model(&mut self) -> &mut Self::Model;
     fn special(&mut self, what: usize, number: usize);
     fn compare(&mut self);
 }
@@ -63,7 +70,7 @@ pub(crate) fn check<B: Both>(mut both: B, steps: Vec<Step>) {
             Step::Poll(which) => {
                 let Some(at) = at(which) else { continue };
                 let (id, waiter) = &mut waiters[at];
-                let (id, seen, expected) = (*id, waiter.poll(), both.model_poll(*id));
+                let (id, seen, expected) = (*id, waiter.poll(), both.model().poll(*id));
                 let seen = match seen {
                     Seen::Pending => Seen::Pending,
                     Seen::Cancelled => Seen::Cancelled,
@@ -77,29 +84,29 @@ pub(crate) fn check<B: Both>(mut both: B, steps: Vec<Step>) {
             Step::Cancel(which) => {
                 let Some(at) = at(which) else { continue };
                 waiters[at].1.cancel();
-                both.model_cancel(waiters[at].0);
+                both.model().cancel(waiters[at].0);
             }
             Step::Shield(which, up) => {
                 let Some(at) = at(which) else { continue };
                 waiters[at].1.set_shield(up);
-                both.model_shield(waiters[at].0, up);
+                both.model().shield(waiters[at].0, up);
             }
             Step::Drop(which) => {
                 let Some(at) = at(which) else { continue };
                 let (id, waiter) = waiters.swap_remove(at);
                 drop(waiter);
-                both.model_leave(id);
+                both.model().leave(id);
             }
             Step::Special(what, number) => both.special(what, number),
         }
         both.compare();
         for (id, waiter) in &waiters {
-            assert!(waiter.is_woken() || !both.model_wakes(*id), "{id} was not woken");
+            assert!(waiter.is_woken() || !both.model().wakes(*id), "{id} was not woken");
         }
     }
     for (id, waiter) in waiters {
         drop(waiter);
-        both.model_leave(id);
+        both.model().leave(id);
     }
     both.compare();
 }

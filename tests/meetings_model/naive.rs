@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::line::{Left, Line, Place};
+use crate::meeting::Model;
 use crate::waiter::Seen;
 
 impl<W, H> Default for Line<W, H> {
@@ -24,8 +25,12 @@ impl Event {
         }
         self.set
     }
+}
 
-    pub(crate) fn poll(&mut self, id: usize) -> Seen<()> {
+impl Model for Event {
+    type Seen = ();
+
+    fn poll(&mut self, id: usize) -> Seen<()> {
         let seen = if self.set {
             Seen::Ready(())
         } else if self.line.asker(id).is_cancelled() {
@@ -35,6 +40,22 @@ impl Event {
         };
         self.line.remove(id);
         seen
+    }
+
+    fn cancel(&mut self, id: usize) {
+        self.line.cancel(id);
+    }
+
+    fn shield(&mut self, id: usize, up: bool) {
+        self.line.shield(id, up);
+    }
+
+    fn leave(&mut self, id: usize) {
+        self.line.remove(id);
+    }
+
+    fn wakes(&mut self, id: usize) -> bool {
+        self.set || self.line.asker(id).is_cancelled()
     }
 }
 
@@ -71,8 +92,12 @@ impl Barrier {
         }
         last
     }
+}
 
-    pub(crate) fn poll(&mut self, id: usize) -> Seen<bool> {
+impl Model for Barrier {
+    type Seen = bool;
+
+    fn poll(&mut self, id: usize) -> Seen<bool> {
         let asker = self.line.asker(id);
         let seen = match asker.place {
             Place::Has(()) => Seen::Ready(false),
@@ -88,6 +113,23 @@ impl Barrier {
         };
         self.line.remove(id);
         seen
+    }
+
+    fn cancel(&mut self, id: usize) {
+        self.line.cancel(id);
+    }
+
+    fn shield(&mut self, id: usize, up: bool) {
+        self.line.shield(id, up);
+    }
+
+    fn leave(&mut self, id: usize) {
+        self.line.remove(id);
+    }
+
+    fn wakes(&mut self, id: usize) -> bool {
+        let asker = self.line.asker(id);
+        asker.has() || asker.is_cancelled()
     }
 }
 
@@ -164,7 +206,25 @@ impl Cell {
         self.maker.as_ref().is_some_and(|maker| maker.id == id)
     }
 
-    pub(crate) fn poll(&mut self, id: usize) -> Seen<Result<usize, ()>> {
+    /// An error: whether there is a value.
+    pub(crate) fn set(&mut self, value: usize) -> Result<(), bool> {
+        if self.made.is_some() || self.is_being_made() {
+            return Err(self.made.is_some());
+        }
+        self.made = Some(value);
+        self.settle();
+        Ok(())
+    }
+
+    pub(crate) fn signal(&mut self, id: usize, end: Result<usize, ()>) {
+        self.signals.insert(id, end);
+    }
+}
+
+impl Model for Cell {
+    type Seen = Result<usize, ()>;
+
+    fn poll(&mut self, id: usize) -> Seen<Result<usize, ()>> {
         if self.makes(id) {
             return self.make();
         }
@@ -198,7 +258,21 @@ impl Cell {
         }
     }
 
-    pub(crate) fn leave(&mut self, id: usize) {
+    fn cancel(&mut self, id: usize) {
+        match &mut self.maker {
+            Some(maker) if maker.id == id => maker.cancelled = true,
+            _ => self.line.cancel(id),
+        }
+    }
+
+    fn shield(&mut self, id: usize, up: bool) {
+        match &mut self.maker {
+            Some(maker) if maker.id == id => maker.shielded = up,
+            _ => self.line.shield(id, up),
+        }
+    }
+
+    fn leave(&mut self, id: usize) {
         if self.makes(id) {
             self.maker = None;
             self.settle();
@@ -207,40 +281,12 @@ impl Cell {
         }
     }
 
-    pub(crate) fn cancel(&mut self, id: usize) {
-        match &mut self.maker {
-            Some(maker) if maker.id == id => maker.cancelled = true,
-            _ => self.line.cancel(id),
-        }
-    }
-
-    pub(crate) fn shield(&mut self, id: usize, up: bool) {
-        match &mut self.maker {
-            Some(maker) if maker.id == id => maker.shielded = up,
-            _ => self.line.shield(id, up),
-        }
-    }
-
-    pub(crate) fn wakes(&mut self, id: usize) -> bool {
+    fn wakes(&mut self, id: usize) -> bool {
         if let Some(maker) = self.maker.as_ref().filter(|maker| maker.id == id) {
             return maker.cancelled && !maker.shielded;
         }
         let asker = self.line.asker(id);
         asker.has() || asker.is_cancelled()
-    }
-
-    /// An error: whether there is a value.
-    pub(crate) fn set(&mut self, value: usize) -> Result<(), bool> {
-        if self.made.is_some() || self.is_being_made() {
-            return Err(self.made.is_some());
-        }
-        self.made = Some(value);
-        self.settle();
-        Ok(())
-    }
-
-    pub(crate) fn signal(&mut self, id: usize, end: Result<usize, ()>) {
-        self.signals.insert(id, end);
     }
 }
 
@@ -291,8 +337,12 @@ impl Condition {
     fn relocks(&self, id: usize) -> bool {
         self.relocking.askers.iter().any(|asker| asker.id == id)
     }
+}
 
-    pub(crate) fn poll(&mut self, id: usize) -> Seen<bool> {
+impl Model for Condition {
+    type Seen = bool;
+
+    fn poll(&mut self, id: usize) -> Seen<bool> {
         if self.relocks(id) {
             let asker = self.relocking.asker(id);
             let notified = asker.wants;
@@ -319,28 +369,20 @@ impl Condition {
         Seen::Pending
     }
 
-    pub(crate) fn cancel(&mut self, id: usize) {
+    fn cancel(&mut self, id: usize) {
         if !self.relocks(id) {
             self.line.cancel(id);
         }
     }
 
-    pub(crate) fn shield(&mut self, id: usize, up: bool) {
+    fn shield(&mut self, id: usize, up: bool) {
         if !self.relocks(id) {
             self.line.shield(id, up);
         }
     }
 
-    pub(crate) fn wakes(&mut self, id: usize) -> bool {
-        if self.relocks(id) {
-            return self.relocking.asker(id).has();
-        }
-        let asker = self.line.asker(id);
-        asker.has() || asker.is_cancelled()
-    }
-
     /// Dropped: the lock, if it was handed to it, and what it was told go on.
-    pub(crate) fn leave(&mut self, id: usize) {
+    fn leave(&mut self, id: usize) {
         if self.relocks(id) {
             if self.relocking.remove(id) == Left::With(()) {
                 self.unlock();
@@ -348,5 +390,13 @@ impl Condition {
         } else if self.line.remove(id) == Left::With(true) {
             self.notify(1);
         }
+    }
+
+    fn wakes(&mut self, id: usize) -> bool {
+        if self.relocks(id) {
+            return self.relocking.asker(id).has();
+        }
+        let asker = self.line.asker(id);
+        asker.has() || asker.is_cancelled()
     }
 }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use crate::meeting::Model;
 use crate::waiter::Seen;
 
 /// What a receiver hears.
@@ -120,32 +121,8 @@ impl Broadcast {
         heard
     }
 
-    pub(crate) fn poll(&mut self, id: usize) -> Seen<Option<Heard>> {
-        let waits = self.waiters.of(id);
-        let (receiver, cancelled) = (waits.receiver, waits.is_cancelled());
-        let heard = if cancelled { None } else { self.take(receiver) };
-        if heard.is_none() && !cancelled {
-            self.waiters.of(id).asleep = true;
-            return Seen::Pending;
-        }
-        self.waiters.0.remove(&id);
-        self.ended.insert(id, receiver);
-        Seen::Ready(heard)
-    }
-
     pub(crate) fn receiver_of(&self, id: usize) -> usize {
         self.ended[&id]
-    }
-
-    pub(crate) fn leave(&mut self, id: usize) {
-        let waits = self.waiters.0.remove(&id).expect("it waits");
-        self.drop_receiver(waits.receiver);
-    }
-
-    pub(crate) fn wakes(&mut self, id: usize) -> bool {
-        let senders = self.senders;
-        let waits = self.waiters.of(id);
-        !waits.asleep || waits.is_cancelled() || senders == 0
     }
 
     pub(crate) fn subscribe(&mut self) -> usize {
@@ -174,6 +151,42 @@ impl Broadcast {
     pub(crate) fn statistics(&self) -> [usize; 4] {
         let unseen = self.receivers.values().map(|seen| self.sent.len() - seen).max().unwrap_or(0);
         [unseen.min(self.capacity), self.senders, self.receivers.len(), self.waiters.asleep()]
+    }
+}
+
+impl Model for Broadcast {
+    type Seen = Option<Heard>;
+
+    fn poll(&mut self, id: usize) -> Seen<Option<Heard>> {
+        let waits = self.waiters.of(id);
+        let (receiver, cancelled) = (waits.receiver, waits.is_cancelled());
+        let heard = if cancelled { None } else { self.take(receiver) };
+        if heard.is_none() && !cancelled {
+            self.waiters.of(id).asleep = true;
+            return Seen::Pending;
+        }
+        self.waiters.0.remove(&id);
+        self.ended.insert(id, receiver);
+        Seen::Ready(heard)
+    }
+
+    fn cancel(&mut self, id: usize) {
+        self.waiters.cancel(id);
+    }
+
+    fn shield(&mut self, id: usize, up: bool) {
+        self.waiters.shield(id, up);
+    }
+
+    fn leave(&mut self, id: usize) {
+        let waits = self.waiters.0.remove(&id).expect("it waits");
+        self.drop_receiver(waits.receiver);
+    }
+
+    fn wakes(&mut self, id: usize) -> bool {
+        let senders = self.senders;
+        let waits = self.waiters.of(id);
+        !waits.asleep || waits.is_cancelled() || senders == 0
     }
 }
 
@@ -230,32 +243,8 @@ impl Watch {
         heard
     }
 
-    pub(crate) fn poll(&mut self, id: usize) -> Seen<Option<Heard>> {
-        let waits = self.waiters.of(id);
-        let (receiver, even, cancelled) = (waits.receiver, waits.even, waits.is_cancelled());
-        let heard = if cancelled { None } else { self.take(receiver, even, false) };
-        if heard.is_none() && !cancelled {
-            self.waiters.of(id).asleep = true;
-            return Seen::Pending;
-        }
-        self.waiters.0.remove(&id);
-        self.ended.insert(id, receiver);
-        Seen::Ready(heard)
-    }
-
     pub(crate) fn receiver_of(&self, id: usize) -> usize {
         self.ended[&id]
-    }
-
-    pub(crate) fn leave(&mut self, id: usize) {
-        let waits = self.waiters.0.remove(&id).expect("it waits");
-        self.drop_receiver(waits.receiver);
-    }
-
-    pub(crate) fn wakes(&mut self, id: usize) -> bool {
-        let senders = self.senders;
-        let waits = self.waiters.of(id);
-        !waits.asleep || waits.is_cancelled() || senders == 0
     }
 
     pub(crate) fn subscribe(&mut self) -> usize {
@@ -276,6 +265,42 @@ impl Watch {
     /// Receivers, and who waits.
     pub(crate) fn statistics(&self) -> (usize, usize) {
         (self.receivers.len(), self.waiters.asleep())
+    }
+}
+
+impl Model for Watch {
+    type Seen = Option<Heard>;
+
+    fn poll(&mut self, id: usize) -> Seen<Option<Heard>> {
+        let waits = self.waiters.of(id);
+        let (receiver, even, cancelled) = (waits.receiver, waits.even, waits.is_cancelled());
+        let heard = if cancelled { None } else { self.take(receiver, even, false) };
+        if heard.is_none() && !cancelled {
+            self.waiters.of(id).asleep = true;
+            return Seen::Pending;
+        }
+        self.waiters.0.remove(&id);
+        self.ended.insert(id, receiver);
+        Seen::Ready(heard)
+    }
+
+    fn cancel(&mut self, id: usize) {
+        self.waiters.cancel(id);
+    }
+
+    fn shield(&mut self, id: usize, up: bool) {
+        self.waiters.shield(id, up);
+    }
+
+    fn leave(&mut self, id: usize) {
+        let waits = self.waiters.0.remove(&id).expect("it waits");
+        self.drop_receiver(waits.receiver);
+    }
+
+    fn wakes(&mut self, id: usize) -> bool {
+        let senders = self.senders;
+        let waits = self.waiters.of(id);
+        !waits.asleep || waits.is_cancelled() || senders == 0
     }
 }
 
@@ -314,8 +339,12 @@ impl Oneshot {
         }
         heard
     }
+}
 
-    pub(crate) fn poll(&mut self, id: usize) -> Seen<Option<Heard>> {
+impl Model for Oneshot {
+    type Seen = Option<Heard>;
+
+    fn poll(&mut self, id: usize) -> Seen<Option<Heard>> {
         let cancelled = self.waiters.of(id).is_cancelled();
         let heard = if cancelled { None } else { self.take() };
         if heard.is_none() && !cancelled {
@@ -325,12 +354,20 @@ impl Oneshot {
         Seen::Ready(heard)
     }
 
-    pub(crate) fn leave(&mut self, id: usize) {
+    fn cancel(&mut self, id: usize) {
+        self.waiters.cancel(id);
+    }
+
+    fn shield(&mut self, id: usize, up: bool) {
+        self.waiters.shield(id, up);
+    }
+
+    fn leave(&mut self, id: usize) {
         self.waiters.0.remove(&id);
         self.has_receiver = false;
     }
 
-    pub(crate) fn wakes(&mut self, id: usize) -> bool {
+    fn wakes(&mut self, id: usize) -> bool {
         let news = self.item.is_some() || !self.has_sender || !self.has_receiver;
         news || self.waiters.of(id).is_cancelled()
     }

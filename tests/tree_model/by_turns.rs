@@ -52,6 +52,14 @@ impl ByTurns {
     }
 }
 
+/// Seats that were woken at the end refer to the queue that they stand in.
+impl Drop for ByTurns {
+    fn drop(&mut self) {
+        let left = std::mem::take(&mut *lock(&self.ready));
+        drop(left);
+    }
+}
+
 impl Wake for Seat {
     fn wake(self: Arc<Self>) {
         if !self.queued.swap(true, Ordering::SeqCst) {

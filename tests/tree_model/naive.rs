@@ -2,7 +2,7 @@
 //! passed up, no wake-ups. After each action everything is worked out anew from the tree, until
 //! nothing changes any more.
 
-use crate::plan::{Kind, Part};
+use crate::plan::{Kind, Part, survives_a_cut};
 
 /// What can be seen of a part.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -334,9 +334,11 @@ impl Naive {
         false
     }
 
-    /// Innermost first, as futures are polled: a group inside may still have an error to tell.
+    /// Innermost first, and one after the other, as futures are polled: what comes later may still hold, and a group
+    /// inside may still have an error to tell.
     fn is_cut(&mut self, task: Option<usize>) -> bool {
-        let parts = self.parts_in(task).into_iter().rev();
+        let parts = self.in_the_order_of_polls(0).into_iter();
+        let parts = parts.filter(|&part| task.is_none_or(|task| self.task_of(part) == task));
         for part in parts.filter(|&part| self.is_polled(part)).collect::<Vec<_>>() {
             if self.gone[part] && !self.is_cancelled(part) {
                 self.finish(part, End::Cancelled);
@@ -380,6 +382,15 @@ impl Naive {
             return true;
         }
         false
+    }
+
+    /// What is in a part, then itself.
+    fn in_the_order_of_polls(&self, part: usize) -> Vec<usize> {
+        let inside = &self.parts[part].inside;
+        // Of a relay a lap polls the rest.
+        let laps = if self.parts[part].kind == Kind::Relay { 2 } else { 0 };
+        let order = inside[laps..].iter().chain(&inside[..laps]);
+        order.flat_map(|&part| self.in_the_order_of_polls(part)).chain([part]).collect()
     }
 
     fn note_cut(&mut self, from: usize) {
@@ -456,7 +467,8 @@ impl Naive {
                 }
             }
             (Kind::Relay, Kind::Lap) if self.is_running(inside[2]) && end == End::Done => {
-                if part == inside[0] {
+                let cut = self.seen[part] == Seen::Cancelled;
+                if part == inside[0] && (!cut || survives_a_cut(&self.parts, parent)) {
                     self.lap[parent] = inside[1];
                     self.begin(inside[1]);
                 } else {
@@ -490,6 +502,9 @@ impl Naive {
                 (true, _) => self.told_group_of(part, end),
                 // Cut short with its starter, which waits to be dropped.
                 (false, End::Cancelled) => self.ended[parent] = Some(end),
+                (false, End::Done) if self.cut_from_outside[parent] && self.inherits(parent) => {
+                    self.ended[parent] = Some(End::Cancelled);
+                }
                 (false, _) => self.finish(parent, end),
             },
             (Kind::Group, Kind::Child) => self.told(parent, end),

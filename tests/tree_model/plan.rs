@@ -35,7 +35,8 @@ pub(crate) enum Plan {
     },
     /// Foreign code that may drop what is inside.
     Abandon(Box<Plan>),
-    /// Polls what is inside in one scope, and when that ends, in another; when that ends as well, drops it.
+    /// Polls what is inside in one scope, and when that ends, in another; when that ends as well, drops it. See
+    /// [`survives_a_cut`].
     Relay(Box<Plan>),
 }
 
@@ -151,6 +152,16 @@ fn add(parts: &mut Vec<Part>, parent: usize, plan: &Plan) {
             add(parts, index, body);
         }
     }
+}
+
+/// Whether what a relay hands on goes on when a lap was cut short. A scope inside, which could not end by itself, may
+/// or may not have given up its own by then: that hangs on who was polled first, so these are dropped.
+pub(crate) fn survives_a_cut(parts: &[Part], relay: usize) -> bool {
+    fn is_sure(parts: &[Part], part: usize) -> bool {
+        let Part { kind, inside, .. } = &parts[part];
+        !matches!(kind, Kind::Scope | Kind::Relay) && inside.iter().all(|&part| is_sure(parts, part))
+    }
+    is_sure(parts, parts[relay].inside[2])
 }
 
 /// One more part; its number.

@@ -15,7 +15,7 @@ use futures::future::{BoxFuture, join_all};
 
 use crate::by_turns::lock;
 use crate::naive::{End, Seen};
-use crate::plan::{Kind, Part};
+use crate::plan::{Kind, Part, survives_a_cut};
 
 /// The error of a leaf, and of whatever it makes fail.
 #[derive(Debug, thiserror::Error)]
@@ -245,7 +245,12 @@ impl Real {
                             this.saw(lap, Seen::Failed(1));
                             return Err(Told);
                         }
-                        Err(_) => this.saw(lap, Seen::Cancelled),
+                        Err(_) => {
+                            this.saw(lap, Seen::Cancelled);
+                            if !survives_a_cut(&this.parts, part) {
+                                return Ok(());
+                            }
+                        }
                     }
                 }
                 Ok(())

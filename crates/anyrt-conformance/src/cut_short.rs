@@ -129,6 +129,10 @@ pub(crate) async fn rc_06_a_loop_whose_awaits_are_always_ready_ends_at_the_deadl
     ends_at_the_deadline(async || sleep(Duration::ZERO).await).await;
     ends_at_the_deadline(async || checkpoint().await).await;
     watch.has_run_for(A_MOMENT * 5);
+
+    // Where it has passed before, nothing is taken any more, ready or not.
+    let late = CancelScope::new().timeout(Duration::ZERO).run(async |_| drop(lock.lock().await)).await;
+    assert_eq!(late.expect_err("its time was over").cause(), Cause::Deadline);
 }
 
 async fn ends_at_the_deadline(wait: impl AsyncFn()) {

@@ -239,7 +239,8 @@ fn clean_up_after_pending(steps: &Counter) -> futures::future::BoxFuture<'static
     }))
 }
 
-pub(crate) async fn rd_05_a_group_that_outlived_its_scope_and_is_dropped_is_waited_for_by_the_group_around() {
+pub(crate) async fn rule_39_a_group_that_outlived_its_scope_and_is_dropped_is_waited_for_by_the_group_around()
+{
     let cleaned = Counter::new();
     let counted = cleaned.clone();
     let value = task_group(async move |_| {

@@ -103,6 +103,29 @@ pub(crate) async fn exit_clean_ups_run_before_the_scope_around_is_left() {
     assert_eq!(diary.entries(), ["inner: Explicit"], "and nothing after the inner scope");
 }
 
+pub(crate) async fn exit_clean_ups_hold_what_is_around_before_they_begin() {
+    let diary = Diary::default();
+    let noted = diary.clone();
+    let result = CancelScope::new()
+        .run(async move |outer| {
+            let mut inner = Box::pin(CancelScope::new().run(async |inner| {
+                inner.on_exit(noted.clean_up("inner"));
+                pending::<()>().await;
+            }));
+            assert!(futures::poll!(inner.as_mut()).is_pending());
+            outer.cancel("all of it");
+            // Who waits goes on in a cancelled scope only while something holds it.
+            let set = Event::new();
+            set.set();
+            set.wait().await;
+            noted.note("the body goes on");
+            inner.await
+        })
+        .await;
+    assert_eq!(result.expect_err("it was cancelled").reason(), Some("all of it"));
+    assert_eq!(diary.entries(), ["the body goes on", "inner: Explicit"]);
+}
+
 pub(crate) async fn exit_clean_ups_that_are_nested_run_innermost_first() {
     let diary = Diary::default();
     let noted = diary.clone();

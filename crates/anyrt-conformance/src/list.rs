@@ -106,6 +106,7 @@ macro_rules! for_each_case {
                 program exit_clean_ups_run_in_reverse_order_and_are_told_the_end [];
                 program exit_clean_ups_run_in_a_scope_that_is_cancelled_itself [TimerWakes, TimerNotEarly];
                 program exit_clean_ups_run_before_the_scope_around_is_left [];
+                program exit_clean_ups_hold_what_is_around_before_they_begin [];
                 program exit_clean_ups_that_are_nested_run_innermost_first [];
                 program exit_clean_ups_run_when_the_body_panics_and_the_panic_goes_on [];
                 program exit_a_clean_up_that_panics_is_heard_after_the_others_have_run [];
@@ -232,7 +233,7 @@ macro_rules! for_each_case {
                 program rs_04_a_blocking_job_waits_for_a_sender_that_another_branch_owns [TimerWakes, TimerNotEarly, ForeignWake];
                 program rs_05_an_operation_that_is_not_polled_while_a_message_is_handled_is_cleaned_up [TasksRun, TimerWakes, TimerNotEarly];
                 program rs_06_a_started_shield_that_is_not_polled_ends_with_the_other_await [TimerWakes, TimerNotEarly];
-                bare rs_07_the_view_and_a_warning_name_a_started_shield_that_nobody_polls [TimerWakes];
+                bare rs_07_the_view_and_a_warning_name_a_started_shield_that_nobody_polls [TimerWakes, TimerNotEarly];
                 program rs_08_two_loops_out_of_step_end [];
                 program rs_09_receivers_and_blocking_jobs_take_no_new_work_after_the_cancel [];
                 program rs_10_a_fair_lock_passes_over_a_waiter_whose_scope_is_cancelled [];
@@ -437,7 +438,7 @@ macro_rules! for_each_case {
                 program rd_02_the_error_and_the_panic_of_an_orphan_reach_the_group_around [TasksRun];
                 bare rd_03_a_dropped_finally_does_not_clean_up_and_an_owned_one_does [TasksRun];
                 program rd_04_the_losers_of_a_race_have_cleaned_up_when_it_returns [];
-                program rd_05_a_group_that_outlived_its_scope_and_is_dropped_is_waited_for_by_the_group_around [TasksRun];
+                program rule_39_a_group_that_outlived_its_scope_and_is_dropped_is_waited_for_by_the_group_around [TasksRun];
                 bare rule_39_an_owned_shield_goes_on_at_the_root [TasksRun];
                 program rule_39_an_owned_shield_and_clean_up_in_place_are_as_the_others [TasksRun];
             }

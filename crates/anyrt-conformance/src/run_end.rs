@@ -62,8 +62,10 @@ pub(crate) fn end_of_a_run_that_takes_long_is_told_of_with_its_tree(runtime: Arc
             let begun = Event::new();
             let begins = begun.clone();
             Handle::current().spawn(async move {
-                begins.set();
                 shield(async {
+                    // Once it is in the tree.
+                    checkpoint().await;
+                    begins.set();
                     while told.caught().is_empty() {
                         sleep(A_MOMENT / 4).await;
                     }

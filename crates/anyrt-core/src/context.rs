@@ -180,6 +180,18 @@ pub(crate) fn top() -> Option<NodeRef> {
     CURRENT.with_borrow_mut(|current| current.linked_top().map(|(_, top)| top))
 }
 
+/// The scopes around the code that runs, innermost first, and the root of its task. One that outlived what was
+/// around it, and is dropped now, is not linked to the next.
+pub(crate) fn all_around() -> Vec<NodeRef> {
+    CURRENT.with_borrow_mut(|current| {
+        current.linked_top();
+        let own = current.scopes[current.base..].iter().rev();
+        let mut around: Vec<_> = own.map(|place| place.node().clone()).collect();
+        around.extend(current.linked_task().map(|(_, root)| root));
+        around
+    })
+}
+
 /// Whether this is one of the scopes around the code that runs, up to the root of its task.
 pub(crate) fn is_around(node: &Node) -> bool {
     CURRENT.with_borrow(|current| {

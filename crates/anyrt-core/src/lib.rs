@@ -43,6 +43,7 @@ mod crowd;
 mod fork;
 mod group;
 mod handle;
+mod listener;
 mod locals;
 #[cfg(all(test, anyrt_loom))]
 mod models;

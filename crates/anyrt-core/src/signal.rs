@@ -28,9 +28,10 @@
 use std::fmt;
 use std::io;
 use std::panic::Location;
-use std::sync::{OnceLock, PoisonError, RwLock};
+use std::sync::{PoisonError, RwLock};
 
 use crate::channel::{self, Receiver, Sender};
+use crate::listener::Listener;
 
 /// What a program is told from outside.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -115,18 +116,15 @@ impl Signals {
     ///
     /// When the system refuses the handler, or no thread can be started for it.
     pub fn of(kinds: &[Signal]) -> io::Result<Signals> {
-        static LISTENING: OnceLock<Result<(), (io::ErrorKind, String)>> = OnceLock::new();
+        static LISTENER: Listener = Listener::new();
         let (sender, arrived) = channel::unbounded();
         {
             let mut receivers = RECEIVERS.write().unwrap_or_else(PoisonError::into_inner);
             receivers.retain(|(_, sender)| !sender.is_closed());
             receivers.push((kinds.to_vec(), sender));
         }
-        let listening = LISTENING.get_or_init(|| listen().map_err(|error| (error.kind(), error.to_string())));
-        match listening {
-            Ok(()) => Ok(Signals { kinds: kinds.to_vec(), arrived }),
-            Err((kind, text)) => Err(io::Error::new(*kind, text.as_str())),
-        }
+        LISTENER.start(listen)?;
+        Ok(Signals { kinds: kinds.to_vec(), arrived })
     }
 
     /// Waits for the next one.
@@ -174,13 +172,9 @@ fn arrived(signal: Signal) {
 fn listen() -> io::Result<()> {
     use signal_hook::consts::{SIGINT, SIGTERM};
 
-    let mut signals = signal_hook::iterator::Signals::new([SIGINT, SIGTERM])?;
-    std::thread::Builder::new().name("anyrt-signals".to_owned()).spawn(move || {
-        for signal in signals.forever() {
-            arrived(if signal == SIGTERM { Signal::Terminate } else { Signal::Interrupt });
-        }
-    })?;
-    Ok(())
+    crate::listener::listen("anyrt-signals", &[SIGINT, SIGTERM], |signal| {
+        arrived(if signal == SIGTERM { Signal::Terminate } else { Signal::Interrupt });
+    })
 }
 
 #[cfg(not(unix))]

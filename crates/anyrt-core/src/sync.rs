@@ -76,8 +76,8 @@ impl Condvar {
 /// std's macro, whose `const` loom's does not know.
 #[cfg(anyrt_loom)]
 macro_rules! loom_thread_local {
-    ($(static $name:ident: $type:ty = const $init:block);+ $(;)?) => {
-        loom::thread_local! { $(static $name: $type = $init;)+ }
+    ($($(#[$about:meta])* static $name:ident: $type:ty = const $init:block);+ $(;)?) => {
+        loom::thread_local! { $($(#[$about])* static $name: $type = $init;)+ }
     };
 }
 #[cfg(anyrt_loom)]

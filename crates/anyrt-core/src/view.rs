@@ -1,4 +1,5 @@
-//! [`tasks`]: the live tree of a run, as one looks at it.
+//! [`tasks`]: the live tree of a run, as one looks at it. The README beside its modules says how it is read, what a
+//! snapshot promises, and what it costs.
 
 use std::collections::{HashMap, HashSet};
 use std::panic::Location;

@@ -17,7 +17,7 @@ use crate::limits::Limits;
 use crate::live::Live;
 use crate::operation::{Answer, answered};
 use crate::request::{
-    After, Background, Entry, List, Outcome, Reply, ResponseHeaders, Stack, internal, telling, told,
+    After, Background, Entry, List, Outcome, Reply, ResponseHeaders, Stack, at_end, internal, told,
 };
 use crate::routes::{Parameters, Place};
 use crate::service::Core;
@@ -212,8 +212,12 @@ impl RequestContext {
             reply.apply(&mut response);
         }
         // Inside of what begins when the client has left.
-        if let Some(gone) = &self.gone {
-            response = telling(gone.clone(), response);
+        if let Some(gone) = self.gone.clone() {
+            response = at_end(response, move |whole| {
+                if !whole {
+                    gone.set();
+                }
+            });
         }
         if stack.is_empty() && background.is_none() {
             return response;

@@ -67,6 +67,12 @@
 //! on the same port: told apart by the first bytes, or under TLS by ALPN. [`Limits`] has every limit
 //! and its default in one table; all are on.
 //!
+//! # Seeing what runs
+//!
+//! The start-up log lists the routes, where each runs and what it asks for. With the feature `view`, `App::view("/_anyrt")` is a
+//! page, and JSON, of the live requests, the tree of tasks, the limiters and the pool: for operators, so it is off
+//! unless asked for, and protected as you protect any router.
+//!
 //! # What is refused, and what is not
 //!
 //! hyper parses; what cannot be parsed is 400, and the connection is closed. Beyond that: an HTTP/1.1

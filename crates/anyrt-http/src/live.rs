@@ -3,25 +3,20 @@
 
 use std::fmt;
 use std::net::SocketAddr;
-use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
-use std::task::{Context, Poll};
 use std::time::Instant;
 
 use anyrt::{Handle, TaskId};
-use axum_core::Error;
-use axum_core::body::Body;
 use axum_core::extract::Request;
-use bytes::Bytes;
 use http::{Method, Uri};
-use http_body::{Body as _, Frame, SizeHint};
 use slab::Slab;
 
 use crate::attended::Home;
 use crate::disconnect::Arrival;
 use crate::host::Host;
 use crate::operation::Answer;
+use crate::request::at_end;
 use crate::routes::Place;
 
 /// The live requests of an app.
@@ -38,18 +33,18 @@ impl Requests {
         arrival.is_followed_by(&live);
         let answer = host.call(request, arrival);
         Box::pin(async move {
+            // Of HTTP/2 it is another one than that which began.
+            live.is_in_this_task();
             let response = answer.await;
             live.goes_to(Stage::Sending);
-            if response.body().is_end_stream() {
-                return response;
-            }
-            response.map(|body| Body::new(Followed { body, live }))
+            // What is left to be done after it keeps the request in the list by itself.
+            at_end(response, move |_| drop(live))
         })
     }
 
     fn begin(self: &Arc<Self>, request: &Request, home: &Home) -> Live {
         let handle = Handle::try_current().ok();
-        let live = Live(Arc::new_cyclic(|story: &Weak<Story>| Story {
+        Live(Arc::new_cyclic(|story: &Weak<Story>| Story {
             place: self.lock().insert(Weak::clone(story)),
             number: self.begun.fetch_add(1, Ordering::Relaxed) + 1,
             method: request.method().clone(),
@@ -61,9 +56,7 @@ impl Requests {
             stage: AtomicU8::new(Stage::Handling as u8),
             client_left: AtomicBool::new(false),
             requests: Arc::clone(self),
-        }));
-        live.is_in_this_task();
-        live
+        }))
     }
 
     /// Those that are live now, the oldest first.
@@ -168,34 +161,6 @@ impl Drop for Story {
     fn drop(&mut self) {
         let removed = self.requests.lock().try_remove(self.place);
         drop(removed);
-    }
-}
-
-/// The body of a response whose request is followed to its end.
-struct Followed {
-    /// Dropped first: what is left of the request keeps it in the list.
-    body: Body,
-    #[expect(dead_code, reason = "it is there as long as the body")]
-    live: Live,
-}
-
-impl http_body::Body for Followed {
-    type Data = Bytes;
-    type Error = Error;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
-        Pin::new(&mut self.body).poll_frame(cx)
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
     }
 }
 

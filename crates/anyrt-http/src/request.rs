@@ -3,7 +3,7 @@
 mod after;
 mod around;
 mod background;
-mod leaving;
+mod ending;
 mod outcome;
 mod reply;
 mod teardown;
@@ -15,7 +15,7 @@ pub(crate) use background::List;
 pub use background::{
     Background, BackgroundEnded, BackgroundHandle, BackgroundOutput, BackgroundTask, TooLate,
 };
-pub(crate) use leaving::telling;
+pub(crate) use ending::at_end;
 pub use outcome::{Failure, Outcome};
 pub(crate) use outcome::{Source, message};
 pub(crate) use reply::Reply;

@@ -22,8 +22,8 @@ const PAGE: &str = include_str!("view/page.html");
 /// hashes of a page that was changed.
 const POLICY: HeaderValue = HeaderValue::from_static(concat!(
     "default-src 'none'; connect-src 'self'; ",
-    "script-src 'sha256-TfC/a0ZPiCDxOOpGvDpoYzmsYudQvlxQi4UStMQCcL0='; ",
-    "style-src 'sha256-54gtikdDoKGdF4IY91PZB1wfI0JjC/3fJW6r1XvXWXo='; ",
+    "script-src 'sha256-syb2JBqzE/uGhaJc6fXFTrbhaIOc3hcLEcw35F43JTQ='; ",
+    "style-src 'sha256-YxI3jGmnFIjemQrE+BW9g6L4v42egNVsN+DYEhauCHg='; ",
     "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 ));
 

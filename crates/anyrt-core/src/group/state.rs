@@ -345,10 +345,11 @@ impl GroupState {
         let open = |node: NodeRef| node.as_group().filter(|group| group.admit());
         around(self.node.parent()).find_map(open).or_else(|| {
             context::handle().filter(|here| Arc::ptr_eq(&here.0, &self.handle().0))?;
-            let top = context::top();
+            let here = context::all_around();
+            let all = || here.iter().flat_map(|node| around(Some(node.clone())));
             // One of its own children waits for it already.
-            let is_inside = around(top.clone()).any(|node| node.node().address() == self.node.address());
-            around(top.filter(|_| !is_inside)).find_map(open)
+            let is_inside = all().any(|node| node.node().address() == self.node.address());
+            if is_inside { None } else { all().find_map(open) }
         })
     }
 

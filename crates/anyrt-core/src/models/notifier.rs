@@ -1,7 +1,7 @@
 //! Jobs that are left to the notifier of the pool. No wait ends by itself here, so a job that is left
 //! with all threads asleep is a deadlock, and loom reports it.
 
-use super::stage::{Count, check, in_a_run};
+use super::stage::{Count, check_whole, in_a_run};
 use crate::blocking::run_blocking;
 use crate::combine::join;
 use crate::handle::Handle;
@@ -33,7 +33,7 @@ fn check_bursts<F: Future<Output = usize> + Send>(
 ) {
     let deferred = Count::default();
     let counts = deferred.clone();
-    check(name, move || {
+    let whole = check_whole(name, move || {
         in_a_run(keeps, async |handle| {
             loom::stop_exploring();
             let ran = Count::default();
@@ -50,7 +50,7 @@ fn check_bursts<F: Future<Output = usize> + Send>(
             (0..handle.blocking_statistics().deferred).for_each(|_| counts.add());
         });
     });
-    assert!(deferred.get() > 0, "no order leaves a job to the notifier");
+    assert!(!whole || deferred.get() > 0, "no order leaves a job to the notifier");
 }
 
 #[test]

@@ -24,6 +24,11 @@ const PREEMPTIONS: usize = 2;
 
 /// Runs `model` in every order within the bound, and prints how many there were.
 pub(super) fn check(name: &str, model: impl Fn() + Send + Sync + 'static) {
+    check_whole(name, model);
+}
+
+/// The same; whether the time was enough for all of them.
+pub(super) fn check_whole(name: &str, model: impl Fn() + Send + Sync + 'static) -> bool {
     let mut builder = loom::model::Builder::new();
     builder.preemption_bound = builder.preemption_bound.or(Some(PREEMPTIONS));
     builder.max_branches = builder.max_branches.max(20_000);
@@ -37,13 +42,15 @@ pub(super) fn check(name: &str, model: impl Fn() + Send + Sync + 'static) {
         model();
     });
     let took = now().saturating_duration_since(began);
-    let whole = if took < limit.unwrap_or(never) { "all" } else { "cut off" };
+    let whole = took < limit.unwrap_or(never);
     println!(
-        "model {name} {} {whole} {:.1} {}",
+        "model {name} {} {} {:.1} {}",
         explored.load(Ordering::Relaxed),
+        if whole { "all" } else { "cut off" },
         took.as_secs_f64(),
         bound.unwrap_or(usize::MAX)
     );
+    whole
 }
 
 #[expect(clippy::disallowed_methods, reason = "how long a model takes is told, and nothing depends on it")]

@@ -2,12 +2,13 @@
 
 use std::fmt;
 use std::io;
-use std::sync::{Mutex, OnceLock, PoisonError};
+use std::sync::{Mutex, PoisonError};
 
 use signal_hook::consts::SIGUSR1;
 use slab::Slab;
 
 use crate::handle::Handle;
+use crate::listener::{Listener, listen};
 
 /// Prints the task tree of the current run to stderr at each SIGUSR1 (`kill -USR1`), until what it returns is dropped.
 ///
@@ -32,13 +33,10 @@ use crate::handle::Handle;
 /// Outside of any runtime, naming the caller and the cure.
 #[track_caller]
 pub fn print_tasks_on_sigusr1() -> io::Result<PrintsTasks> {
-    static LISTENING: OnceLock<Result<(), (io::ErrorKind, String)>> = OnceLock::new();
+    static LISTENER: Listener = Listener::new();
     let handle = Handle::current();
-    let listening = LISTENING.get_or_init(|| listen().map_err(|error| (error.kind(), error.to_string())));
-    match listening {
-        Ok(()) => Ok(PrintsTasks(runs().insert(handle))),
-        Err((kind, text)) => Err(io::Error::new(*kind, text.as_str())),
-    }
+    LISTENER.start(|| listen("anyrt-sigusr1", &[SIGUSR1], |_| print_all()))?;
+    Ok(PrintsTasks(runs().insert(handle)))
 }
 
 /// A run whose tree is printed at SIGUSR1; see [`print_tasks_on_sigusr1`].
@@ -65,15 +63,9 @@ impl fmt::Debug for PrintsTasks {
     }
 }
 
-fn listen() -> io::Result<()> {
-    let mut signals = signal_hook::iterator::Signals::new([SIGUSR1])?;
-    std::thread::Builder::new().name("anyrt-sigusr1".to_owned()).spawn(move || {
-        for _ in signals.forever() {
-            let handles: Vec<Handle> = runs().iter().map(|(_, handle)| handle.clone()).collect();
-            for handle in handles {
-                eprintln!("{}", handle.tasks());
-            }
-        }
-    })?;
-    Ok(())
+fn print_all() {
+    let handles: Vec<Handle> = runs().iter().map(|(_, handle)| handle.clone()).collect();
+    for handle in handles {
+        eprintln!("{}", handle.tasks());
+    }
 }

@@ -1,30 +1,38 @@
-//! A response's body that tells who asked when its client leaves before its end.
+//! A response's body, and what happens at its end.
 
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-use anyrt::sync::Event;
 use axum_core::Error;
 use axum_core::body::Body;
 use axum_core::response::Response;
 use bytes::Bytes;
 use http_body::{Body as _, Frame, SizeHint};
 
-/// Sets `gone` when the body is dropped before its end. Only for requests of which something asks.
-pub(crate) fn telling(gone: Event, response: Response) -> Response {
+/// Calls `end` once, at the end of the response's body; with `false` if the body is dropped before that, which is what
+/// becomes of it when the client leaves. A body that fails has come to its end.
+pub(crate) fn at_end(response: Response, end: impl FnOnce(bool) + Send + Unpin + 'static) -> Response {
     if response.body().is_end_stream() {
+        end(true);
         return response;
     }
-    response.map(|body| Body::new(Telling { body, gone: Some(gone) }))
+    response.map(|body| Body::new(Ending { body, end: Some(end) }))
 }
 
-struct Telling {
+struct Ending<E: FnOnce(bool)> {
     body: Body,
-    /// Taken at the body's end.
-    gone: Option<Event>,
+    end: Option<E>,
 }
 
-impl http_body::Body for Telling {
+impl<E: FnOnce(bool)> Ending<E> {
+    fn ends(&mut self, whole: bool) {
+        if let Some(end) = self.end.take() {
+            end(whole);
+        }
+    }
+}
+
+impl<E: FnOnce(bool) + Unpin> http_body::Body for Ending<E> {
     type Data = Bytes;
     type Error = Error;
 
@@ -33,9 +41,8 @@ impl http_body::Body for Telling {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
         let poll = Pin::new(&mut self.body).poll_frame(cx);
-        // One that failed was not ended by its client.
         if matches!(poll, Poll::Ready(None | Some(Err(_)))) || self.body.is_end_stream() {
-            self.gone = None;
+            self.ends(true);
         }
         poll
     }
@@ -49,10 +56,8 @@ impl http_body::Body for Telling {
     }
 }
 
-impl Drop for Telling {
+impl<E: FnOnce(bool)> Drop for Ending<E> {
     fn drop(&mut self) {
-        if let Some(gone) = &self.gone {
-            gone.set();
-        }
+        self.ends(false);
     }
 }
