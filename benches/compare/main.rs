@@ -4,7 +4,7 @@
 //! cargo bench -p benches                          all rows, a table
 //! cargo bench -p benches -- timeout smol          the rows that contain all of these words
 //! cargo bench -p benches -- --json                one object a line
-//! cargo bench -p benches -- --rounds 100          more rounds; --quick: fewer and shorter ones
+//! cargo bench -p benches -- --seconds 3600        up to 51 rounds of each; --quick: fewer and shorter ones
 //! ```
 //!
 //! Both sides of a pair are measured in turns (A B, B A, ..), each in a task of a runtime of its own
@@ -66,8 +66,9 @@ fn main() -> ExitCode {
         );
     }
     let mut report = Report::new(&options);
+    let share = options.limit.div_f64(pairs.len() as f64);
     for pair in &pairs {
-        match measure(pair, &mut stations, &options) {
+        match measure(pair, &mut stations, &options, share) {
             Ok(outcome) => report.add(pair, &outcome),
             Err(error) => {
                 eprintln!("{} on {}: {error}", pair.row, pair.backend);

@@ -7,10 +7,13 @@ use crate::allocator;
 use crate::options::Options;
 use crate::pair::{Pair, Work};
 use crate::station::{Side, Station, Stations};
-use crate::stopwatch::Sample;
+use crate::stopwatch::{Sample, Stopwatch};
 
 /// How often allocations are counted; the least count is told, that without the growth of tables.
 const COUNTED_PASSES: usize = 3;
+
+/// How often each side is measured at least, however long it takes: else there is no middle to tell.
+const LEAST_ROUNDS: usize = 5;
 
 /// How many repetitions are counted; of an operation with 1,000 parts or more, one.
 const COUNTED: u64 = 1_000;
@@ -40,13 +43,23 @@ pub(crate) struct Spread {
     pub(crate) greatest: f64,
 }
 
-pub(crate) fn measure(pair: &Pair, stations: &mut Stations, options: &Options) -> Result<Outcome, String> {
+/// No more rounds are begun when `share` is over.
+pub(crate) fn measure(
+    pair: &Pair,
+    stations: &mut Stations,
+    options: &Options,
+    share: Duration,
+) -> Result<Outcome, String> {
+    let begun = Stopwatch::start();
     let mut at = |side| stations.on(pair.backend, pair.station(side)).map_err(|error| error.to_string());
     let ours = Bench::prepare(at(Side::Ours)?, &pair.ours, options.sample)?;
     let theirs = Bench::prepare(at(Side::Theirs)?, &pair.theirs, options.sample)?;
     let count = options.rounds.min(pair.row.most_rounds());
     let mut rounds = Vec::with_capacity(count);
     for round in 0..count {
+        if round >= LEAST_ROUNDS && begun.elapsed() > share {
+            break;
+        }
         // Who comes second may find a warmer or a busier machine.
         rounds.push(if round % 2 == 0 {
             let ours = ours.take()?;
@@ -87,15 +100,21 @@ struct Bench<'a> {
     work: &'a Work,
     /// So many repetitions take as long as was asked for.
     count: u64,
+    /// How many operations one repetition is.
+    parts: u64,
 }
 
 impl<'a> Bench<'a> {
     fn prepare(station: Rc<Station>, work: &'a Work, at_least: Duration) -> Result<Self, String> {
-        let mut bench = Bench { station, work, count: 1 };
-        while bench.take()?.wall < at_least {
+        let mut bench = Bench { station, work, count: 1, parts: 1 };
+        loop {
+            let sample = bench.take()?;
+            bench.parts = sample.operations / bench.count;
+            if sample.wall >= at_least {
+                return Ok(bench);
+            }
             bench.count *= 2;
         }
-        Ok(bench)
     }
 
     fn take(&self) -> Result<Sample, String> {
@@ -114,10 +133,11 @@ impl<'a> Bench<'a> {
 
     /// Allocations, and what is left of them.
     fn counted(&self) -> Result<(f64, f64), String> {
-        let parts = self.station.take((self.work)(1))?.operations;
-        let count = (COUNTED / parts).max(1);
+        let count = (COUNTED / self.parts.max(1)).max(1);
+        // Of many parts the few that somebody else allocates are no part worth telling.
+        let passes = if self.parts < 100_000 { COUNTED_PASSES } else { 1 };
         let (mut least, mut left) = (f64::INFINITY, f64::INFINITY);
-        for _ in 0..COUNTED_PASSES {
+        for _ in 0..passes {
             let sample = allocator::counting(|| self.station.take((self.work)(count)))?;
             least = least.min(sample.allocations_each());
             left = left.min(sample.bytes_each());

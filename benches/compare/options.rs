@@ -10,7 +10,8 @@ usage: cargo bench -p benches -- [words] [--json] [--rounds N] [--quick] [--only
 
   words        only pairs whose row, backend and peer contain all of them
   --json       one object a line in place of the table
-  --rounds N   how often each side of a pair is measured (default 51)
+  --seconds N  about how long all of it takes; each pair has an equal share (default 420)
+  --rounds N   how often each side of a pair is measured at most (default 51)
   --quick      five short rounds: to see that it works, not to quote
   --only SIDE COUNT
                one side (ours, peer) of the first pair, so many repetitions, and nothing is told: for
@@ -20,6 +21,8 @@ pub(crate) struct Options {
     pub(crate) words: Vec<String>,
     pub(crate) json: bool,
     pub(crate) rounds: usize,
+    /// About how long all of it takes: no more rounds of a pair are begun when its share is over.
+    pub(crate) limit: Duration,
     /// How long one side is measured in one round, at least.
     pub(crate) sample: Duration,
     /// One side alone, so often, unmeasured.
@@ -33,6 +36,7 @@ impl Options {
             words: Vec::new(),
             json: false,
             rounds: 51,
+            limit: Duration::from_secs(420),
             sample: Duration::from_millis(2),
             only: None,
         };
@@ -48,6 +52,10 @@ impl Options {
                     let number = arguments.next().and_then(|number| number.parse().ok());
                     rounds =
                         Some(number.filter(|number| *number > 0).ok_or("`--rounds` takes a number above 0")?);
+                }
+                "--seconds" => {
+                    let number = arguments.next().and_then(|number| number.parse().ok());
+                    options.limit = Duration::from_secs(number.ok_or("`--seconds` takes a number")?);
                 }
                 "--only" => {
                     let side = match arguments.next().as_deref() {

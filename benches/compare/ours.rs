@@ -7,7 +7,9 @@ mod seeing;
 mod timeouts;
 
 pub(crate) use blocking::{blocking_default, blocking_one, blocking_unlimited};
-pub(crate) use groups::{borrowing, cancel, cancel_of, group, group_of, group_results, parked, spawn};
+pub(crate) use groups::{
+    borrowing, cancel, cancel_of, group, group_of, group_results, nested_of, parked, spawn, waiters_of,
+};
 pub(crate) use scopes::{
     cancel_flat, cancel_tree, child_ready, child_yields, handle_ready, handle_yields, scope_ready,
     scope_yields, shield_ready, shield_yields,

@@ -17,7 +17,7 @@ impl Report {
         if !options.json {
             let cores = std::thread::available_parallelism().map_or(1, usize::from);
             println!(
-                "Wall time per operation, medians of {} rounds; ratio: ours to the peer's, cpu: the same of CPU time.\n\
+                "Wall time per operation, medians of at most {} rounds; ratio: ours to the peer's, cpu: the same of CPU time.\n\
                  {cores} cores; {THREADS} threads for tasks (async-std: its own default); the system's allocator, counted.",
                 options.rounds
             );

@@ -20,6 +20,10 @@ pub(crate) enum Row {
     GroupOf(u64),
     Cancel,
     CancelOf(u64),
+    /// So many groups, each in a child of the one before.
+    NestedOf(u64),
+    /// So many tasks that wait for one token.
+    WaitersOf(u64),
     Parked,
     ScopeReady,
     ScopeYields,
@@ -50,6 +54,8 @@ impl Row {
             Row::GroupMeasured | Row::GroupLookedAt => "ns/child",
             Row::Cancel | Row::CancelOf(_) | Row::Borrowing => "ns/child",
             Row::CancelFlat | Row::CancelTree => "ns/scope",
+            Row::NestedOf(_) => "ns/group",
+            Row::WaitersOf(_) => "ns/task",
             Row::Parked => "bytes/task, as asked of the allocator",
             Row::BlockingOne | Row::BlockingDefault | Row::BlockingUnlimited => "ns/call",
             _ => "ns/future",
@@ -66,7 +72,7 @@ impl Row {
         match self {
             Row::Parked => 1,
             Row::GroupOf(children) | Row::CancelOf(children) if children >= 1_000_000 => 3,
-            Row::GroupOf(children) | Row::CancelOf(children) if children >= 100_000 => 11,
+            Row::GroupOf(many) | Row::CancelOf(many) | Row::NestedOf(many) if many >= 100_000 => 11,
             _ => usize::MAX,
         }
     }
@@ -74,6 +80,9 @@ impl Row {
 
 /// The sizes that show whether cost grows linearly.
 pub(crate) const CURVE: [u64; 4] = [1_000, 10_000, 100_000, 1_000_000];
+
+/// The same for groups in groups, and for those who wait in a line.
+pub(crate) const SHORT_CURVE: [u64; 3] = [1_000, 10_000, 100_000];
 
 impl fmt::Display for Row {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -83,6 +92,15 @@ impl fmt::Display for Row {
             }
             Row::CancelOf(children) => {
                 return write!(f, "curve: cancel {children} waiting children, until all are gone");
+            }
+            Row::NestedOf(depth) => {
+                return write!(f, "curve: {depth} groups, each in a child of the one before");
+            }
+            Row::WaitersOf(waiters) => {
+                return write!(
+                    f,
+                    "curve: {waiters} tasks wait for the only token, and have it one after the other"
+                );
             }
             Row::Parked => "memory of a parked task, one of 10,000 in a group",
             Row::ChildReady => "new child scope, around a ready future",

@@ -71,6 +71,10 @@ impl Stopwatch {
         Stopwatch { allocations, bytes, cpu: ProcessTime::now(), wall: Instant::now() }
     }
 
+    pub(crate) fn elapsed(&self) -> Duration {
+        self.wall.elapsed()
+    }
+
     pub(crate) fn stop(self, operations: u64) -> Sample {
         let (wall, cpu) = (self.wall.elapsed(), self.cpu.elapsed());
         let (allocations, bytes) = (allocator::count() - self.allocations, allocator::bytes() - self.bytes);

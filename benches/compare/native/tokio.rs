@@ -2,10 +2,14 @@
 
 use std::future::ready;
 use std::hint::black_box;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use anyrt::Backend;
 use futures::StreamExt;
 use tokio::runtime::Builder;
+use tokio::sync::Semaphore;
 use tokio::task::{JoinSet, spawn_blocking};
 use tokio::time::{Instant, timeout, timeout_at};
 use tokio_util::task::TaskTracker;
@@ -13,7 +17,7 @@ use tokio_util::task::TaskTracker;
 use crate::crowd::Crowd;
 use crate::ours;
 use crate::pair::Pair;
-use crate::row::{CALLS, CHILDREN, CURVE, Row};
+use crate::row::{CALLS, CHILDREN, CURVE, Row, SHORT_CURVE};
 use crate::station::{Orders, THREADS};
 use crate::stopwatch::{Sample, Stopwatch, repeat};
 use crate::yields::yield_once;
@@ -44,6 +48,13 @@ pub(crate) fn pairs(backend: Backend) -> Vec<Pair> {
         let (ours, theirs) =
             (move |count| ours::cancel_of(children, count), move |count| abort_all_of(children, count));
         pairs.push(Pair::new(Row::CancelOf(children), backend, ours, "tokio JoinSet::abort_all", theirs));
+    }
+    for size in SHORT_CURVE {
+        let (ours, theirs) = (move |count| ours::nested_of(size, count), move |count| nested_of(size, count));
+        pairs.push(Pair::new(Row::NestedOf(size), backend, ours, JOIN_SET, theirs));
+        let (ours, theirs) =
+            (move |count| ours::waiters_of(size, count), move |count| waiters_of(size, count));
+        pairs.push(Pair::new(Row::WaitersOf(size), backend, ours, "tokio JoinSet, Semaphore", theirs));
     }
     pairs
 }
@@ -87,6 +98,50 @@ async fn join_set_of(children: u64, count: u64) -> Sample {
         assert_eq!(sum, children);
     }
     watch.stop(count * children)
+}
+
+async fn nested_of(depth: u64, count: u64) -> Sample {
+    fn nest(depth: u64) -> Pin<Box<dyn Future<Output = ()> + Send>> {
+        Box::pin(async move {
+            let mut set = JoinSet::new();
+            if depth > 1 {
+                set.spawn(nest(depth - 1));
+            }
+            while let Some(ended) = set.join_next().await {
+                assert!(ended.is_ok());
+            }
+        })
+    }
+    let watch = Stopwatch::start();
+    for _ in 0..count {
+        nest(depth).await;
+    }
+    watch.stop(count * depth)
+}
+
+async fn waiters_of(waiters: u64, count: u64) -> Sample {
+    let watch = Stopwatch::start();
+    for _ in 0..count {
+        let semaphore = Arc::new(Semaphore::new(1));
+        let arrived = Arc::new(AtomicU64::new(0));
+        let token = semaphore.acquire().await;
+        let mut set = JoinSet::new();
+        for _ in 0..waiters {
+            let (semaphore, arrived) = (semaphore.clone(), arrived.clone());
+            set.spawn(async move {
+                arrived.fetch_add(1, Ordering::AcqRel);
+                drop(semaphore.acquire().await);
+            });
+        }
+        while arrived.load(Ordering::Acquire) < waiters {
+            yield_once().await;
+        }
+        drop(token);
+        while let Some(ended) = set.join_next().await {
+            assert!(ended.is_ok());
+        }
+    }
+    watch.stop(count * waiters)
 }
 
 async fn tracker(count: u64) -> Sample {

@@ -1,12 +1,17 @@
 //! Tasks and groups.
 
 use std::hint::black_box;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
+use anyrt::sync::CapacityLimiter;
 use anyrt::{send_scope, task_group};
 
 use crate::crowd::Crowd;
 use crate::row::CHILDREN;
 use crate::stopwatch::{Sample, Stopwatch, repeat};
+use crate::yields::yield_once;
 
 pub(crate) async fn spawn(count: u64) -> Sample {
     let handle = anyrt::current_handle();
@@ -72,6 +77,51 @@ pub(crate) async fn cancel_of(children: u64, count: u64) -> Sample {
         }
     }
     total
+}
+
+pub(crate) async fn nested_of(depth: u64, count: u64) -> Sample {
+    fn nest(depth: u64) -> Pin<Box<dyn Future<Output = ()> + Send>> {
+        Box::pin(async move {
+            let ended = task_group(async |tg| {
+                if depth > 1 {
+                    tg.spawn(nest(depth - 1));
+                }
+            })
+            .await;
+            assert!(ended.is_ok());
+        })
+    }
+    let watch = Stopwatch::start();
+    for _ in 0..count {
+        nest(depth).await;
+    }
+    watch.stop(count * depth)
+}
+
+/// From the first spawn until the last has had it.
+pub(crate) async fn waiters_of(waiters: u64, count: u64) -> Sample {
+    let watch = Stopwatch::start();
+    for _ in 0..count {
+        let limiter = Arc::new(CapacityLimiter::new(1));
+        let arrived = Arc::new(AtomicU64::new(0));
+        let ended = task_group(async |tg| {
+            let token = limiter.acquire().await;
+            for _ in 0..waiters {
+                let (limiter, arrived) = (limiter.clone(), arrived.clone());
+                tg.spawn(async move {
+                    arrived.fetch_add(1, Ordering::AcqRel);
+                    drop(limiter.acquire().await);
+                });
+            }
+            while arrived.load(Ordering::Acquire) < waiters {
+                yield_once().await;
+            }
+            drop(token);
+        })
+        .await;
+        assert!(ended.is_ok());
+    }
+    watch.stop(count * waiters)
 }
 
 /// From the first spawn until all wait: what is left then is theirs.

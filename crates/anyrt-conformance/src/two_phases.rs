@@ -1,5 +1,6 @@
 //! Two-phase cancel: told to stop first, cancelled when the grace is over.
 
+use std::pin::pin;
 use std::task::Poll;
 use std::thread;
 use std::time::Duration;
@@ -52,9 +53,16 @@ pub(crate) async fn stop_wakes_who_waits_for_it_and_nobody_else() {
     task_group(async |group| {
         let end = Event::new();
         let ends = end.clone();
-        let waiting = group.spawn(count_polls(&waits, stopping()));
+        let watching = Counter::new();
+        let watches = watching.clone();
+        let waiting = group.spawn(count_polls(&waits, async move {
+            let mut told = pin!(stopping());
+            assert!(futures::poll!(&mut told).is_pending());
+            watches.add();
+            told.await;
+        }));
         group.spawn(count_polls(&works, async move { ends.wait().await }));
-        while waits.get() == 0 || end.waiting() == 0 {
+        while watching.get() == 0 || end.waiting() == 0 {
             checkpoint().await;
         }
         group.cancel_after(AN_HOUR, "the end");

@@ -22,7 +22,7 @@ const READY: u8 = 128;
 const NO_END: u8 = u8::MAX;
 
 crate::sync::thread_local! {
-    /// How many more may be ready.
+    // How many more may be ready.
     static LEFT: Cell<u8> = const { Cell::new(NO_END) };
 }
 

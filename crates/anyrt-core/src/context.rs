@@ -227,13 +227,16 @@ pub(crate) fn now_for(called: &Location<'_>) -> Instant {
     known.unwrap_or_else(|| Handle::current_for(called).now())
 }
 
-/// Links the current task into the tree, if it is not there: it is pending.
-pub(crate) fn link_task() {
-    CURRENT.with_borrow(|current| {
-        if current.task.as_ref().is_some_and(|task| task.node().parent_address() == 0) {
-            current.linked_task();
-        }
-    });
+/// Links the current task into the tree, if it is not there: it is pending, and this wakes it. Whether it
+/// came there now.
+pub(crate) fn link_task(waker: &Waker) -> bool {
+    let new = CURRENT.with_borrow(|current| current.new_task().is_some());
+    if new {
+        // Copied while nothing is borrowed: it is user code.
+        let waker = waker.clone();
+        CURRENT.with_borrow(|current| current.link_task(Some(waker)));
+    }
+    new
 }
 
 pub(crate) fn current_task() -> Option<TaskRef> {
@@ -340,14 +343,22 @@ impl Current {
 
     /// The root of the task, in its place in the tree from now on: its node, and a reference to it.
     fn linked_task(&self) -> Option<(&Node, NodeRef)> {
+        self.link_task(None);
         let task = self.task.as_ref()?;
-        let node = task.clone() as NodeRef;
-        if let Some(home) = task.home()
-            && node.node().parent_address() == 0
-        {
-            tree::link_new(&node, &home.as_node());
+        Some((task.node(), task.clone()))
+    }
+
+    /// The current task and its group, if it was never in the tree: one that a starter hands over may be out of
+    /// it for a moment, and comes back by itself.
+    fn new_task(&self) -> Option<(&TaskRef, &Arc<GroupState>)> {
+        let task = self.task.as_ref().filter(|task| !task.node().was_linked())?;
+        Some((task, task.home()?))
+    }
+
+    fn link_task(&self, waker: Option<Waker>) {
+        if let Some((task, home)) = self.new_task() {
+            tree::link_owned((task.node(), task.clone()), (home.node(), home.as_node()), waker);
         }
-        Some((task.node(), node))
     }
 
     /// The top of the stack, after the lazy places there were linked, lowest first: its node, and a reference

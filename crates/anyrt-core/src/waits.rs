@@ -20,11 +20,15 @@ pub(crate) type Called = &'static Location<'static>;
 #[derive(Clone, Copy)]
 pub(crate) struct Note {
     pub(crate) at: Called,
-    pub(crate) whom: Whom,
+    /// One word, because each node keeps a note: the number of a task, or one of these two.
+    whom: u64,
 }
 
+const NOBODY: u64 = 0;
+const HOLDER_OF_IT: u64 = u64::MAX;
+
 /// Which task must go on before who waits can.
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(PartialEq, Eq)]
 pub(crate) enum Whom {
     /// None in particular.
     Nobody,
@@ -38,6 +42,16 @@ pub(crate) enum Whom {
 ///
 /// Not from the switchable module: only the task view reads it, and it is made behind a lock that is not modelled.
 pub(crate) type Holder = Arc<std::sync::atomic::AtomicU64>;
+
+impl Note {
+    pub(crate) fn whom(self) -> Whom {
+        match (self.whom, TaskId::from_number(self.whom)) {
+            (HOLDER_OF_IT, _) => Whom::Holder,
+            (_, Some(task)) => Whom::Task(task),
+            (_, None) => Whom::Nobody,
+        }
+    }
+}
 
 thread_local! {
     static NOTE: Cell<Option<Note>> = const { Cell::new(None) };
@@ -92,13 +106,13 @@ pub(crate) fn awaited_at(polled: Called, otherwise: Called) -> Called {
 /// What is polled waits here, until it is ready.
 #[inline]
 pub(crate) fn note(called: Called) {
-    NOTE.set(Some(Note { at: called, whom: Whom::Nobody }));
+    NOTE.set(Some(Note { at: called, whom: NOBODY }));
 }
 
 /// It waits for this task to end.
 pub(crate) fn note_task(task: TaskId) {
     if let Some(note) = NOTE.get() {
-        NOTE.set(Some(Note { whom: Whom::Task(task), ..note }));
+        NOTE.set(Some(Note { whom: task.number(), ..note }));
     }
 }
 
@@ -106,7 +120,7 @@ pub(crate) fn note_task(task: TaskId) {
 #[cold]
 pub(crate) fn note_holder(holder: Holder) {
     if let Some(note) = NOTE.get() {
-        NOTE.set(Some(Note { whom: Whom::Holder, ..note }));
+        NOTE.set(Some(Note { whom: HOLDER_OF_IT, ..note }));
         let old = HOLDER.with_borrow_mut(|known| known.replace(holder));
         drop(old);
     }

@@ -108,9 +108,30 @@ impl<F: Future> Scoped<F> {
     /// Polls by the rule. When it is ready the inner future is gone; the node is not ended yet.
     #[inline]
     pub(crate) fn poll_scoped(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        outer: Outer,
+    ) -> Poll<Ending<F::Output>> {
+        self.poll_then(cx, outer, |_| ())
+    }
+
+    /// As [`poll_scoped`](Scoped::poll_scoped), and ends the node when it is ready.
+    #[inline]
+    pub(crate) fn poll_to_end(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        outer: Outer,
+    ) -> Poll<Ending<F::Output>> {
+        self.poll_then(cx, outer, Seat::end)
+    }
+
+    /// `end`: done when it is ready, before the value is put where it is returned: it is not copied once more.
+    #[inline]
+    fn poll_then(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         outer: Outer,
+        end: impl FnOnce(&mut Seat),
     ) -> Poll<Ending<F::Output>> {
         let mut this = self.as_mut().project();
         this.seat.settle();
@@ -119,12 +140,17 @@ impl<F: Future> Scoped<F> {
             if let Poll::Ready(value) = context::inside(&mut this.seat.place, || inner.poll(cx)) {
                 waits::end(before);
                 this.inner.set(None);
+                end(this.seat);
                 return Poll::Ready(Ending::Value(value));
             }
         } else {
             assert!(!this.seat.ended, "a future was polled again after it was ready");
         }
-        self.was_pending(cx, outer, before)
+        let polled = self.as_mut().was_pending(cx, outer, before);
+        if polled.is_ready() {
+            end(self.seat());
+        }
+        polled
     }
 
     /// Apart, so that the frames of scopes that nest stay small.
@@ -150,20 +176,6 @@ impl<F: Future> Scoped<F> {
                 Poll::Ready(Ending::Cancelled(cause))
             }
         }
-    }
-
-    /// As [`poll_scoped`](Scoped::poll_scoped), and ends the node when it is ready.
-    #[inline]
-    pub(crate) fn poll_to_end(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        outer: Outer,
-    ) -> Poll<Ending<F::Output>> {
-        let polled = self.as_mut().poll_scoped(cx, outer);
-        if polled.is_ready() {
-            self.seat().end();
-        }
-        polled
     }
 }
 
@@ -392,7 +404,9 @@ pub(crate) fn settle(node: &NodeRef) {
     if parent.as_ref().map_or(0, |parent| parent.node().address()) == node.node().parent_address() {
         return;
     }
-    tree::unlink(node);
+    if node.node().parent_address() != 0 {
+        tree::unlink(node);
+    }
     if let Some(parent) = parent {
         tree::link(node, parent);
     } else {

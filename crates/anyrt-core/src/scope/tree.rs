@@ -20,7 +20,7 @@ pub(crate) use exits::{add_exit, close_exits, take_exits};
 pub(crate) use hold::{hold_no_parent, hold_parent, holders};
 pub use kind::ScopeKind;
 pub(crate) use node::{HasNode, NEVER, Node, NodeRef};
-pub(crate) use place::{born, end, link, link_new, unlink};
+pub(crate) use place::{born, end, link, link_new, link_owned, unlink};
 pub(crate) use seen::{Seen, task_around};
 pub(crate) use stop::{begin_grace, stop};
 pub(crate) use verdict::Verdict;

@@ -160,6 +160,16 @@ impl<F: Future, T> TaskCell<F, T> {
         drop(self.slot.fill(Err(TaskEnded::new(self.info.label(), Why::NotStarted))));
     }
 
+    /// Notes above, that what came from there has cut this short; the task's own node is at its end.
+    fn mark_unwinding(&self) {
+        let group = self.group().node();
+        if self.node.parent_address() != group.address() {
+            tree::mark_unwinding(&self.node);
+        } else if self.node.is_inherited() {
+            tree::mark_unwinding(group);
+        }
+    }
+
     /// Polls the future by the rule of cancellation; how it ended, when it did.
     fn advance(&self, mut future: Pin<&mut Option<F>>, cx: &mut Context<'_>) -> Option<End<T>> {
         let inner = future.as_mut().as_pin_mut()?;
@@ -173,16 +183,18 @@ impl<F: Future, T> TaskCell<F, T> {
             Ok(Some(Err(error))) => End::Failed(error),
             Err(payload) => End::Panicked(payload),
             Ok(None) => match catch_unwind(AssertUnwindSafe(|| {
-                context::link_task();
+                let new = context::link_task(cx.waker());
                 if self.node.resolves_at_once() {
                     return Verdict::Resolve;
                 }
-                self.node.attend(cx.waker());
+                if !new {
+                    self.node.attend(cx.waker());
+                }
                 self.node.verdict(cx.waker(), true, false)
             })) {
                 Ok(Verdict::Resolve) => {
                     let cause = if self.slot.is_observed() { self.node.cause() } else { None };
-                    tree::mark_unwinding(&self.node);
+                    self.mark_unwinding();
                     End::Cancelled(cause)
                 }
                 Ok(Verdict::Stay | Verdict::Drop) => return None,

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use super::hold::update_holds;
 use super::node::{
-    ENDED, INHERITED, LINKED, Node, NodeRef, OWN, Passed, SHIELD, STOP_INHERITED, State, UNSEEN, UNWINDING,
-    effective, inherited, shielded, stops,
+    ENDED, INHERITED, LINKED, NEVER, Node, NodeRef, OWN, Passed, SHIELD, STOP_INHERITED, State, TOLD, UNSEEN,
+    UNWINDING, effective, inherited, shielded, stops,
 };
 use crate::scope::Cancelled;
 use crate::sync::atomic::Ordering;
@@ -88,7 +88,7 @@ pub(crate) fn expire(from: &NodeRef, now: u64) {
             let rare = state.rare.as_ref();
             let location = rare.and_then(|rare| rare.moved).or(node.opened);
             let reason = rare.and_then(|rare| rare.reason.clone());
-            let after = state.after;
+            let after = (state.after != NEVER).then(|| Duration::from_nanos(state.after));
             drop(state);
             Cancelled::deadline(reason, after, location.unwrap_or_else(Location::caller), owner)
         });
@@ -104,7 +104,7 @@ pub(crate) fn set_deadline(
 ) {
     change(target, |_, state| {
         state.own_deadline = deadline;
-        state.after = after;
+        state.after = after.and_then(|after| u64::try_from(after.as_nanos()).ok()).unwrap_or(NEVER);
         if moved.is_some() {
             state.rare().moved = moved;
         }
@@ -199,19 +199,20 @@ fn mark_one(node: &Node) -> Option<NodeRef> {
 impl Node {
     /// Takes its first place. Whether it is a hold there.
     #[inline]
-    pub(super) fn be_born(&mut self, parent: NodeRef, slot: usize, passed: Passed) -> bool {
+    pub(super) fn be_born(&mut self, parent: NodeRef, slot: u32, passed: Passed) -> bool {
         let bits = self.bits();
         let address = parent.node().address();
         let state = self.state.get_mut();
         state.parent = Some(parent);
         state.slot = slot;
-        state.told = state.tells(bits);
+        let told = state.tells(bits);
         self.parent.store(address, Ordering::Relaxed);
-        self.bits.store(bits | LINKED | inherits(passed), Ordering::Relaxed);
+        let held = if told { TOLD } else { 0 };
+        self.bits.store(bits | LINKED | held | inherits(passed), Ordering::Relaxed);
         if !shielded(bits) && passed.deadline < state.own_deadline {
             self.deadline.store(passed.deadline, Ordering::Relaxed);
         }
-        state.told
+        told
     }
 
     /// What a new node makes of its parent: nobody has read it, nobody is to be told.
@@ -259,7 +260,7 @@ impl Node {
 }
 
 /// The flags of what a parent passes down.
-fn inherits(passed: Passed) -> u16 {
+fn inherits(passed: Passed) -> u32 {
     let cancelled = if passed.cancelled { INHERITED } else { 0 };
     let stopping = if passed.stopping { STOP_INHERITED } else { 0 };
     cancelled | stopping

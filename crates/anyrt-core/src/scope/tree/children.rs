@@ -11,7 +11,8 @@ pub(super) enum Children {
 }
 
 impl Children {
-    pub(super) fn insert(&mut self, child: NodeRef) -> usize {
+    /// Its key.
+    pub(super) fn insert(&mut self, child: NodeRef) -> u32 {
         match self {
             Children::One(place @ None) => {
                 *place = Some(child);
@@ -22,24 +23,24 @@ impl Children {
                 let mut table: Slab<NodeRef> = first.take().map(|first| (0, first)).into_iter().collect();
                 let key = table.insert(child);
                 *self = Children::Many(Box::new(table));
-                key
+                short(key)
             }
-            Children::Many(table) => table.insert(child),
+            Children::Many(table) => short(table.insert(child)),
         }
     }
 
     /// The key of the next child.
-    pub(super) fn next_key(&self) -> usize {
+    pub(super) fn next_key(&self) -> u32 {
         match self {
-            Children::One(place) => usize::from(place.is_some()),
-            Children::Many(table) => table.vacant_key(),
+            Children::One(place) => u32::from(place.is_some()),
+            Children::Many(table) => short(table.vacant_key()),
         }
     }
 
-    pub(super) fn remove(&mut self, key: usize) -> Option<NodeRef> {
+    pub(super) fn remove(&mut self, key: u32) -> Option<NodeRef> {
         match self {
             Children::One(place) => place.take(),
-            Children::Many(table) => table.try_remove(key),
+            Children::Many(table) => table.try_remove(key as usize),
         }
     }
 
@@ -56,4 +57,9 @@ impl Children {
             Children::Many(table) => table.iter().for_each(|(_, child)| visit(child)),
         }
     }
+}
+
+/// A key in half a word: four thousand million children have no room in any memory.
+fn short(key: usize) -> u32 {
+    key as u32
 }

@@ -1,6 +1,6 @@
 //! Holds: counted inside a node, told to those above.
 
-use super::node::{Node, NodeRef, RELEASED, State, TASK_ROOT};
+use super::node::{HOLDS_PARENT, Node, NodeRef, RELEASED, State, TASK_ROOT, TOLD};
 use crate::context;
 use crate::wake::WakeList;
 
@@ -16,7 +16,15 @@ pub(crate) fn hold(node: NodeRef, delta: i32) {
 ///
 /// `holds` is asked under the lock of the node.
 pub(crate) fn hold_parent(node: NodeRef, holds: impl FnOnce() -> bool) {
-    update_holds(node, |state| state.holds_parent = holds());
+    let mut wakes = WakeList::default();
+    let above = {
+        let state = &mut node.node().state.lock();
+        let (set, clear) = if holds() { (HOLDS_PARENT, 0) } else { (0, HOLDS_PARENT) };
+        node.node().set_bits(state, set, clear);
+        update_locked(node.node(), state, |_| (), &mut wakes)
+    };
+    tell(above, &mut wakes);
+    wakes.wake();
 }
 
 /// From now on a node without a parent tells its holds to none, as the root of a task.
@@ -69,10 +77,9 @@ pub(super) fn update_locked(
         }
     }
     let tells = state.tells(node.bits());
-    if tells == state.told {
+    if tells == node.set_told(state, tells) {
         return None;
     }
-    state.told = tells;
     state.parent.clone().map(|parent| (parent, if tells { 1 } else { -1 }))
 }
 
@@ -85,9 +92,9 @@ pub(crate) fn holders(top: &NodeRef) -> String {
         let node = node.node();
         let state = node.state.lock();
         let before = work.len();
-        let unseen = unseen || node.is_unseen_hold(&state);
+        let unseen = unseen || node.is_unseen_hold();
         state.children.for_each(|child| work.push((child.clone(), unseen)));
-        if state.told && work.len() == before {
+        if node.bits() & TOLD != 0 && work.len() == before {
             let since = if unseen { " (not polled since)" } else { "" };
             found.extend(node.opened.map(|opened| format!("{opened}{since}")));
         }

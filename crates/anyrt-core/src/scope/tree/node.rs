@@ -16,7 +16,7 @@ use crate::handle::Handle;
 use crate::observe::Track;
 use crate::scope::Cancelled;
 use crate::scope::exit::Hook;
-use crate::sync::atomic::{AtomicU16, AtomicU64, AtomicUsize, Ordering};
+use crate::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use crate::sync::{Arc, Mutex};
 use crate::task::TaskInfo;
 use crate::waits::{self, Called, Holder, Note, Whom};
@@ -29,38 +29,44 @@ const MARK_EVERY: usize = 64;
 pub(crate) const NEVER: u64 = u64::MAX;
 
 /// It was cancelled itself: by `cancel()` or by its own deadline. Never taken back.
-pub(super) const OWN: u16 = 1;
+pub(super) const OWN: u32 = 1;
 /// The scope around it is cancelled. Kept also under a shield, so that a shield can be taken off.
-pub(super) const INHERITED: u16 = 1 << 1;
+pub(super) const INHERITED: u32 = 1 << 1;
 /// What is inherited does not count here.
-pub(super) const SHIELD: u16 = 1 << 2;
+pub(super) const SHIELD: u32 = 1 << 2;
 /// Something inside was already cut short by an inherited cancellation: a shield put up now comes
 /// too late, the cancellation goes on to the scope it belongs to.
-pub(super) const UNWINDING: u16 = 1 << 3;
+pub(super) const UNWINDING: u32 = 1 << 3;
 /// Its future is gone: nothing changes it any more.
-pub(super) const ENDED: u16 = 1 << 4;
+pub(super) const ENDED: u32 = 1 << 4;
 /// The root of a task: holds are not told any further up.
-pub(super) const TASK_ROOT: u16 = 1 << 5;
+pub(super) const TASK_ROOT: u32 = 1 << 5;
 /// Its timer has fired and was not looked at yet.
-pub(super) const TIMER: u16 = 1 << 6;
+pub(super) const TIMER: u32 = 1 << 6;
 /// The last hold inside was ended by somebody else since the current poll began, or before it.
-pub(super) const RELEASED: u16 = 1 << 7;
+pub(super) const RELEASED: u32 = 1 << 7;
 /// It was told to stop itself, and to be cancelled when a grace is over. Never taken back.
-pub(super) const STOPPING: u16 = 1 << 8;
+pub(super) const STOPPING: u32 = 1 << 8;
 /// The scope around it is stopping. Kept also under a shield, as [`INHERITED`].
-pub(super) const STOP_INHERITED: u16 = 1 << 9;
+pub(super) const STOP_INHERITED: u32 = 1 << 9;
 /// Its grace counts from the next poll: no clock was at hand when it was told to stop.
-pub(super) const UNTIMED: u16 = 1 << 10;
+pub(super) const UNTIMED: u32 = 1 << 10;
 /// Clean-ups were registered for its end: it is a drop point, and holds its parent until they have run.
-pub(super) const EXITS: u16 = 1 << 11;
+pub(super) const EXITS: u32 = 1 << 11;
 /// They have run: what is registered now comes too late.
-pub(super) const EXITED: u16 = 1 << 12;
+pub(super) const EXITED: u32 = 1 << 12;
 /// It has been in the tree.
-pub(super) const LINKED: u16 = 1 << 13;
+pub(super) const LINKED: u32 = 1 << 13;
 /// Something has stood below it.
-pub(super) const PARENT: u16 = 1 << 14;
+pub(super) const PARENT: u32 = 1 << 14;
+/// It is counted among the holds of its parent, or would be if it had one.
+pub(super) const TOLD: u32 = 1 << 15;
+/// It holds its parent whatever is inside (a group with children, a clean-up to come).
+pub(super) const HOLDS_PARENT: u32 = 1 << 16;
+/// It was kept for one more poll because the last hold went away during the one before.
+pub(super) const KEPT_ONCE: u32 = 1 << 17;
 /// What is around it was cancelled, and it was not polled since.
-pub(super) const UNSEEN: u16 = 1 << 15;
+pub(super) const UNSEEN: u32 = 1 << 18;
 
 /// Whatever has a place in the tree: a scope, a task, a group.
 pub(crate) trait HasNode: Send + Sync {
@@ -114,7 +120,7 @@ pub(crate) type NodeRef = Arc<dyn HasNode>;
 ///
 /// `bits` and `deadline` are written under the lock of `state` and read without it.
 pub(crate) struct Node {
-    pub(super) bits: AtomicU16,
+    pub(super) bits: AtomicU32,
     /// The earliest deadline in sight: its own, and its parents' up to a shield.
     pub(super) deadline: AtomicU64,
     /// The address of the parent's node, to see cheaply whether a poll comes from elsewhere. 0: none.
@@ -128,19 +134,13 @@ pub(crate) struct Node {
 pub(super) struct State {
     pub(super) parent: Option<NodeRef>,
     /// Its key among the parent's children.
-    pub(super) slot: usize,
+    pub(super) slot: u32,
     pub(super) children: Children,
     /// How many things inside hold.
     pub(super) holds: i32,
-    /// Whether it holds its parent whatever is inside (a group with children, a clean-up to come).
-    pub(super) holds_parent: bool,
-    /// Whether it is counted among the holds of its parent, or would be if it had one.
-    pub(super) told: bool,
-    /// It was kept for one more poll because the last hold went away during the one before.
-    pub(super) kept_once: bool,
     pub(super) own_deadline: u64,
-    /// The time that was asked for, if the deadline was given as one.
-    pub(super) after: Option<Duration>,
+    /// The time that was asked for, in nanoseconds, if the deadline was given as one; else [`NEVER`].
+    pub(super) after: u64,
     pub(super) waker: Option<Waker>,
     /// Where what runs inside waits, as of its last pending poll.
     pub(super) waits: Option<Note>,
@@ -198,20 +198,20 @@ impl Passed {
     pub(super) const NOTHING: Passed = Passed { cancelled: false, stopping: false, deadline: NEVER };
 }
 
-pub(super) fn effective(bits: u16) -> bool {
+pub(super) fn effective(bits: u32) -> bool {
     bits & OWN != 0 || inherited(bits)
 }
 
-pub(super) fn inherited(bits: u16) -> bool {
+pub(super) fn inherited(bits: u32) -> bool {
     bits & INHERITED != 0 && !shielded(bits)
 }
 
-pub(super) fn shielded(bits: u16) -> bool {
+pub(super) fn shielded(bits: u32) -> bool {
     bits & SHIELD != 0 && bits & UNWINDING == 0
 }
 
 /// Whether it was told to stop, by whatever way it would be told to end.
-pub(super) fn stops(bits: u16) -> bool {
+pub(super) fn stops(bits: u32) -> bool {
     bits & STOPPING != 0 || bits & STOP_INHERITED != 0 && !shielded(bits) || effective(bits)
 }
 
@@ -223,14 +223,14 @@ impl Node {
 
     /// The node of a scope that was opened at `opened`.
     pub(crate) fn new(kind: ScopeKind, opened: &'static Location<'static>) -> Node {
-        Node::with(kind, 0, NEVER, None, Some(opened))
+        Node::with(kind, 0, NEVER, NEVER, Some(opened))
     }
 
     /// `waker` and where it waits, as [`attend`](Node::attend) notes them.
     #[inline]
     pub(crate) fn from_lazy(lazy: Lazy, waker: Option<Waker>) -> Node {
         let bits = if lazy.shield { SHIELD } else { 0 };
-        let after = (lazy.after > 0).then(|| Duration::from_nanos(lazy.after));
+        let after = if lazy.after > 0 { lazy.after } else { NEVER };
         let mut node = Node::with(lazy.kind, bits, lazy.deadline, after, lazy.opened);
         let state = node.state.get_mut();
         if waker.is_some() {
@@ -242,23 +242,23 @@ impl Node {
 
     /// The node of something that does not hold what is around it, whatever holds inside.
     pub(crate) fn without_hold(kind: ScopeKind, opened: &'static Location<'static>) -> Node {
-        Node::with(kind, TASK_ROOT, NEVER, None, Some(opened))
+        Node::with(kind, TASK_ROOT, NEVER, NEVER, Some(opened))
     }
 
     pub(crate) fn task_root() -> Node {
-        Node::with(ScopeKind::Task, TASK_ROOT, NEVER, None, None)
+        Node::with(ScopeKind::Task, TASK_ROOT, NEVER, NEVER, None)
     }
 
     #[inline]
     fn with(
         kind: ScopeKind,
-        bits: u16,
+        bits: u32,
         own_deadline: u64,
-        after: Option<Duration>,
+        after: u64,
         opened: Option<&'static Location<'static>>,
     ) -> Node {
         Node {
-            bits: AtomicU16::new(bits),
+            bits: AtomicU32::new(bits),
             deadline: AtomicU64::new(own_deadline),
             parent: AtomicUsize::new(0),
             opened,
@@ -268,9 +268,6 @@ impl Node {
                 slot: 0,
                 children: Children::One(None),
                 holds: 0,
-                holds_parent: false,
-                told: false,
-                kept_once: false,
                 own_deadline,
                 after,
                 waker: None,
@@ -281,13 +278,20 @@ impl Node {
         }
     }
 
-    pub(super) fn bits(&self) -> u16 {
+    pub(super) fn bits(&self) -> u32 {
         self.bits.load(Ordering::Acquire)
     }
 
     /// Sets and clears bits. Under the lock of the state, so nobody else writes.
-    pub(super) fn set_bits(&self, _locked: &State, set: u16, clear: u16) {
+    pub(super) fn set_bits(&self, _locked: &State, set: u32, clear: u32) {
         self.bits.store(self.bits() & !clear | set, Ordering::Release);
+    }
+
+    /// Notes whether its parent counts it among its holds; what was noted before.
+    pub(super) fn set_told(&self, locked: &State, told: bool) -> bool {
+        let before = self.bits() & TOLD != 0;
+        self.set_bits(locked, if told { TOLD } else { 0 }, TOLD);
+        before
     }
 
     /// Whether it has ever been in the tree.
@@ -528,22 +532,22 @@ impl Node {
 
 impl State {
     /// Takes a child in; its key. `node`: whose state this is.
-    pub(super) fn insert(&mut self, node: &Node, child: NodeRef) -> usize {
+    pub(super) fn insert(&mut self, node: &Node, child: NodeRef) -> u32 {
         node.set_bits(self, PARENT, 0);
         self.children.insert(child)
     }
 
     /// Keeps where what was polled waits.
-    fn note(&mut self) {
+    pub(super) fn note(&mut self) {
         self.waits = waits::noted();
-        if self.waits.is_some_and(|note| note.whom == Whom::Holder) {
+        if self.waits.is_some_and(|note| note.whom() == Whom::Holder) {
             self.holder = waits::holder();
         }
     }
 
     /// Whether it is a hold for its parent. The root of a task is none: its group holds instead.
-    pub(super) fn tells(&self, bits: u16) -> bool {
-        (self.holds > 0 || self.holds_parent || shielded(bits) || bits & EXITS != 0) && bits & TASK_ROOT == 0
+    pub(super) fn tells(&self, bits: u32) -> bool {
+        (self.holds > 0 || bits & (HOLDS_PARENT | EXITS) != 0 || shielded(bits)) && bits & TASK_ROOT == 0
     }
 
     /// Collects whom it concerns that the node is cancelled now, or is not any more.

@@ -27,10 +27,11 @@ pub(crate) fn link(child: &NodeRef, parent: NodeRef) {
         // Whoever passes down something newer waits for the child's lock.
         drop(above);
         state.slot = slot;
-        state.told = state.tells(child.node().bits());
+        let told = state.tells(child.node().bits());
+        child.node().set_told(&state, told);
         child.node().set_bits(&state, LINKED, 0);
         child.node().parent.store(parent.node().address(), Ordering::Relaxed);
-        let held = state.told.then(|| parent.clone());
+        let held = told.then(|| parent.clone());
         state.parent = Some(parent);
         (held, child.node().refresh_locked(&mut state, passed, &mut wakes))
     };
@@ -60,25 +61,36 @@ fn is_inside(inner: &NodeRef, outer: &NodeRef) -> bool {
 
 /// Gives a new node its place: nobody waits in it yet, and nothing is below it. So nobody is woken.
 pub(crate) fn link_new(child: &NodeRef, parent: &NodeRef) {
+    link_owned((child.node(), child.clone()), (parent.node(), parent.clone()), None);
+}
+
+/// The same for nodes that are known beside the references that go into the tree: each reference is counted
+/// once. `waker`: to be woken when something changes, as [`attend`](Node::attend) notes it.
+pub(crate) fn link_owned(
+    (child, owned): (&Node, NodeRef),
+    (parent, owner): (&Node, NodeRef),
+    waker: Option<Waker>,
+) {
     let mut wakes = WakeList::default();
     let above = {
-        let mut above = parent.node().state.lock();
-        let slot = above.insert(parent.node(), child.clone());
-        let passed = parent.node().passes();
+        let mut above = parent.state.lock();
+        let slot = above.insert(parent, owned);
+        let passed = parent.passes();
         let told = {
-            let mut state = child.node().state.lock();
-            state.parent = Some(parent.clone());
+            let mut state = child.state.lock();
+            state.parent = Some(owner);
             state.slot = slot;
-            state.told = state.tells(child.node().bits());
-            child.node().parent.store(parent.node().address(), Ordering::Relaxed);
-            child.node().inherit_first(&state, passed);
-            state.told
+            let told = state.tells(child.bits());
+            child.set_told(&state, told);
+            if waker.is_some() {
+                state.note();
+                state.waker = waker;
+            }
+            child.parent.store(parent.address(), Ordering::Relaxed);
+            child.inherit_first(&state, passed);
+            told
         };
-        if told {
-            update_locked(parent.node(), &mut above, |state| state.holds += 1, &mut wakes)
-        } else {
-            None
-        }
+        if told { update_locked(parent, &mut above, |state| state.holds += 1, &mut wakes) } else { None }
     };
     tell(above, &mut wakes);
 }
@@ -106,14 +118,14 @@ pub(crate) fn unlink(child: &NodeRef) {
     let (parent, slot, told) = {
         let mut state = child.node().state.lock();
         child.node().parent.store(0, Ordering::Relaxed);
-        (state.parent.take(), state.slot, std::mem::take(&mut state.told))
+        (state.parent.take(), state.slot, child.node().set_told(&state, false))
     };
     if let Some(parent) = parent {
         remove(parent, slot, told);
     }
 }
 
-fn remove(parent: NodeRef, slot: usize, told: bool) {
+fn remove(parent: NodeRef, slot: u32, told: bool) {
     let mut wakes = WakeList::default();
     let (removed, above) = {
         let mut state = parent.node().state.lock();
@@ -143,7 +155,7 @@ pub(crate) fn end(node: &Node) {
             waiting
         });
         let exits = state.rare.as_mut().map(|rare| std::mem::take(&mut rare.exits));
-        let told = std::mem::take(&mut state.told);
+        let told = node.set_told(&state, false);
         (state.parent.take(), state.slot, told, state.waker.take(), left, rare, exits)
     };
     if let Some(parent) = parent {
@@ -184,7 +196,7 @@ fn let_go(child: &NodeRef, parent: &Node) {
             return;
         }
         child.node().parent.store(0, Ordering::Relaxed);
-        state.told = false;
+        child.node().set_told(&state, false);
         let former = state.parent.take();
         (former, child.node().refresh_locked(&mut state, Passed::NOTHING, &mut wakes))
     };

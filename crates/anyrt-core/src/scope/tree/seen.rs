@@ -1,7 +1,7 @@
 //! A node as the task view sees it.
 
 use super::kind::ScopeKind;
-use super::node::{ENDED, NEVER, Node, NodeRef, State, UNSEEN, effective};
+use super::node::{ENDED, NEVER, Node, NodeRef, TOLD, UNSEEN, effective};
 use crate::scope::Cancelled;
 use crate::sync::atomic::Ordering;
 use crate::task::TaskId;
@@ -46,7 +46,7 @@ impl Node {
             kind: self.kind,
             opened: self.opened,
             waits: state.waits.map(|note| note.at),
-            waits_for: state.waits.and_then(|note| match note.whom {
+            waits_for: state.waits.and_then(|note| match note.whom() {
                 Whom::Nobody => None,
                 Whom::Task(task) => Some(task),
                 Whom::Holder => {
@@ -57,10 +57,10 @@ impl Node {
             deadline: (state.own_deadline != NEVER).then_some(state.own_deadline),
             cancelled: effective(bits),
             shielded: self.is_shielded(),
-            holds: state.told,
+            holds: bits & TOLD != 0,
             held: state.holds > 0,
             held_since: rare.and_then(|rare| rare.held_since),
-            unseen: self.is_unseen_hold(&state),
+            unseen: self.is_unseen_hold(),
             cause: rare.and_then(|rare| rare.cause.clone()),
             children,
         })
@@ -70,10 +70,10 @@ impl Node {
 impl Node {
     /// Whether it keeps a cancelled scope, and nobody has polled it since the cancellation. What lives by others
     /// than who polls it is none.
-    pub(super) fn is_unseen_hold(&self, state: &State) -> bool {
+    pub(super) fn is_unseen_hold(&self) -> bool {
         use ScopeKind::{Blocking, Group, Start, Task};
         let lives_by_polls = !matches!(self.kind, Blocking | Group | Start | Task);
-        state.told && lives_by_polls && self.bits() & UNSEEN != 0
+        lives_by_polls && self.bits() & (TOLD | UNSEEN) == TOLD | UNSEEN
     }
 }
 

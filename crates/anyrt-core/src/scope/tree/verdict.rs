@@ -2,7 +2,7 @@
 
 use std::task::Waker;
 
-use super::node::{EXITS, Node, RELEASED, UNTIMED, effective, inherited};
+use super::node::{EXITS, KEPT_ONCE, Node, RELEASED, UNTIMED, effective, inherited};
 use crate::wake::WakeList;
 
 /// What a future that was pending has to do next.
@@ -53,8 +53,8 @@ impl Node {
             if held && let Some(rare) = &mut state.rare {
                 wakes.append(&mut rare.parked);
             }
-            let released = !held && self.bits() & RELEASED != 0 && !state.kept_once;
-            state.kept_once = released;
+            let released = !held && self.bits() & (RELEASED | KEPT_ONCE) == RELEASED;
+            self.set_bits(&state, if released { KEPT_ONCE } else { 0 }, KEPT_ONCE);
             let asks_above = inherited(bits) && !resolves && !held;
             (held, released, if asks_above { state.parent.clone() } else { None })
         };
