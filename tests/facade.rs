@@ -171,7 +171,7 @@ mod which_runtime {
     }
 
     #[test]
-    fn an_unknown_one_is_an_error_with_the_names_there_are() {
+    fn rt_02_an_unknown_one_is_an_error_with_the_names_there_are() {
         let answer = told_by_the_environment("Tokio");
         assert!(answer.starts_with("unknown backend `Tokio`"), "{answer}");
         assert!(answer.ends_with("tokio, tokio-current-thread, smol, async-std"), "{answer}");
@@ -200,7 +200,7 @@ mod which_runtime {
     }
 
     #[test]
-    fn one_that_is_not_compiled_in_is_an_error_that_names_the_feature() {
+    fn rt_02_one_that_is_not_compiled_in_is_an_error_that_names_the_feature() {
         for backend in [Backend::Tokio, Backend::TokioCurrentThread, Backend::Smol, Backend::AsyncStd] {
             match anyrt::try_run_on(backend, async { 42 }) {
                 Ok(answer) => assert!(backend.is_enabled() && answer == 42),

@@ -138,6 +138,25 @@ pub(crate) async fn cl_12_a_total_of_zero_makes_all_wait() {
     assert!(two.poll().is_ready());
 }
 
+pub(crate) async fn rule_62_raising_a_lowered_total_wakes_as_many_as_there_is_spare_room() {
+    let limiter = CapacityLimiter::new(3);
+    let tokens = [limiter.acquire().await, limiter.acquire().await, limiter.acquire().await];
+    let mut waiters: Vec<_> = (0..3).map(|_| ByHand::new(limiter.acquire())).collect();
+    for waiter in &mut waiters {
+        assert!(waiter.poll().is_pending());
+    }
+    // Each step is told by the total it sets, who was woken so far, and how many tokens are left.
+    let steps =
+        [(1, [0, 0, 0], -2), (3, [0, 0, 0], 0), (4, [1, 0, 0], 0), (2, [1, 0, 0], -2), (5, [1, 1, 0], 0)];
+    for (total, woken, available) in steps {
+        limiter.set_total(total);
+        assert_eq!(waiters.iter().map(ByHand::wakes).collect::<Vec<_>>(), woken, "with a total of {total}");
+        assert_eq!(limiter.available(), available, "with a total of {total}");
+    }
+    drop(tokens);
+    assert!(waiters.iter_mut().all(|waiter| waiter.poll().is_ready()));
+}
+
 pub(crate) async fn cl_13_an_unlimited_one_makes_nobody_wait() {
     let limiter = CapacityLimiter::unlimited();
     let mut tokens = Vec::new();

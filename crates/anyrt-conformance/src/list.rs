@@ -346,6 +346,7 @@ macro_rules! for_each_case {
                 program cl_09_raising_the_total_wakes_as_many_as_there_is_room [];
                 program cl_11_lowering_below_what_is_borrowed_takes_nothing_away [];
                 program cl_12_a_total_of_zero_makes_all_wait [];
+                program rule_62_raising_a_lowered_total_wakes_as_many_as_there_is_spare_room [];
                 program cl_13_an_unlimited_one_makes_nobody_wait [];
                 program cl_14_a_cancelled_waiter_leaves_the_queue [TasksRun];
                 program cl_16_a_cancelled_acquire_returns_nobody_elses_token [];
@@ -373,6 +374,7 @@ macro_rules! for_each_case {
                 program sy_05_a_waiter_that_is_cancelled_leaves_the_lock_free [];
                 program sy_08_nobody_releases_what_it_does_not_have [];
                 program sy_09_an_owner_that_ends_has_released [TasksRun];
+                program rule_63_who_waits_has_the_lock_when_its_owner_panics [];
                 program sy_10_what_is_free_is_taken_without_a_yield [];
                 program sy_11_a_semaphore_has_no_more_than_its_maximum [];
                 program sy_12_a_waiter_that_was_woken_is_not_overtaken [];

@@ -167,15 +167,22 @@ pub(crate) async fn sy_09_an_owner_that_ends_has_released() {
         .await
         .expect("no child fails");
     }
-    // A panic releases too.
-    let lock = Lock::new(());
-    let shared = lock.clone();
-    let mut panics = ByHand::new(async move {
-        let _guard = shared.lock().await;
-        panic!("with the lock");
-    });
-    assert!(std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| panics.poll())).is_err());
-    assert!(!lock.is_locked());
+}
+
+pub(crate) async fn rule_63_who_waits_has_the_lock_when_its_owner_panics() {
+    for lock in lock_likes() {
+        let mut owner = ByHand::new(async {
+            let _held = lock.enter().await;
+            checkpoint().await;
+            panic!("with the lock");
+        });
+        assert!(owner.poll().is_pending(), "{}", lock.name);
+        let mut waits = ByHand::new(lock.enter());
+        assert!(waits.poll().is_pending(), "{}", lock.name);
+        assert!(std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| owner.poll())).is_err());
+        assert_eq!(waits.wakes(), 1, "{}", lock.name);
+        assert!(waits.poll().is_ready(), "{}", lock.name);
+    }
 }
 
 pub(crate) async fn sy_10_what_is_free_is_taken_without_a_yield() {
