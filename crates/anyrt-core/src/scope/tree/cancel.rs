@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::hold::update_holds;
 use super::node::{
     ENDED, INHERITED, LINKED, NEVER, Node, NodeRef, OWN, Passed, SHIELD, STOP_INHERITED, State, TOLD, UNSEEN,
-    UNWINDING, effective, inherited, shielded, stops,
+    UNWINDING, effective, inherited, shielded, stops, told_bit,
 };
 use crate::scope::Cancelled;
 use crate::sync::atomic::Ordering;
@@ -207,21 +207,22 @@ impl Node {
         state.slot = slot;
         let told = state.tells(bits);
         self.parent.store(address, Ordering::Relaxed);
-        let held = if told { TOLD } else { 0 };
-        self.bits.store(bits | LINKED | held | inherits(passed), Ordering::Relaxed);
+        self.bits.store(bits | LINKED | told_bit(told) | inherits(passed), Ordering::Relaxed);
         if !shielded(bits) && passed.deadline < state.own_deadline {
             self.deadline.store(passed.deadline, Ordering::Relaxed);
         }
         told
     }
 
-    /// What a new node makes of its parent: nobody has read it, nobody is to be told.
-    pub(super) fn inherit_first(&self, state: &State, passed: Passed) {
+    /// What a new node makes of its parent: nobody has read it, nobody is to be told. Whether it is a hold there.
+    pub(super) fn inherit_first(&self, state: &State, passed: Passed) -> bool {
         let bits = self.bits();
-        self.set_bits(state, LINKED | inherits(passed), 0);
+        let told = state.tells(bits);
+        self.set_bits(state, LINKED | told_bit(told) | inherits(passed), TOLD);
         if !shielded(bits) && passed.deadline < state.own_deadline {
             self.deadline.store(passed.deadline, Ordering::Release);
         }
+        told
     }
 
     pub(super) fn refresh(&self, passed: Passed, wakes: &mut WakeList) -> bool {

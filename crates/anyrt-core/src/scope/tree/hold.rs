@@ -1,6 +1,6 @@
 //! Holds: counted inside a node, told to those above.
 
-use super::node::{HOLDS_PARENT, Node, NodeRef, RELEASED, State, TASK_ROOT, TOLD};
+use super::node::{HOLDS_PARENT, Node, NodeRef, RELEASED, State, TASK_ROOT, TOLD, told_bit};
 use crate::context;
 use crate::wake::WakeList;
 
@@ -76,10 +76,12 @@ pub(super) fn update_locked(
             wakes.take(&mut state.waker);
         }
     }
-    let tells = state.tells(node.bits());
-    if tells == node.set_told(state, tells) {
+    let bits = node.bits();
+    let tells = state.tells(bits);
+    if told_bit(tells) == bits & TOLD {
         return None;
     }
+    node.set_bits(state, told_bit(tells), TOLD);
     state.parent.clone().map(|parent| (parent, if tells { 1 } else { -1 }))
 }
 

@@ -198,6 +198,11 @@ impl Passed {
     pub(super) const NOTHING: Passed = Passed { cancelled: false, stopping: false, deadline: NEVER };
 }
 
+/// As a bit: whether it is counted among the holds of its parent.
+pub(super) fn told_bit(told: bool) -> u32 {
+    if told { TOLD } else { 0 }
+}
+
 pub(super) fn effective(bits: u32) -> bool {
     bits & OWN != 0 || inherited(bits)
 }
@@ -282,15 +287,10 @@ impl Node {
         self.bits.load(Ordering::Acquire)
     }
 
-    /// Sets and clears bits. Under the lock of the state, so nobody else writes.
-    pub(super) fn set_bits(&self, _locked: &State, set: u32, clear: u32) {
-        self.bits.store(self.bits() & !clear | set, Ordering::Release);
-    }
-
-    /// Notes whether its parent counts it among its holds; what was noted before.
-    pub(super) fn set_told(&self, locked: &State, told: bool) -> bool {
-        let before = self.bits() & TOLD != 0;
-        self.set_bits(locked, if told { TOLD } else { 0 }, TOLD);
+    /// Sets and clears bits; what they were before. Under the lock of the state, so nobody else writes.
+    pub(super) fn set_bits(&self, _locked: &State, set: u32, clear: u32) -> u32 {
+        let before = self.bits();
+        self.bits.store(before & !clear | set, Ordering::Release);
         before
     }
 

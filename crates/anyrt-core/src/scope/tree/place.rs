@@ -5,7 +5,7 @@ use std::task::Waker;
 use super::cancel::pass_down;
 use super::children::Children;
 use super::hold::{hold, tell, update_locked};
-use super::node::{ENDED, LINKED, Node, NodeRef, Passed};
+use super::node::{ENDED, LINKED, Node, NodeRef, Passed, TOLD, told_bit};
 use crate::context::{Lazy, ScopeNode};
 use crate::scope::exit::run_dropped;
 use crate::sync::Arc;
@@ -28,8 +28,7 @@ pub(crate) fn link(child: &NodeRef, parent: NodeRef) {
         drop(above);
         state.slot = slot;
         let told = state.tells(child.node().bits());
-        child.node().set_told(&state, told);
-        child.node().set_bits(&state, LINKED, 0);
+        child.node().set_bits(&state, LINKED | told_bit(told), TOLD);
         child.node().parent.store(parent.node().address(), Ordering::Relaxed);
         let held = told.then(|| parent.clone());
         state.parent = Some(parent);
@@ -80,15 +79,12 @@ pub(crate) fn link_owned(
             let mut state = child.state.lock();
             state.parent = Some(owner);
             state.slot = slot;
-            let told = state.tells(child.bits());
-            child.set_told(&state, told);
             if waker.is_some() {
                 state.note();
                 state.waker = waker;
             }
             child.parent.store(parent.address(), Ordering::Relaxed);
-            child.inherit_first(&state, passed);
-            told
+            child.inherit_first(&state, passed)
         };
         if told { update_locked(parent, &mut above, |state| state.holds += 1, &mut wakes) } else { None }
     };
@@ -118,7 +114,7 @@ pub(crate) fn unlink(child: &NodeRef) {
     let (parent, slot, told) = {
         let mut state = child.node().state.lock();
         child.node().parent.store(0, Ordering::Relaxed);
-        (state.parent.take(), state.slot, child.node().set_told(&state, false))
+        (state.parent.take(), state.slot, child.node().set_bits(&state, 0, TOLD) & TOLD != 0)
     };
     if let Some(parent) = parent {
         remove(parent, slot, told);
@@ -146,7 +142,7 @@ fn remove(parent: NodeRef, slot: u32, told: bool) {
 pub(crate) fn end(node: &Node) {
     let (parent, slot, told, own, left, rare, exits) = {
         let mut state = node.state.lock();
-        node.set_bits(&state, ENDED, 0);
+        let told = node.set_bits(&state, ENDED, TOLD) & TOLD != 0;
         node.parent.store(0, Ordering::Relaxed);
         let left = std::mem::replace(&mut state.children, Children::One(None));
         let rare = state.rare.as_mut().map(|rare| {
@@ -155,7 +151,6 @@ pub(crate) fn end(node: &Node) {
             waiting
         });
         let exits = state.rare.as_mut().map(|rare| std::mem::take(&mut rare.exits));
-        let told = node.set_told(&state, false);
         (state.parent.take(), state.slot, told, state.waker.take(), left, rare, exits)
     };
     if let Some(parent) = parent {
@@ -196,7 +191,7 @@ fn let_go(child: &NodeRef, parent: &Node) {
             return;
         }
         child.node().parent.store(0, Ordering::Relaxed);
-        child.node().set_told(&state, false);
+        child.node().set_bits(&state, 0, TOLD);
         let former = state.parent.take();
         (former, child.node().refresh_locked(&mut state, Passed::NOTHING, &mut wakes))
     };

@@ -53,8 +53,13 @@ impl Node {
             if held && let Some(rare) = &mut state.rare {
                 wakes.append(&mut rare.parked);
             }
-            let released = !held && self.bits() & (RELEASED | KEPT_ONCE) == RELEASED;
-            self.set_bits(&state, if released { KEPT_ONCE } else { 0 }, KEPT_ONCE);
+            let noted = self.bits() & (RELEASED | KEPT_ONCE);
+            let released = !held && noted == RELEASED;
+            if released {
+                self.set_bits(&state, KEPT_ONCE, 0);
+            } else if noted & KEPT_ONCE != 0 {
+                self.set_bits(&state, 0, KEPT_ONCE);
+            }
             let asks_above = inherited(bits) && !resolves && !held;
             (held, released, if asks_above { state.parent.clone() } else { None })
         };
