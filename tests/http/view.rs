@@ -4,6 +4,7 @@ use std::sync::Mutex;
 use std::sync::mpsc::channel;
 use std::time::Duration;
 
+use anyrt::checkpoint;
 use anyrt::sync::Event;
 use anyrt_http::{App, Background, Configure, Dep, Dependency, HttpError, Path, Router, TooLate};
 use axum_core::body::Body;
@@ -60,6 +61,8 @@ struct Go {
 }
 
 async fn waits(Path(id): Path<u64>, log: Dep<Log>, go: Dep<Go>) -> String {
+    // A task that has waited is in the view; here, in the background, and in the clean-up below.
+    checkpoint().await;
     log.say("waits");
     go.handler.wait().await;
     format!("waited for {id}")
@@ -78,6 +81,7 @@ async fn streams(log: Dep<Log>, go: Dep<Go>) -> Body {
 async fn leaves_work(background: Background, log: Dep<Log>, go: Dep<Go>) -> Result<&'static str, TooLate> {
     let go = go.clone();
     background.named("the work").add(async move {
+        checkpoint().await;
         log.say("works");
         go.background.wait().await;
         log.say("worked");
@@ -190,6 +194,7 @@ async fn a_request_whose_client_left_is_told_while_it_holds() {
                         std::future::pending::<()>().await;
                     };
                     anyrt::finally(work, async || {
+                        checkpoint().await;
                         log.say("cleans up");
                         go.wait().await;
                     })

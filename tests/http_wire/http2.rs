@@ -37,6 +37,8 @@ fn waiting() -> (App, Event, Event, Event) {
         move || {
             let (begun, go, cleaned_up) = (begun.clone(), go.clone(), cleaned_up.clone());
             let work = async move {
+                // A task that has waited is in the view.
+                anyrt::checkpoint().await;
                 begun.set();
                 go.wait().await;
                 "waited"
