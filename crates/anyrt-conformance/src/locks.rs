@@ -167,6 +167,15 @@ pub(crate) async fn sy_09_an_owner_that_ends_has_released() {
         .await
         .expect("no child fails");
     }
+    // A panic releases too.
+    let lock = Lock::new(());
+    let shared = lock.clone();
+    let mut panics = ByHand::new(async move {
+        let _guard = shared.lock().await;
+        panic!("with the lock");
+    });
+    assert!(std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| panics.poll())).is_err());
+    assert!(!lock.is_locked());
 }
 
 pub(crate) async fn rule_63_who_waits_has_the_lock_when_its_owner_panics() {
