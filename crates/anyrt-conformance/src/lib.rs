@@ -39,7 +39,7 @@
 //! | `rule_…` | what the rules behind these families say and no case of theirs asks |
 //! | `rt_obligation_…` | the obligations of the trait |
 //!
-//! The ids are those of the project's conformance lists; [`ids`] says where the suite stands with each
+//! The rules themselves are in `RULES.md` beside this crate's manifest. The ids are those of the project's conformance lists; [`ids`] says where the suite stands with each
 //! of them. What a program cannot even write is shown in [`by_construction`].
 #![forbid(unsafe_code)]
 
