@@ -1,15 +1,18 @@
 //! TO: deadlines and timeouts.
 
+use std::future::{Future, poll_fn};
 use std::io;
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 
 use anyrt_core::{
     BoxError, CancelScope, Cause, EffectiveDeadline, Event, checkpoint, current_deadline, fail_after,
-    fail_at, is_cancelled, move_on_after, move_on_at, now, shield, sleep, task_group, try_task_group,
+    fail_at, is_cancelled, join, move_on_after, move_on_at, now, shield, sleep, task_group, try_task_group,
     yield_shielded,
 };
-use futures::future::pending;
+use futures::FutureExt;
+use futures::future::{BoxFuture, pending};
 
 use crate::counting::Counter;
 use crate::endings::{Failure, SetsOnDrop, fails_after, failures};
@@ -398,6 +401,150 @@ pub(crate) async fn rule_33_an_error_that_was_there_before_the_deadline_is_no_ti
     })
     .await;
     assert_eq!(result.expect("no timeout"), Err(Failure("boom")));
+}
+
+pub(crate) async fn rule_78_a_deadline_that_has_passed_is_seen_at_a_foreign_await() {
+    const ROUNDS: usize = 20;
+    let went_on = Counter::new();
+    for _ in 0..ROUNDS {
+        let inside = went_on.clone();
+        let of_zero = move_on_after(Duration::ZERO, async move {
+            foreign_yield().await;
+            inside.add();
+        });
+        assert_eq!((of_zero.await, went_on.get()), (None, 0), "a limit of zero");
+
+        let inside = went_on.clone();
+        let later = CancelScope::new().timeout(Duration::from_millis(1)).run(async move |_| {
+            foreign_yield().await;
+            compute(Duration::from_millis(2));
+            foreign_yield().await;
+            inside.add();
+        });
+        assert_eq!(later.await.expect_err("it is late").cause(), Cause::Deadline);
+        assert_eq!(went_on.get(), 0, "it was pending before, and computed past its limit");
+    }
+    let loops = Counter::new();
+    let turns = loops.clone();
+    let looped = move_on_after(Duration::from_millis(2), async move {
+        compute(Duration::from_millis(4));
+        loop {
+            foreign_yield().await;
+            turns.add();
+        }
+    });
+    assert_eq!((looped.await, loops.get()), (None, 0));
+}
+
+pub(crate) async fn rule_78_a_task_sees_at_a_foreign_await_the_deadline_around_its_group() {
+    let went_on = Counter::new();
+    let (child, branch) = (went_on.clone(), went_on.clone());
+    let in_a_child = move_on_after(Duration::from_millis(20), async {
+        task_group(async |group| {
+            group.spawn(async move {
+                compute(Duration::from_millis(40));
+                foreign_yield().await;
+                child.add();
+            });
+        })
+        .await
+        .expect("no child fails");
+    });
+    assert_eq!((in_a_child.await, went_on.get()), (None, 0));
+
+    let in_a_branch = move_on_after(Duration::from_millis(2), async {
+        let computes = async move {
+            compute(Duration::from_millis(4));
+            foreign_yield().await;
+            branch.add();
+        };
+        join(computes, foreign_yield()).await;
+    });
+    assert_eq!((in_a_branch.await, went_on.get()), (None, 0));
+}
+
+pub(crate) async fn rule_79_of_deadlines_that_have_passed_the_earliest_answers() {
+    const ROUNDS: usize = 1_000;
+    let first = now();
+    let second = first + Duration::from_nanos(1);
+    while now() <= second {
+        std::hint::spin_loop();
+    }
+    let waits: [fn() -> BoxFuture<'static, ()>; 4] = [
+        || foreign_yield().boxed(),
+        || checkpoint().boxed(),
+        || pending().boxed(),
+        || sleep(AN_HOUR).boxed(),
+    ];
+    for round in 0..ROUNDS {
+        let wait = || waits[round % waits.len()]();
+        let earlier_inside = move_on_at(second, move_on_at(first, wait())).await;
+        assert_eq!(earlier_inside, Some(None), "the inner one, round {round}");
+        let earlier_outside = move_on_at(first, move_on_at(second, wait())).await;
+        assert_eq!(earlier_outside, None, "the outer one, round {round}");
+        let together = move_on_at(first, move_on_at(first, wait())).await;
+        assert_eq!(together, None, "of the same deadline the outer one, round {round}");
+        let in_the_middle = move_on_at(second, move_on_at(first, move_on_at(second, wait()))).await;
+        assert_eq!(in_the_middle, Some(None), "the one in the middle, round {round}");
+
+        let steps = Counter::new();
+        let inside = steps.clone();
+        let after = move_on_at(second, async move {
+            assert_eq!(move_on_at(first, wait()).await, None);
+            inside.add();
+            wait().await;
+            inside.add();
+        });
+        assert_eq!((after.await, steps.get()), (None, 1), "the outer one is next, round {round}");
+    }
+}
+
+pub(crate) async fn rule_79_of_deadlines_that_pass_together_the_earliest_answers() {
+    for round in 0..10 {
+        let at = now() + Duration::from_millis(2);
+        let late = at + Duration::from_micros(200);
+        // The thread is busy when they pass, so both are late when somebody looks.
+        let busy = || async {
+            compute(Duration::from_millis(u64::from(round % 2 == 0) * 4));
+            pending::<()>().await;
+        };
+        assert_eq!(move_on_at(late, move_on_at(at, busy())).await, Some(None), "round {round}");
+        assert_eq!(move_on_at(at, move_on_at(late, busy())).await, None, "round {round}");
+    }
+}
+
+pub(crate) async fn rule_79_an_inner_deadline_that_passed_after_its_owner_looked_goes_first() {
+    for _ in 0..10 {
+        let at = now() + Duration::from_millis(2);
+        let late = at + Duration::from_millis(1);
+        // The inner one looks, then the task computes past both, then the outer one looks.
+        let both = move_on_at(late, async {
+            let inner = move_on_at(at, pending::<()>());
+            let computes = async {
+                while now() <= late {
+                    std::hint::spin_loop();
+                }
+                pending::<()>().await;
+            };
+            futures::select_biased! {
+                ended = inner.fuse() => ended,
+                () = computes.fuse() => unreachable!("it is never ready"),
+            }
+        });
+        assert_eq!(both.await, Some(None));
+    }
+}
+
+/// Pending once, and no leaf of ours: it does not look at any scope.
+fn foreign_yield() -> impl Future<Output = ()> + Send + Unpin {
+    let mut yielded = false;
+    poll_fn(move |cx| {
+        if std::mem::replace(&mut yielded, true) {
+            return Poll::Ready(());
+        }
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    })
 }
 
 /// The effective deadline here, if it is one in time.

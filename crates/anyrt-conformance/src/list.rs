@@ -82,6 +82,11 @@ macro_rules! for_each_case {
                 program rule_19_an_outer_timeout_is_not_the_timeout_of_an_inner_fail_after [];
                 program rule_26_a_clean_up_with_bounded_time_ends_by_its_own_deadline [TimerWakes, TimerNotEarly];
                 program rule_33_an_error_that_was_there_before_the_deadline_is_no_timeout [];
+                program rule_78_a_deadline_that_has_passed_is_seen_at_a_foreign_await [];
+                program rule_78_a_task_sees_at_a_foreign_await_the_deadline_around_its_group [TasksRun];
+                program rule_79_of_deadlines_that_have_passed_the_earliest_answers [];
+                program rule_79_an_inner_deadline_that_passed_after_its_owner_looked_goes_first [];
+                program rule_79_of_deadlines_that_pass_together_the_earliest_answers [TimerWakes, TimerNotEarly];
             }
             two_phases {
                 program stop_is_told_first_and_the_cancellation_comes_when_the_grace_is_over [TimerWakes, TimerNotEarly];

@@ -133,13 +133,12 @@ pub(crate) fn gate(takes: bool, called: Called, waker: &Waker) -> Gate {
     }
     testing::passed();
     if !cancelled
-        && let Ok(handle) = Handle::try_current()
-        && let now = clock::to_u64(handle.now())
+        && let Some(now) = try_now()
         && now >= deadline
         && let Some(top) = top()
     {
         tree::expire(&top, now);
-        cancelled = true;
+        cancelled = top.node().is_cancelled();
     }
     if !cancelled {
         return Gate::Open;
@@ -154,6 +153,31 @@ pub(crate) fn gate(takes: bool, called: Called, waker: &Waker) -> Gate {
     } else {
         Gate::Open
     }
+}
+
+/// A task was polled and is pending: a deadline around it that has passed is a cancellation. The clock is read only if
+/// there is one.
+#[inline]
+pub(crate) fn expire_task(node: &Node) {
+    let deadline = node.deadline();
+    if deadline != NEVER {
+        expire_around(deadline);
+    }
+}
+
+#[cold]
+fn expire_around(deadline: u64) {
+    if let Some(now) = try_now()
+        && now >= deadline
+        && let Some(top) = top()
+    {
+        tree::expire(&top, now);
+    }
+}
+
+/// Whether the runtime's clock has come to `deadline`; not where there is no runtime.
+pub(crate) fn is_past(deadline: u64) -> bool {
+    try_now().is_some_and(|now| now >= deadline)
 }
 
 /// Waits in the scope around the code that runs to be dropped with it.
@@ -217,14 +241,23 @@ pub(crate) fn is_top(parent: usize) -> bool {
 
 /// The clock of the current runtime, without taking a handle, for code that was called there.
 pub(crate) fn now_for(called: &Location<'_>) -> Instant {
-    let known = CURRENT.with_borrow(|current| {
+    known_now().unwrap_or_else(|| Handle::current_for(called).now())
+}
+
+/// The same as a number, if there is a runtime.
+fn try_now() -> Option<u64> {
+    let now = known_now().or_else(|| Handle::try_current().ok().map(|handle| handle.now()));
+    now.map(clock::to_u64)
+}
+
+fn known_now() -> Option<Instant> {
+    CURRENT.with_borrow(|current| {
         let handle = match &current.task {
             Some(task) => Some(task.handle()),
             None => current.handle.as_ref(),
         };
         handle.map(Handle::now)
-    });
-    known.unwrap_or_else(|| Handle::current_for(called).now())
+    })
 }
 
 /// Links the current task into the tree, if it is not there: it is pending, and this wakes it. Whether it

@@ -191,8 +191,8 @@ impl ScopeHandle {
         let now =
             Path::handle_around(&self.node).or_else(|| Handle::try_current().ok()).map(|handle| handle.now());
         tree::stop(&self.node, grace, now, story);
-        if let Some(now) = now.filter(|_| grace.is_zero()) {
-            tree::expire(&self.node, clock::to_u64(now));
+        if now.is_some() && grace.is_zero() {
+            tree::time_out(&self.node);
         }
     }
 
@@ -249,8 +249,7 @@ impl ScopeHandle {
         let moved = Some(Location::caller());
         tree::set_deadline(&self.node, deadline.map_or(NEVER, clock::to_u64), None, moved);
         if !self.node.node().is_ended() && self.is_late() {
-            let now = Handle::try_current().map_or(0, |handle| clock::to_u64(handle.now()));
-            tree::expire(&self.node, now);
+            tree::time_out(&self.node);
         }
     }
 

@@ -9,7 +9,7 @@ use std::time::Duration;
 use pin_project_lite::pin_project;
 
 use super::cause::Cancelled;
-use super::tree::{self, NEVER, NodeRef, Verdict};
+use super::tree::{self, Due, NEVER, NodeRef, Verdict};
 use crate::clock;
 use crate::context::{self, Lazy, Place};
 use crate::handle::Handle;
@@ -256,10 +256,10 @@ impl Seat {
         }
         if let Some(armed) = self.timers.deadline()
             && node.node().take_timer_fired()
-            && armed.poll(node)
-            && let Ok(handle) = Handle::try_current()
         {
-            tree::expire(node, clock::to_u64(handle.now()));
+            // Whether it has passed is asked after the poll, when those inside have looked: an earlier deadline of
+            // theirs goes first. This waits on, if the timer was early.
+            armed.poll(node);
         }
     }
 
@@ -322,7 +322,7 @@ impl Seat {
             Place::Linked(ref node) => node.node().attend(waker),
         };
         if deadline != NEVER || self.timers.deadline().is_some() {
-            self.arm(deadline);
+            self.arm(deadline, waker);
         }
     }
 
@@ -366,11 +366,21 @@ impl Seat {
         }
     }
 
-    /// Sets the timer to the node's own deadline, which may have been moved meanwhile.
-    fn arm(&mut self, deadline: u64) {
+    /// Cancels when the deadline has passed; else sets the timer to it, which may have been moved meanwhile.
+    ///
+    /// The clock is read after each pending poll: what is awaited may be no leaf that looks, and the timer may be
+    /// late. The waker was left before, so a timer that fires meanwhile finds it.
+    fn arm(&mut self, deadline: u64, waker: &Waker) {
         let node = self.place.node();
-        if self.timers.deadline().is_some_and(|armed| armed.deadline == deadline)
-            || node.node().is_own_cancelled()
+        if deadline != NEVER && !node.node().is_cancelled() && context::is_past(deadline) {
+            if tree::come_due(node) == Due::AfterThoseInside {
+                waker.wake_by_ref();
+            }
+            return;
+        }
+        // Of one that is cancelled from outside as well: taken out or shielded off, it comes here again.
+        if node.node().is_cancelled()
+            || self.timers.deadline().is_some_and(|armed| armed.deadline == deadline)
         {
             return;
         }
@@ -390,7 +400,8 @@ impl Seat {
             }
         }
         if self.timers.deadline().is_some_and(|armed| armed.poll(node)) {
-            tree::expire(node, clock::to_u64(handle.now()));
+            // It has come meanwhile.
+            waker.wake_by_ref();
         }
     }
 }

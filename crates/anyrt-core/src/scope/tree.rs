@@ -15,7 +15,9 @@ mod seen;
 mod stop;
 mod verdict;
 
-pub(crate) use cancel::{cancel, expire, mark_unwinding, orphaned, set_deadline, set_shield};
+pub(crate) use cancel::{
+    Due, cancel, come_due, expire, mark_unwinding, orphaned, set_deadline, set_shield, time_out,
+};
 pub(crate) use exits::{add_exit, close_exits, take_exits};
 pub(crate) use hold::{hold_no_parent, hold_parent, holders};
 pub use kind::ScopeKind;

@@ -184,6 +184,9 @@ impl<F: Future, T> TaskCell<F, T> {
             Err(payload) => End::Panicked(payload),
             Ok(None) => match catch_unwind(AssertUnwindSafe(|| {
                 let new = context::link_task(cx.waker());
+                if !self.node.is_cancelled() {
+                    context::expire_task(&self.node);
+                }
                 if self.node.resolves_at_once() {
                     return Verdict::Resolve;
                 }

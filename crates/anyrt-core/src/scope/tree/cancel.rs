@@ -63,36 +63,103 @@ pub(super) fn pass_down(top: NodeRef, wakes: &mut WakeList) {
     }
 }
 
-/// Cancels every scope in sight of `from` whose deadline has passed, outermost first.
+/// Of the scopes in sight of `from` whose deadline has passed, cancels the one whose deadline is the earliest;
+/// of several with the same one the outermost.
+///
+/// Only one: when it has answered, what goes on around it comes to the next one by itself. So which scope answers
+/// does not depend on how late somebody looks.
 pub(crate) fn expire(from: &NodeRef, now: u64) {
-    let mut late = Vec::new();
+    let mut first: Option<(u64, NodeRef)> = None;
     let mut next = Some(from.clone());
     while let Some(node) = next {
         let above = {
             let state = node.node().state.lock();
-            if state.due() <= now {
-                late.push(node.clone());
+            let (bits, due) = (node.node().bits(), state.due());
+            let passed = due <= now && bits & (OWN | ENDED) == 0;
+            if passed && first.as_ref().is_none_or(|(earliest, _)| due <= *earliest) {
+                first = Some((due, node.clone()));
             }
-            if shielded(node.node().bits()) { None } else { state.parent.clone() }
+            if shielded(bits) { None } else { state.parent.clone() }
         };
         next = above;
     }
-    for node in late.into_iter().rev() {
-        cancel(&node, || {
-            let owner = &node;
-            let node = node.node();
-            let state = node.state.lock();
-            if let Some(stop) = state.stop().filter(|stop| stop.at < state.own_deadline) {
-                return stop.story.clone();
+    if let Some((_, node)) = first {
+        time_out(&node);
+    }
+}
+
+/// Whose turn it is, when a scope's deadline has passed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Due {
+    /// Its own: it is cancelled.
+    Now,
+    /// That of a scope around it, which looks next.
+    AfterThoseAround,
+    /// That of scopes inside, which were due earlier and had not looked: they are cancelled.
+    AfterThoseInside,
+}
+
+/// The owner of a scope sees, after a pending poll, that its deadline has passed: it is cancelled, if it is its turn.
+///
+/// The order is that of the deadlines, and of the same ones from outside to inside. Those inside have looked in the same
+/// poll, but the clock went on since.
+pub(crate) fn come_due(owner: &NodeRef) -> Due {
+    let (due, above) = {
+        let state = owner.node().state.lock();
+        let above = if shielded(owner.node().bits()) { None } else { state.parent.clone() };
+        (state.due(), above)
+    };
+    if above.is_some_and(|above| above.node().deadline() <= due) {
+        return Due::AfterThoseAround;
+    }
+    let earlier = due_below(owner, due);
+    if earlier.is_empty() {
+        time_out(owner);
+        return Due::Now;
+    }
+    for (_, inside) in earlier {
+        time_out(&inside);
+    }
+    Due::AfterThoseInside
+}
+
+/// The scopes in sight below `top` that are due before `due` and not cancelled, the earliest first. Iterative: a tree
+/// may be deep.
+fn due_below(top: &NodeRef, due: u64) -> Vec<(u64, NodeRef)> {
+    let mut found = Vec::new();
+    let mut work = vec![top.clone()];
+    while let Some(parent) = work.pop() {
+        parent.node().state.lock().children.for_each(|child| {
+            let bits = child.node().bits();
+            if effective(bits) || shielded(bits) {
+                return;
             }
-            let rare = state.rare.as_ref();
-            let location = rare.and_then(|rare| rare.moved).or(node.opened);
-            let reason = rare.and_then(|rare| rare.reason.clone());
-            let after = (state.after != NEVER).then(|| Duration::from_nanos(state.after));
-            drop(state);
-            Cancelled::deadline(reason, after, location.unwrap_or_else(Location::caller), owner)
+            let own = child.node().state.lock().due();
+            if own < due {
+                found.push((own, child.clone()));
+            }
+            work.push(child.clone());
         });
     }
+    found.sort_by_key(|(due, _)| *due);
+    found
+}
+
+/// Cancels a node because its own deadline, or the end of its grace, has come.
+pub(crate) fn time_out(owner: &NodeRef) {
+    cancel(owner, || {
+        let node = owner.node();
+        let state = node.state.lock();
+        if let Some(stop) = state.stop().filter(|stop| stop.at < state.own_deadline) {
+            return stop.story.clone();
+        }
+        let rare = state.rare.as_ref();
+        let location = rare.and_then(|rare| rare.moved).or(node.opened);
+        let reason = rare.and_then(|rare| rare.reason.clone());
+        let after = (state.after != NEVER).then(|| Duration::from_nanos(state.after));
+        drop(state);
+        Cancelled::deadline(reason, after, location.unwrap_or_else(Location::caller), owner)
+    });
 }
 
 /// Moves a node's own deadline. Does not cancel: the caller knows the time.
