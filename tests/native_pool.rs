@@ -11,7 +11,12 @@ use anyrt::{Backend, BlockingPool, Builder, RunError, run_blocking};
 use anyrt_conformance::{Case, Outcome, PATIENCE, Runtime, with_native_jobs};
 
 /// Cases that do not hold, on which runtimes, by the start of their names, and why.
-const EXCEPTIONS: [(&str, &str, &str); 6] = [
+const EXCEPTIONS: [(&str, &str, &str); 7] = [
+    (
+        "rs_04_a_blocking_job_waits_for_a_sender_that_another_branch_owns",
+        "",
+        "it cancels at once, when a thread has perhaps not begun the job: then it never runs",
+    ),
     (
         "tt_09_an_abandoned_job_may_end_after_the_runtime",
         "",

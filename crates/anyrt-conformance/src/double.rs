@@ -3,8 +3,9 @@
 use std::future::Future;
 use std::io;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
 use std::time::Instant;
 
 use anyrt_core::net::{Address, Datagram, DatagramSocket, Listener, ListenerSocket, Stream, StreamSocket};
@@ -20,6 +21,8 @@ pub(crate) struct Double {
     /// The original has ended: it cannot drive a root any more.
     ended: bool,
     jobs: Jobs,
+    /// With [`Jobs::Kept`].
+    kept: Mutex<Vec<Job>>,
 }
 
 /// Where the blocking jobs of a double go.
@@ -33,6 +36,8 @@ pub(crate) enum Jobs {
     Dropped,
     /// Nowhere: a panic says so, as where no thread can be started.
     Panics,
+    /// Nowhere before [`Double::run_kept`], as in a pool that is full.
+    Kept,
 }
 
 /// A runtime that does as `original` does, but runs all blocking jobs in its own pool, as far as it has
@@ -45,17 +50,46 @@ pub fn with_native_jobs(original: Arc<dyn Runtime>) -> Arc<dyn Runtime> {
 impl Double {
     /// A double of `original`.
     pub(crate) fn of(original: Arc<dyn Runtime>) -> Double {
-        Double { original, refuses: AtomicBool::new(false), ended: false, jobs: Jobs::Chosen }
+        Double {
+            original,
+            refuses: AtomicBool::new(false),
+            ended: false,
+            jobs: Jobs::Chosen,
+            kept: Mutex::default(),
+        }
     }
 
     /// A double that outlives its original: it polls the root by itself and passes all else on.
     pub(crate) fn after_the_end_of(original: Arc<dyn Runtime>) -> Double {
         original.shutdown();
-        Double { original, refuses: AtomicBool::new(false), ended: true, jobs: Jobs::Chosen }
+        Double {
+            original,
+            refuses: AtomicBool::new(false),
+            ended: true,
+            jobs: Jobs::Chosen,
+            kept: Mutex::default(),
+        }
     }
 
     pub(crate) fn with_jobs(self, jobs: Jobs) -> Double {
         Double { jobs, ..self }
+    }
+
+    /// There is room: the jobs that were kept run, each on a thread of its own, and this waits for their end.
+    pub(crate) fn run_kept(&self) {
+        let kept = std::mem::take(&mut *self.kept.lock().unwrap_or_else(PoisonError::into_inner));
+        thread::scope(|threads| {
+            for job in kept {
+                threads.spawn(|| {
+                    let mut job = Some(job);
+                    self.enter(&mut || {
+                        if let Some(job) = job.take() {
+                            job.run();
+                        }
+                    });
+                });
+            }
+        });
     }
 
     /// From now on tasks are dropped.
@@ -94,7 +128,7 @@ impl Runtime for Double {
         match self.jobs {
             Jobs::Chosen => self.original.blocking(),
             Jobs::Native => self.original.blocking().map(|_| self as _),
-            Jobs::Dropped | Jobs::Panics => Some(self),
+            Jobs::Dropped | Jobs::Panics | Jobs::Kept => Some(self),
         }
     }
 
@@ -133,6 +167,10 @@ impl Blocking for Double {
     fn submit(&self, job: Job) -> Result<(), (Job, io::Error)> {
         match (self.jobs, self.original.blocking()) {
             (Jobs::Panics, _) => panic!("expected: no thread for it"),
+            (Jobs::Kept, _) => {
+                self.kept.lock().unwrap_or_else(PoisonError::into_inner).push(job);
+                Ok(())
+            }
             (Jobs::Chosen | Jobs::Native, Some(native)) => native.submit(job),
             _ => {
                 drop(job);

@@ -61,6 +61,7 @@ mod deadlines;
 mod dropped;
 mod exits;
 mod from_thread;
+mod full_pool;
 mod group_errors;
 mod groups;
 mod handles;

@@ -301,6 +301,13 @@ macro_rules! for_each_case {
                 bare rule_54_after_the_end_of_the_run_a_blocking_call_is_an_error [ForeignWake];
                 bare rt_obligation_jobs_in_its_own_pool_run_once_to_their_end_on_other_threads [ForeignWake];
             }
+            full_pool {
+                bare rule_80_a_call_that_waits_for_a_thread_keeps_to_its_limit [TimerWakes, TimerNotEarly];
+                bare rule_80_a_job_that_has_begun_in_a_full_pool_is_waited_for [];
+                bare rule_80_a_call_that_is_dropped_while_it_waits_for_a_thread_runs [];
+                bare rule_80_a_call_that_left_a_full_pool_asks_again_when_a_shield_goes_up [];
+                program rule_80_where_no_thread_can_be_started_a_call_keeps_to_its_limit [TasksRun, ForeignWake, TimerWakes];
+            }
             iterators {
                 program wt_04_items_are_pulled_in_batches_with_one_hop_and_one_token_each [ForeignWake];
                 program wt_05_the_end_of_the_iterator_ends_the_stream_and_drops_it_in_a_thread [ForeignWake];

@@ -10,12 +10,14 @@ use crate::task::panic_message;
 
 /// Whose threads run blocking jobs.
 ///
-/// Limiters, order, lending, cancellation, panics, context are the same with either: they are the core's.
+/// Limiters, order, lending, panics, context are the same with either, and so is the cancellation of what has begun: they
+/// are the core's.
 /// What a choice of the runtime's own pool gives up is what the threads themselves promise:
 ///
 /// | | the core's pool | the runtime's own |
 /// |---|---|---|
 /// | threads are named after the run | yes | by tokio `{run}-worker-{n}`, by the `blocking` crate `blocking-{n}` |
+/// | a call that is cancelled before its closure has begun | runs, once it has a token | never runs, so that a full pool keeps no caller beyond its limit |
 /// | number of threads | tokens, and threads that wait for async code | also those of other users; never more than 512 (tokio), 500 (`BLOCKING_MAX_THREADS`, at most 10 000): deeply nested calls that need more wait for ever |
 /// | wake-ups | one at a time, while somebody is needed | one a job |
 /// | an idle thread ends | after 10 s, or as the run was told | after 10 s (tokio), 0.5 s (`blocking`) |
@@ -34,8 +36,17 @@ pub enum BlockingPool {
     Native,
 }
 
+/// When a job begins that a pool has taken over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Begins {
+    /// A thread is there for it, or is on its way.
+    Soon,
+    /// Perhaps not before others have ended: it waits for its place, as for a token.
+    WithRoom,
+}
+
 /// Hands a job to the pool that the run has chosen, or to the runtime if that takes all jobs itself.
-pub(super) fn hand_over(handle: &Handle, job: Job) -> Result<(), (Option<Job>, StartError)> {
+pub(super) fn hand_over(handle: &Handle, job: Job) -> Result<Begins, (Option<Job>, StartError)> {
     let shared = &handle.0.shared;
     let blocking = handle.runtime().blocking();
     let Some(own) = blocking.filter(|own| shared.blocking_pool == BlockingPool::Native || own.takes_all())
@@ -46,7 +57,9 @@ pub(super) fn hand_over(handle: &Handle, job: Job) -> Result<(), (Option<Job>, S
         return Err((Some(job), StartError::RunEnded));
     }
     match catch_unwind(AssertUnwindSafe(|| own.submit(job))) {
-        Ok(submitted) => submitted.map_err(|(job, error)| (Some(job), StartError::NoThread(error))),
+        // How full it is, nobody tells.
+        Ok(Ok(())) => Ok(Begins::WithRoom),
+        Ok(Err((job, error))) => Err((Some(job), StartError::NoThread(error))),
         Err(payload) => Err((None, StartError::NoThread(io::Error::other(panic_message(&*payload))))),
     }
 }

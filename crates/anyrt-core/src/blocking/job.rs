@@ -147,6 +147,27 @@ impl<F, T> JobCell<F, T> {
         };
         drop(old);
     }
+
+    /// At `place`, its own: takes back what has not begun: token and hold are released, and the closure is the caller's again. None when a
+    /// thread has it: of the two one gets it.
+    pub(super) fn withdraw(&self, place: &NodeRef) -> Option<F> {
+        let Work { closure, setting } = self.work.lock().take()?;
+        tree::hold_parent(place.clone(), || false);
+        tree::end(&self.node);
+        self.return_token();
+        drop(setting);
+        Some(closure)
+    }
+
+    fn return_token(&self) {
+        let old = std::mem::replace(&mut *self.grant.lock(), Borrowed::Returned);
+        drop(old);
+    }
+
+    /// Which call it is.
+    pub(super) fn call(&self) -> Label {
+        self.label.clone()
+    }
 }
 
 impl<F, T> JobCell<F, T>
@@ -181,20 +202,6 @@ where
 
     pub(super) fn place(self: &Arc<Self>) -> NodeRef {
         self.clone()
-    }
-
-    /// Takes back what no thread could be found for: token and hold are released.
-    pub(super) fn withdraw(self: &Arc<Self>) {
-        let work = self.work.lock().take();
-        tree::hold_parent(self.place(), || false);
-        tree::end(&self.node);
-        self.return_token();
-        drop(work);
-    }
-
-    fn return_token(&self) {
-        let old = std::mem::replace(&mut *self.grant.lock(), Borrowed::Returned);
-        drop(old);
     }
 
     /// The same, where a limiter that panics is the caller's to know.

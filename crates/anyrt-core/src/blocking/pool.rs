@@ -6,6 +6,7 @@ use std::io;
 use std::task::{Poll, Waker};
 use std::time::Duration;
 
+use super::choice::Begins;
 use super::job::{Job, Label};
 use super::notifier::{self, Notifier};
 use super::run::StartError;
@@ -139,7 +140,7 @@ impl Pool {
 
     /// Takes over a job. Given back when the run has ended, when no thread can start and none will come
     /// to it, and in a process that has none of the threads.
-    pub(crate) fn submit(&self, job: Job, handle: &Handle) -> Result<(), (Job, StartError)> {
+    pub(super) fn submit(&self, job: Job, handle: &Handle) -> Result<Begins, (Job, StartError)> {
         // Only there the notifier is polled soon, when this poll has ended.
         let in_task = context::is_in_task_of(handle);
         let mut state = self.0.state.lock();
@@ -159,27 +160,27 @@ impl Pool {
                 state.statistics.deferred += 1;
                 let old = match state.notifier {
                     Notifier::Rests(_) => std::mem::replace(&mut state.notifier, Notifier::Woken),
-                    _ => return Ok(()),
+                    _ => return Ok(Begins::Soon),
                 };
                 drop(state);
                 if let Notifier::Rests(waker) = old {
                     waker.wake();
                 }
-                return Ok(());
+                return Ok(Begins::Soon);
             }
         }
         let submitted = match self.0.call_for_help(&mut state) {
-            Ok(()) => Ok(()),
+            Ok(()) => Ok(Begins::Soon),
             Err(error) if state.threads <= state.away || matches!(error, NoHelp::Forked(_)) => {
                 match state.jobs.pop_back() {
                     Some((job, _)) => Err((job, error.into())),
-                    None => Ok(()),
+                    None => Ok(Begins::Soon),
                 }
             }
             Err(error) => {
                 // Those who work will come to it.
                 tracing::warn!(%error, threads = state.threads, "no further thread for blocking jobs");
-                Ok(())
+                Ok(Begins::WithRoom)
             }
         };
         drop(state);

@@ -7,7 +7,7 @@ use std::panic::{Location, resume_unwind};
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
-use super::choice::hand_over;
+use super::choice::{Begins, hand_over};
 use super::grant::{Asking, Grant, Limiter};
 use super::job::{JobCell, Label, cut_off};
 use super::limiter::CapacityLimiter;
@@ -39,7 +39,8 @@ use crate::waits;
 ///
 /// # Cancel safety
 ///
-/// Cancelled before it has a token, it never runs. Cancelled while it runs, the scope waits, and the
+/// Cancelled before it has a token, it never runs; nor when it is cancelled while it has a token and waits for a thread, in a
+/// pool of the runtime that is full, or where no thread can be started. Cancelled while it runs, the scope waits, and the
 /// result is returned; told to [`abandon_on_cancel`](RunBlocking::abandon_on_cancel), it is left at
 /// once. What was accepted by the pool always runs to its end, and keeps its token until then; also
 /// when this future is dropped by foreign code.
@@ -254,9 +255,47 @@ pub struct TryBlockingCall<F, T> {
 
 enum State<F, T> {
     New(Option<RunBlocking<F>>),
-    Asking { asking: Asking, job: Option<F>, handle: Handle, label: Label },
-    Running { cell: Arc<JobCell<F, T>>, place: NodeRef },
+    Asking {
+        asking: Asking,
+        limiter: Limit,
+        job: Option<F>,
+        handle: Handle,
+        label: Label,
+    },
+    /// The pool has it.
+    Running {
+        cell: Arc<JobCell<F, T>>,
+        place: NodeRef,
+        queued: Option<Box<Queued>>,
+    },
     Ended,
+}
+
+/// What a call needs that may have to leave the queue of the pool.
+struct Queued {
+    limiter: Limit,
+    handle: Handle,
+    /// Its place among those who wait for the cancellation.
+    watches: Option<usize>,
+}
+
+impl<F, T> State<F, T> {
+    fn asking(limiter: Limit, job: F, handle: Handle, label: Label) -> State<F, T> {
+        let called = label.called;
+        let asking = match &limiter {
+            Limit::OfRun => Asking::ours(handle.limiter(), called),
+            Limit::OfMachine => Asking::ours(handle.cpu_limiter(), called),
+            Limit::Nobodys => Asking::ours(&handle.0.shared.unlimited, called),
+            Limit::Own(limiter) => Asking::ours(limiter, called),
+            Limit::Foreign(limiter) => Asking::foreign(limiter.clone(), called),
+        };
+        State::Asking { asking, limiter, job: Some(job), handle, label }
+    }
+}
+
+/// Takes a job back from the queue of the pool, if it is cancelled there and no thread has begun it.
+fn leave_queue<F, T>(cell: &JobCell<F, T>, place: &NodeRef) -> Option<F> {
+    if place.node().is_cancelled() { cell.withdraw(place) } else { None }
 }
 
 // The closure is only moved, never pinned.
@@ -276,17 +315,10 @@ where
                 State::New(call) => {
                     let Some(call) = call.take() else { unreachable!("a call is started once") };
                     let handle = call.handle.unwrap_or_else(|| Handle::current_for(call.called));
-                    let asking = match call.limiter {
-                        Limit::OfRun => Asking::ours(handle.limiter(), call.called),
-                        Limit::OfMachine => Asking::ours(handle.cpu_limiter(), call.called),
-                        Limit::Nobodys => Asking::ours(&handle.0.shared.unlimited, call.called),
-                        Limit::Own(limiter) => Asking::ours(&limiter, call.called),
-                        Limit::Foreign(limiter) => Asking::foreign(limiter, call.called),
-                    };
                     let label = Label { name: call.name, called: call.called };
-                    this.state = State::Asking { asking, job: Some(call.job), handle, label };
+                    this.state = State::asking(call.limiter, call.job, handle, label);
                 }
-                State::Asking { asking, job, handle, label } => {
+                State::Asking { asking, limiter, job, handle, label } => {
                     let grant = match ready!(asking.poll(cx)) {
                         Ok(grant) => grant,
                         Err(error) => {
@@ -296,9 +328,13 @@ where
                     };
                     let Some(job) = job.take() else { unreachable!("a call is submitted once") };
                     match submit(handle, job, grant, this.abandon, label.clone()) {
-                        Ok(cell) => {
+                        Ok((cell, begins)) => {
                             let place = cell.place();
-                            this.state = State::Running { cell, place };
+                            let queued = (begins == Begins::WithRoom).then(|| {
+                                let limiter = std::mem::replace(limiter, Limit::Nobodys);
+                                Box::new(Queued { limiter, handle: handle.clone(), watches: None })
+                            });
+                            this.state = State::Running { cell, place, queued };
                         }
                         Err(error) => {
                             this.state = State::Ended;
@@ -306,8 +342,19 @@ where
                         }
                     }
                 }
-                State::Running { cell, place } => {
+                State::Running { cell, place, queued } => {
                     settle(place);
+                    if let Some(mut waits) = queued.take() {
+                        // First this: a cancellation that comes later wakes it.
+                        place.node().watch(&mut waits.watches, cx.waker());
+                        if let Some(job) = leave_queue(cell, place) {
+                            let label = cell.call();
+                            // It stands where it stood before it had a token, and asks again if the shield goes up.
+                            this.state = State::asking(waits.limiter, job, waits.handle, label);
+                            continue;
+                        }
+                        *queued = Some(waits);
+                    }
                     let Poll::Ready(result) = cell.poll(cx) else {
                         waits::note(cell.called());
                         return Poll::Pending;
@@ -329,7 +376,7 @@ fn submit<F, T>(
     grant: Grant,
     abandon: bool,
     label: Label,
-) -> Result<Arc<JobCell<F, T>>, StartError>
+) -> Result<(Arc<JobCell<F, T>>, Begins), StartError>
 where
     F: FnOnce() -> T + Send + 'static,
     T: Send + 'static,
@@ -342,12 +389,14 @@ where
         polling: false,
     };
     let cell = JobCell::new(job, setting, grant, !abandon, label);
-    if let Err((refused, error)) = hand_over(handle, cell.job()) {
-        cell.withdraw();
-        drop(refused);
-        return Err(error);
+    match hand_over(handle, cell.job()) {
+        Ok(begins) => Ok((cell, begins)),
+        Err((refused, error)) => {
+            drop(cell.withdraw(&cell.place()));
+            drop(refused);
+            Err(error)
+        }
     }
-    Ok(cell)
 }
 
 /// Drops `value`, which may block, in a thread of the pool; here, if this is one, or where there is none.
@@ -358,7 +407,7 @@ pub(super) fn drop_in_pool<V: Send + 'static>(value: V, called: &'static Locatio
     let Ok(handle) = Handle::try_current() else { return };
     let Ok(token) = handle.0.shared.unlimited.try_acquire() else { return };
     let label = Label { name: Some("drop".into()), called };
-    if let Ok(cell) = submit(&handle, move || drop(value), Grant::Ours(token.detach()), true, label) {
+    if let Ok((cell, _)) = submit(&handle, move || drop(value), Grant::Ours(token.detach()), true, label) {
         leave(&cell, &cell.place());
     }
 }
@@ -371,7 +420,13 @@ fn leave<F, T>(cell: &JobCell<F, T>, place: &NodeRef) {
 
 impl<F, T> Drop for TryBlockingCall<F, T> {
     fn drop(&mut self) {
-        if let State::Running { cell, place } = &self.state {
+        let State::Running { cell, place, queued } = &self.state else { return };
+        // A cancelled scope drops it, perhaps before it was polled again.
+        if queued.is_some()
+            && let Some(job) = leave_queue(cell, place)
+        {
+            drop(job);
+        } else {
             leave(cell, place);
         }
     }
