@@ -700,12 +700,14 @@ mod bad_addresses {
     use super::*;
 
     #[anyrt::test]
-    async fn a_port_in_use_is_named() {
+    async fn a_port_in_use_is_told_with_the_code_of_the_system() {
         let first = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = first.local_addr().unwrap();
         let error = TcpListener::bind(address).await.unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::AddrInUse);
-        assert!(error.to_string().contains(&address.to_string()), "{error}");
+        let native = std::net::TcpListener::bind(address).unwrap_err();
+        assert_eq!(error.raw_os_error(), native.raw_os_error());
+        assert!(error.raw_os_error().is_some(), "{error}");
     }
 
     #[anyrt::test]
@@ -729,11 +731,13 @@ mod bad_addresses {
     }
 
     #[anyrt::test]
-    async fn nobody_listening_is_an_error_with_the_address() {
+    async fn nobody_listening_is_told_with_the_code_of_the_system() {
         let address = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
         let error = TcpStream::connect(address).await.unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::ConnectionRefused);
-        assert!(error.to_string().contains(&address.to_string()), "{error}");
+        let native = std::net::TcpStream::connect(address).unwrap_err();
+        assert_eq!(error.raw_os_error(), native.raw_os_error());
+        assert!(error.raw_os_error().is_some(), "{error}");
     }
 }
 

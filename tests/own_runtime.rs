@@ -79,10 +79,7 @@ impl Runtime for ThreadPerTask {
         let socket = match address {
             Address::Tcp(address) => Socket::from(Async::<TcpStream>::connect(*address).await?.into_inner()?),
             #[cfg(unix)]
-            Address::Unix(path) => {
-                use std::os::unix::net::UnixStream;
-                Socket::from(Async::<UnixStream>::connect(path).await?.into_inner()?)
-            }
+            Address::Unix(path) => Socket::from(anyrt_core::net::connect_unix(path)?),
             _ => return Err(io::ErrorKind::Unsupported.into()),
         };
         Ok(Box::new(OwnStream(Async::new(socket)?)))

@@ -7,6 +7,8 @@ use std::os::unix::net::UnixStream;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
+#[cfg(unix)]
+use anyrt_core::net::connect_unix;
 use anyrt_core::net::{Address, StreamSocket};
 use async_io::Async;
 use futures_io::{AsyncRead, AsyncWrite};
@@ -26,7 +28,7 @@ impl Stream {
         match address {
             Address::Tcp(address) => Async::<TcpStream>::connect(*address).await.map(Stream::Tcp),
             #[cfg(unix)]
-            Address::Unix(path) => Async::<UnixStream>::connect(path).await.map(Stream::Unix),
+            Address::Unix(path) => Stream::adopt(StreamSocket::Unix(connect_unix(path)?)),
             _ => Err(io::ErrorKind::Unsupported.into()),
         }
     }

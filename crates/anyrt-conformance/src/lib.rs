@@ -55,6 +55,7 @@ mod blocking;
 mod channels;
 mod checkpoints;
 mod children;
+mod connects;
 mod context_managers;
 mod cut_short;
 mod deadlines;

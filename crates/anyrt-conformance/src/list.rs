@@ -306,7 +306,7 @@ macro_rules! for_each_case {
                 bare rule_80_a_job_that_has_begun_in_a_full_pool_is_waited_for [];
                 bare rule_80_a_call_that_is_dropped_while_it_waits_for_a_thread_runs [];
                 bare rule_80_a_call_that_left_a_full_pool_asks_again_when_a_shield_goes_up [];
-                program rule_80_where_no_thread_can_be_started_a_call_keeps_to_its_limit [TasksRun, ForeignWake, TimerWakes];
+                program rule_80_where_no_thread_can_be_started_a_call_keeps_to_its_limit [TasksRun, ForeignWake, TimerWakes, TimerNotEarly];
             }
             iterators {
                 program wt_04_items_are_pulled_in_batches_with_one_hop_and_one_token_each [ForeignWake];
@@ -492,6 +492,11 @@ macro_rules! for_each_case {
                 bare rt_obligation_each_of_two_waiting_accepts_gets_a_connection [Listeners];
                 bare rt_obligation_an_accept_that_is_dropped_loses_no_connection [Listeners];
                 bare rt_obligation_datagrams_arrive_whole_and_name_their_sender [Datagrams];
+            }
+            connects {
+                program rule_81_errors_of_connect_and_bind_are_those_of_the_system [Connect, Datagrams];
+                program rule_81_a_unix_socket_has_the_errors_of_the_system [Connect, Listeners];
+                program rule_81_a_unix_connect_waits_where_a_blocking_one_would [Connect, Listeners, TimerWakes, TimerNotEarly];
             }
         }
     };

@@ -22,7 +22,7 @@ pub use resolve::{ToAddresses, resolve};
 pub use tcp::{TcpListener, TcpStream};
 pub use udp::UdpSocket;
 #[cfg(unix)]
-pub use unix::{UnixListener, UnixStream};
+pub use unix::{UnixListener, UnixStream, connect_unix};
 
 /// Where [`Runtime::connect`](crate::Runtime::connect) connects to.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -72,6 +72,9 @@ pub trait Runtime: Send + Sync + fmt::Debug + 'static {
 
     /// Opens a stream to `address`.
     ///
+    /// Obligations: errors are those of the system, as they are. A Unix socket is connected as by
+    /// [`connect_unix`](crate::net::connect_unix), whose `WouldBlock` is passed on: the core waits.
+    ///
     /// # Cancel safety
     ///
     /// Dropping the future closes the socket.

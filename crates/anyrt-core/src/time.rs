@@ -61,6 +61,10 @@ impl Sleep {
         Sleep::new(When::After(duration))
     }
 
+    pub(crate) fn called_at(duration: Duration, called: &'static Location<'static>) -> Sleep {
+        Sleep { when: When::After(duration), called, handle: None }
+    }
+
     #[track_caller]
     fn new(when: When) -> Sleep {
         Sleep { when, called: Location::caller(), handle: None }

@@ -4,6 +4,8 @@ use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
+#[cfg(unix)]
+use anyrt_core::net::connect_unix;
 use anyrt_core::net::{Address, StreamSocket};
 use futures_io::{AsyncRead, AsyncWrite};
 use socket2::SockRef;
@@ -26,7 +28,7 @@ impl Stream {
         match address {
             Address::Tcp(address) => TcpStream::connect(address).await.map(Stream::Tcp),
             #[cfg(unix)]
-            Address::Unix(path) => UnixStream::connect(path).await.map(Stream::Unix),
+            Address::Unix(path) => Stream::adopt(StreamSocket::Unix(connect_unix(path)?)),
             _ => Err(io::ErrorKind::Unsupported.into()),
         }
     }

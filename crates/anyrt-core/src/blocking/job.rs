@@ -148,11 +148,10 @@ impl<F, T> JobCell<F, T> {
         drop(old);
     }
 
-    /// At `place`, its own: takes back what has not begun: token and hold are released, and the closure is the caller's again. None when a
+    /// Takes back what has not begun: token and hold are released, and the closure is the caller's again. None when a
     /// thread has it: of the two one gets it.
-    pub(super) fn withdraw(&self, place: &NodeRef) -> Option<F> {
+    pub(super) fn withdraw(&self) -> Option<F> {
         let Work { closure, setting } = self.work.lock().take()?;
-        tree::hold_parent(place.clone(), || false);
         tree::end(&self.node);
         self.return_token();
         drop(setting);

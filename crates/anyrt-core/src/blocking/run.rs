@@ -295,7 +295,7 @@ impl<F, T> State<F, T> {
 
 /// Takes a job back from the queue of the pool, if it is cancelled there and no thread has begun it.
 fn leave_queue<F, T>(cell: &JobCell<F, T>, place: &NodeRef) -> Option<F> {
-    if place.node().is_cancelled() { cell.withdraw(place) } else { None }
+    if place.node().is_cancelled() { cell.withdraw() } else { None }
 }
 
 // The closure is only moved, never pinned.
@@ -392,7 +392,7 @@ where
     match hand_over(handle, cell.job()) {
         Ok(begins) => Ok((cell, begins)),
         Err((refused, error)) => {
-            drop(cell.withdraw(&cell.place()));
+            drop(cell.withdraw());
             drop(refused);
             Err(error)
         }

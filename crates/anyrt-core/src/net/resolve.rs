@@ -38,7 +38,10 @@ pub fn resolve(host: &str, port: u16) -> impl Future<Output = io::Result<Vec<Soc
             .limiter(limiter)
             .abandon_on_cancel()
             .await
-            .map_err(|error| io::Error::new(error.kind(), format!("`{host}` does not resolve: {error}")))?;
+            .map_err(|error| match error.raw_os_error() {
+                Some(_) => error,
+                None => io::Error::new(error.kind(), format!("`{host}` does not resolve: {error}")),
+            })?;
         if found.is_empty() {
             return Err(io::Error::new(io::ErrorKind::NotFound, format!("`{host}` has no address")));
         }
@@ -124,7 +127,8 @@ where
     for address in addresses {
         match attempt(address).await {
             Ok(done) => return Ok(done),
-            Err(error) => last = Some(io::Error::new(error.kind(), format!("{address}: {error}"))),
+            // As it is: with another text it would have lost the system's code.
+            Err(error) => last = Some(error),
         }
     }
     Err(last.unwrap_or_else(|| io::Error::new(io::ErrorKind::NotFound, "no address was given")))

@@ -14,7 +14,7 @@ use crate::handle::Handle;
 use crate::waits::Called;
 
 /// How many connections may wait to be accepted, as far as the system agrees.
-const BACKLOG: i32 = 1024;
+pub(super) const BACKLOG: i32 = 1024;
 
 /// A TCP stream. Reads and writes are checkpoints that only wait.
 #[derive(Debug)]
@@ -31,7 +31,7 @@ impl TcpStream {
     ///
     /// # Errors
     ///
-    /// Of the resolver, or of the last attempt, naming the address.
+    /// Of the resolver, naming the name; or of the last attempt, as the system tells it.
     ///
     /// # Panics
     ///
@@ -116,7 +116,7 @@ impl TcpListener {
     ///
     /// # Errors
     ///
-    /// Of the resolver, or of the last attempt, naming the address: `AddrInUse` for a port in use.
+    /// Of the resolver, naming the name; or of the last attempt, as the system tells it: `AddrInUse` for a port in use.
     ///
     /// # Panics
     ///

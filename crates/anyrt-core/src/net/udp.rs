@@ -22,7 +22,7 @@ impl UdpSocket {
     ///
     /// # Errors
     ///
-    /// Of the resolver, or of the last attempt, naming the address.
+    /// Of the resolver, naming the name; or of the last attempt, as the system tells it.
     ///
     /// # Panics
     ///

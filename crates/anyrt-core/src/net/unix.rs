@@ -2,15 +2,25 @@
 
 use std::future::Future;
 use std::io;
+use std::os::unix::ffi::OsStrExt as _;
 use std::panic::Location;
 use std::path::Path;
 use std::pin::Pin;
 use std::task::{Context, Poll};
+use std::time::Duration;
+
+use socket2::{Domain, SockAddr, Socket, Type};
 
 use super::io::{gated_stream, leaf};
+use super::tcp::BACKLOG;
 use super::{Address, Listener, ListenerSocket, Stream, StreamSocket};
 use crate::handle::Handle;
+use crate::time::Sleep;
 use crate::waits::Called;
+
+/// How long a connect waits that found the queue full.
+const FIRST_PAUSE: Duration = Duration::from_millis(1);
+const LONGEST_PAUSE: Duration = Duration::from_millis(32);
 
 /// A Unix stream. Reads and writes are checkpoints that only wait.
 #[derive(Debug)]
@@ -23,11 +33,16 @@ pub struct UnixStream {
 gated_stream!(UnixStream);
 
 impl UnixStream {
-    /// Connects to the socket at `path`.
+    /// Connects to the socket at `path`; on Linux one that begins with a NUL is a name without a file.
+    ///
+    /// It waits where a blocking connect would: while the listener's queue is full. The system tells nobody when
+    /// there is room, so it tries again, at first after a millisecond and at last every 32 ms. Who waits has no
+    /// place in a line.
     ///
     /// # Errors
     ///
-    /// Of the system, naming the path.
+    /// Of the system, as they are: the same on every runtime. [`InvalidInput`](io::ErrorKind::InvalidInput) for what is
+    /// no path of a socket: one that is too long, or has a NUL inside.
     ///
     /// # Panics
     ///
@@ -42,9 +57,17 @@ impl UnixStream {
         let path = path.as_ref().to_owned();
         async move {
             let handle = Handle::current_for(called);
-            let address = Address::Unix(path.clone());
-            let connected = leaf(true, called, handle.runtime().connect(&address)).await;
-            Ok(UnixStream { io: connected.map_err(|error| at(&path, error))?, opened: called })
+            let address = Address::Unix(path);
+            let mut pause = FIRST_PAUSE;
+            loop {
+                match leaf(true, called, handle.runtime().connect(&address)).await {
+                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                        Sleep::called_at(pause, called).on(handle.clone()).await;
+                        pause = (pause * 2).min(LONGEST_PAUSE);
+                    }
+                    connected => return Ok(UnixStream { io: connected?, opened: called }),
+                }
+            }
         }
     }
 
@@ -76,20 +99,22 @@ pub struct UnixListener {
 }
 
 impl UnixListener {
-    /// Listens at `path`, which must not exist; it is not removed at the end.
+    /// Listens at `path`, which must not exist; it is not removed at the end. On Linux one that begins with a NUL is a
+    /// name without a file.
     ///
     /// # Errors
     ///
-    /// Of the system, naming the path.
+    /// Of the system, as they are; [`InvalidInput`](io::ErrorKind::InvalidInput) for what is no path of a socket.
     ///
     /// # Panics
     ///
     /// Outside of any runtime.
     #[track_caller]
     pub fn bind(path: impl AsRef<Path>) -> io::Result<UnixListener> {
-        let path = path.as_ref();
-        let socket = std::os::unix::net::UnixListener::bind(path).map_err(|error| at(path, error))?;
-        UnixListener::from_std(socket)
+        let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
+        socket.bind(&address_of(path.as_ref())?)?;
+        socket.listen(BACKLOG)?;
+        UnixListener::from_std(socket.into())
     }
 
     /// Adopts a listening std socket; sets it to non-blocking mode.
@@ -127,6 +152,26 @@ impl UnixListener {
     }
 }
 
-fn at(path: &Path, error: io::Error) -> io::Error {
-    io::Error::new(error.kind(), format!("{}: {error}", path.display()))
+/// Connects a Unix socket, in non-blocking mode, without waiting: what [`Runtime::connect`](crate::Runtime::connect) does on
+/// every runtime.
+///
+/// # Errors
+///
+/// Of the system: [`WouldBlock`](io::ErrorKind::WouldBlock) while the listener's queue is full. A socket in that state is
+/// writable as it was before, so there is no event to wait for. [`InvalidInput`](io::ErrorKind::InvalidInput) for what is
+/// no path of a socket.
+pub fn connect_unix(path: &Path) -> io::Result<std::os::unix::net::UnixStream> {
+    let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
+    socket.set_nonblocking(true)?;
+    socket.connect(&address_of(path)?)?;
+    Ok(socket.into())
+}
+
+fn address_of(path: &Path) -> io::Result<SockAddr> {
+    let bytes = path.as_os_str().as_bytes();
+    let has_names = cfg!(any(target_os = "linux", target_os = "android"));
+    if bytes.contains(&0) && !(has_names && bytes[0] == 0) {
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, "the path of a socket contains no NUL"));
+    }
+    SockAddr::unix(path)
 }
