@@ -6,10 +6,15 @@ mod client;
 
 mod descriptors;
 mod frames;
+mod framing;
 mod hosting;
 mod http2;
 mod limits;
 mod listeners;
 mod load;
+mod panics;
 mod protocol;
+mod speaks;
 mod tls;
+mod turns;
+mod whole;

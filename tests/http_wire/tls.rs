@@ -19,6 +19,43 @@ use crate::frames;
 const SHORT: Duration = Duration::from_millis(40);
 const GET: &[u8] = b"GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
 
+/// A certificate for `localhost` with its key; and the certificate alone.
+pub(crate) fn pair() -> (Tls, String) {
+    let made = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).expect("a certificate");
+    let certificate = made.cert.pem();
+    let tls = Tls::from_pem(certificate.as_bytes(), made.signing_key.serialize_pem().as_bytes());
+    (tls.expect("they belong together"), certificate)
+}
+
+/// A connection with its handshake done, of a client that trusts this certificate.
+pub(crate) async fn connect(
+    address: SocketAddr,
+    certificate: &str,
+    protocols: &[&str],
+) -> TlsStream<TcpStream> {
+    let mut roots = rustls::RootCertStore::empty();
+    let certificate = CertificateDer::from_pem_slice(certificate.as_bytes()).expect("a certificate");
+    roots.add(certificate).expect("a root");
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let mut config = rustls::ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .expect("versions")
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    config.alpn_protocols = protocols.iter().map(|name| name.as_bytes().to_vec()).collect();
+    let connected = async {
+        loop {
+            match TcpStream::connect(address).await {
+                Ok(stream) => return stream,
+                Err(_) => anyrt::sleep(Duration::from_millis(1)).await,
+            }
+        }
+    };
+    let stream = soon(connected).await;
+    let name = ServerName::try_from("localhost").expect("a name");
+    soon(TlsConnector::from(Arc::new(config)).connect(name, stream)).await.expect("a handshake")
+}
+
 struct Secure {
     server: Server,
     plain: SocketAddr,
@@ -28,10 +65,7 @@ struct Secure {
 impl Secure {
     /// A server with a listener that speaks TLS, and one that does not.
     async fn start(change: impl FnOnce(&mut Limits)) -> Secure {
-        let made = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).expect("a certificate");
-        let certificate = made.cert.pem();
-        let tls = Tls::from_pem(certificate.as_bytes(), made.signing_key.serialize_pem().as_bytes());
-        let tls = tls.expect("they belong together");
+        let (tls, certificate) = pair();
         let mut limits = Limits::default();
         change(&mut limits);
         let app = App::new()
@@ -49,19 +83,7 @@ impl Secure {
     }
 
     async fn connect(&self, protocols: &[&str]) -> TlsStream<TcpStream> {
-        let mut roots = rustls::RootCertStore::empty();
-        let certificate = CertificateDer::from_pem_slice(self.certificate.as_bytes()).expect("a certificate");
-        roots.add(certificate).expect("a root");
-        let provider = Arc::new(rustls::crypto::ring::default_provider());
-        let mut config = rustls::ClientConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()
-            .expect("versions")
-            .with_root_certificates(roots)
-            .with_no_client_auth();
-        config.alpn_protocols = protocols.iter().map(|name| name.as_bytes().to_vec()).collect();
-        let stream = TcpStream::connect(self.server.address).await.expect("the server accepts");
-        let name = ServerName::try_from("localhost").expect("a name");
-        soon(TlsConnector::from(Arc::new(config)).connect(name, stream)).await.expect("a handshake")
+        connect(self.server.address, &self.certificate, protocols).await
     }
 }
 
@@ -168,10 +190,7 @@ async fn what_is_no_tls_harms_nobody() {
 
 #[anyrt::test]
 async fn h9_a_client_that_leaves_cancels_its_handler_under_tls_too() {
-    let made = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).expect("a certificate");
-    let certificate = made.cert.pem();
-    let tls =
-        Tls::from_pem(certificate.as_bytes(), made.signing_key.serialize_pem().as_bytes()).expect("a pair");
+    let (tls, certificate) = pair();
     let (begun, cleaned_up) = (Event::new(), Event::new());
     let app = App::new().get("/", {
         let (begun, cleaned_up) = (begun.clone(), cleaned_up.clone());

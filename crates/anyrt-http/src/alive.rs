@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use crate::attended::Home;
 use crate::connection::Connection;
-use crate::served::End;
 
 /// A handler that counts as alive, wherever it is, until this is dropped.
 pub(crate) struct Alive(Option<Arc<Connection>>);
@@ -16,12 +15,12 @@ impl Alive {
         Alive(Some(Arc::clone(connection)))
     }
 
-    /// It has ended, or is given up.
-    pub(crate) fn ends(&self, end: End) {
-        if let Some(connection) = &self.0 {
-            let server = &connection.server;
-            let end = if end == End::Left && server.is_cancelling() { End::Cancelled } else { end };
-            server.counters.handler_ends(end, server.is_stopping());
+    /// It has ended by itself.
+    pub(crate) fn ends(&self) {
+        if let Some(connection) = &self.0
+            && connection.server.is_stopping()
+        {
+            connection.counters().handler_finished();
         }
     }
 }

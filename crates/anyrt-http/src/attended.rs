@@ -4,7 +4,6 @@ use std::any::Any;
 use std::fmt;
 use std::future::Future;
 use std::net::SocketAddr;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
@@ -15,10 +14,11 @@ use futures_util::FutureExt;
 
 use crate::alive::Alive;
 use crate::connection::Connection;
+use crate::contained::{Contained, contained, let_go};
 use crate::disconnect::Leaving;
 use crate::operation::Answer;
-use crate::request::{After, internal, keeping, message};
-use crate::served::End;
+use crate::request::{After, Ended, Waiter, internal, keeping, message};
+use crate::sent::Sent;
 use crate::test_client::TestHome;
 
 /// Where a request goes on that its caller dropped.
@@ -41,8 +41,9 @@ impl Home {
         }
     }
 
-    /// Runs here what is left to be done.
+    /// Runs here what is left to be done. Its panic, also that of what a cancellation drops, is its own.
     fn spawn(&self, name: &str, future: impl Future<Output = ()> + Send + 'static) {
+        let future = Contained::new(future).map(drop);
         match self {
             Home::Server(connection) => drop(connection.group().named(name).spawn(future)),
             Home::Test(home) => drop(home.group.named(name).spawn(future)),
@@ -55,7 +56,7 @@ impl Home {
         }
     }
 
-    /// Runs a part of what is left in a task that has a name; none if it was cancelled.
+    /// Runs a part of what is left in a task that has a name; none if it was cancelled, or panicked.
     ///
     /// # Cancel safety
     ///
@@ -67,20 +68,20 @@ impl Home {
     ) -> Option<T> {
         /// Not a `Result`, whatever the part ends in.
         struct Ended<T>(T);
-        let part = async move { Ended(part.await) };
+        let part = Contained::new(part).map(Ended);
         let task = match self {
             Home::Server(connection) => connection.group().named(name).spawn(part),
             Home::Test(home) => home.group.named(name).spawn(part),
             Home::Root => Handle::try_current().ok()?.spawn(part),
         };
-        task.await.ok().map(|Ended(value)| value)
+        task.await.ok().and_then(|Ended(value)| value)
     }
 
-    /// Begins what is left of a request when its response has been sent.
-    pub(crate) fn after_sent(self, after: After) {
-        match &self {
-            Home::Server(connection) => connection.after_sent(after),
-            Home::Test(_) | Home::Root => self.begin(after),
+    /// A response was taken whole: who waits for its end is told when it is with the system.
+    pub(crate) fn when_sent(&self, waiter: Waiter, sent: Option<Arc<Sent>>) {
+        match self {
+            Home::Server(connection) => connection.when_sent(waiter, sent),
+            Home::Test(_) | Home::Root => waiter.ends(&Ended::Whole(None)),
         }
     }
 
@@ -138,7 +139,7 @@ impl Attended {
     pub(crate) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Response> {
         let Some(answer) = &mut self.answer else { panic!("a request was polled after its end") };
         self.begun = true;
-        let mut poll = || catch_unwind(AssertUnwindSafe(|| answer.as_mut().poll(cx)));
+        let mut poll = || contained(|| answer.as_mut().poll(cx));
         let polled = match &mut self.locals {
             Some(locals) => locals.run(poll),
             None => poll(),
@@ -149,8 +150,7 @@ impl Attended {
                 self.end();
                 Poll::Ready(response)
             }
-            Err(panic) => {
-                report(&*panic);
+            Err(_) => {
                 self.end();
                 Poll::Ready(internal())
             }
@@ -161,11 +161,9 @@ impl Attended {
     fn end(&mut self) {
         let answer = self.answer.take();
         if let Some(alive) = &self.alive {
-            alive.ends(End::Finished);
+            alive.ends();
         }
-        if let Err(panic) = catch_unwind(AssertUnwindSafe(|| drop(answer))) {
-            report(&*panic);
-        }
+        let_go(answer);
         self.alive = None;
     }
 }
@@ -181,9 +179,6 @@ impl Drop for Attended {
         let Some(answer) = self.answer.take() else { return };
         let answer = keeping(self.locals.take().unwrap_or_else(TaskContext::capture), answer);
         let alive = self.alive.take();
-        if let Some(alive) = &alive {
-            alive.ends(End::Left);
-        }
         let goes_on = self.leaving.goes_on();
         let live = self.leaving.live.take();
         let cut = async move {
@@ -195,10 +190,8 @@ impl Drop for Attended {
                 // Before it starts, so that it is dropped at its next await; only what holds goes on.
                 scope.handle().cancel("the client left");
             }
-            let ending = scope.run(async move |_| drop(answer.await));
-            if let Err(panic) = AssertUnwindSafe(ending).catch_unwind().await {
-                report(&*panic);
-            }
+            let ending = scope.run(async move |_| let_go(answer.await));
+            Contained::new(ending).await;
             drop(alive);
         };
         self.home.spawn("a request whose client left", cut);

@@ -56,5 +56,10 @@ fn too_large(limit: usize) -> Response {
 
 /// Whether such an error is among the causes: a middleware may have put its own error around it.
 pub(crate) fn among_causes<E: Error + 'static>(error: &(dyn Error + 'static)) -> bool {
-    error.is::<E>() || error.source().is_some_and(among_causes::<E>)
+    cause::<E>(error).is_some()
+}
+
+/// Such an error among the causes.
+pub(crate) fn cause<'a, E: Error + 'static>(error: &'a (dyn Error + 'static)) -> Option<&'a E> {
+    error.downcast_ref().or_else(|| cause(error.source()?))
 }

@@ -21,7 +21,8 @@ use crate::disconnect::Leaving;
 use crate::exchange::PerRequest;
 use crate::http2::InGroup;
 use crate::limits::Limits;
-use crate::request::After;
+use crate::request::{Ended, Waiter};
+use crate::sent::Sent;
 use crate::served::Counters;
 use crate::shared::Shared;
 use crate::stream::{Protocol, Wire};
@@ -49,6 +50,13 @@ enum Phase {
     Idle,
 }
 
+/// Who waits until a response is with the system, and by what it is known, of HTTP/2.
+struct Waiting {
+    /// None: it is counted.
+    waiter: Option<Waiter>,
+    sent: Option<Arc<Sent>>,
+}
+
 /// What a connection shares with the requests it is serving.
 pub(crate) struct Connection {
     pub(crate) server: Arc<Shared>,
@@ -70,9 +78,9 @@ pub(crate) struct Connection {
     half_closed_is_fine: AtomicBool,
     /// Told when the client has left, for a handler that asked.
     gone: Mutex<Option<Event>>,
-    /// What begins when what was written is flushed; none when the stream is gone.
-    after: Mutex<Option<Vec<After>>>,
-    has_after: AtomicBool,
+    /// Those who wait until what was written is with the system; none when the stream is gone.
+    waiters: Mutex<Option<Vec<Waiting>>>,
+    has_waiters: AtomicBool,
 }
 
 impl Connection {
@@ -92,8 +100,8 @@ impl Connection {
             had_body: AtomicBool::new(false),
             half_closed_is_fine: AtomicBool::new(false),
             gone: Mutex::new(None),
-            after: Mutex::new(Some(Vec::new())),
-            has_after: AtomicBool::new(false),
+            waiters: Mutex::new(Some(Vec::new())),
+            has_waiters: AtomicBool::new(false),
         })
     }
 
@@ -186,10 +194,12 @@ impl Connection {
         self.half_closed_is_fine.load(Ordering::Relaxed)
     }
 
-    /// A response was made whole, or given up.
-    pub(crate) fn request_ends(&self, whole: bool) {
-        if whole {
-            self.unflushed.fetch_add(1, Ordering::Relaxed);
+    /// A response was taken whole, or given up.
+    pub(crate) fn request_ends(&self, ended: Ended) {
+        match ended {
+            Ended::Whole(sent) if self.is_http2() => self.wait_for_sent(Waiting { waiter: None, sent }),
+            Ended::Whole(_) => drop(self.unflushed.fetch_add(1, Ordering::Relaxed)),
+            ended => self.counters().ended(&ended, 1),
         }
         let last = self.in_flight.fetch_sub(1, Ordering::Relaxed) == 1;
         // Streams end in tasks of their own, maybe after the last flush.
@@ -198,56 +208,83 @@ impl Connection {
         }
     }
 
-    /// What is to begin when the response is with the system.
-    pub(crate) fn after_sent(&self, after: After) {
+    /// How a response ended that was dropped before it was whole.
+    pub(crate) fn left(&self) -> Ended {
+        if self.server.is_cancelling() { Ended::Cut } else { Ended::Left }
+    }
+
+    /// Who is to be told when the response is with the system.
+    pub(crate) fn when_sent(&self, waiter: Waiter, sent: Option<Arc<Sent>>) {
+        self.wait_for_sent(Waiting { waiter: Some(waiter), sent });
+    }
+
+    fn wait_for_sent(&self, waiting: Waiting) {
         {
-            let mut waiting = self.after.lock().unwrap_or_else(PoisonError::into_inner);
-            match &mut *waiting {
-                Some(waiting) => waiting.push(after),
+            let mut waiters = self.waiters.lock().unwrap_or_else(PoisonError::into_inner);
+            match &mut *waiters {
+                Some(waiters) => waiters.push(waiting),
                 None => {
-                    drop(waiting);
-                    return after.begin();
+                    drop(waiters);
+                    return self.tell(waiting, &self.left());
                 }
             }
         }
-        self.has_after.store(true, Ordering::Release);
+        self.has_waiters.store(true, Ordering::Release);
         // A stream of HTTP/2 ends in a task of its own, maybe after the last flush.
         if self.is_http2() {
             self.watch.wake_connection();
         }
     }
 
-    /// hyper has done what it can, for HTTP/2 in the connection's task: all that its streams gave it is with the system,
-    /// unless the client does not take it.
-    fn rests(&self) {
-        if self.is_http2() && self.has_after.load(Ordering::Acquire) && !self.watch.is_set(Which::Writing) {
-            self.begin_after();
+    fn tell(&self, Waiting { waiter, sent }: Waiting, ended: &Ended) {
+        let lost = self.left();
+        let ended = if sent.is_some_and(|sent| sent.is_lost()) { &lost } else { ended };
+        match waiter {
+            Some(waiter) => waiter.ends(ended),
+            None => self.counters().ended(ended, 1),
         }
     }
 
-    fn begin_after(&self) {
-        let waiting = match &mut *self.after.lock().unwrap_or_else(PoisonError::into_inner) {
-            Some(waiting) => std::mem::take(waiting),
-            None => Vec::new(),
-        };
-        self.has_after.store(false, Ordering::Relaxed);
-        waiting.into_iter().for_each(After::begin);
+    /// hyper has done what it can, for HTTP/2 in the connection's task: all that its streams gave it is with the system,
+    /// but for what the client's windows hold back.
+    fn rests(&self) {
+        if self.is_http2() && self.has_waiters.load(Ordering::Acquire) && !self.watch.is_set(Which::Writing) {
+            self.tell_those_sent();
+        }
     }
 
-    /// There is no stream any more: nothing waits for a flush.
+    /// Tells those of whose response nothing is on its way any more. One at a time, so that the list keeps its memory.
+    fn tell_those_sent(&self) {
+        while let Some(waiting) = self.next_sent() {
+            self.tell(waiting, &Ended::Whole(None));
+        }
+    }
+
+    fn next_sent(&self) -> Option<Waiting> {
+        let mut waiters = self.waiters.lock().unwrap_or_else(PoisonError::into_inner);
+        let waiters = waiters.as_mut()?;
+        let is_over = |waiting: &Waiting| waiting.sent.as_ref().is_none_or(|sent| sent.is_over());
+        let sent = waiters.iter().position(is_over).map(|place| waiters.remove(place));
+        self.has_waiters.store(!waiters.is_empty(), Ordering::Relaxed);
+        sent
+    }
+
+    /// There is no stream any more: what was not flushed never will be.
     pub(crate) fn stream_gone(&self) {
-        let waiting = self.after.lock().unwrap_or_else(PoisonError::into_inner).take();
-        waiting.into_iter().flatten().for_each(After::begin);
+        let waiting = self.waiters.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let ended = self.left();
+        waiting.into_iter().flatten().for_each(|waiting| self.tell(waiting, &ended));
+        self.counters().ended(&ended, self.unflushed.swap(0, Ordering::Relaxed));
     }
 
     /// All that was written is with the system. `head_has_begun`: what came last, if it was no body, is the beginning of a head.
     pub(crate) fn flushed(&self, head_has_begun: bool) {
         // A frame of HTTP/2 may be on its way here from the task of its stream.
-        if !self.is_http2() && self.has_after.load(Ordering::Relaxed) {
-            self.begin_after();
+        if !self.is_http2() && self.has_waiters.load(Ordering::Relaxed) {
+            self.tell_those_sent();
         }
         if self.unflushed.load(Ordering::Relaxed) > 0 {
-            self.counters().answered(self.unflushed.swap(0, Ordering::Relaxed));
+            self.counters().ended(&Ended::Whole(None), self.unflushed.swap(0, Ordering::Relaxed));
         }
         if self.is(Phase::Serving) && self.in_flight.load(Ordering::Relaxed) == 0 {
             if head_has_begun && !self.had_body.load(Ordering::Relaxed) {
@@ -384,10 +421,11 @@ async fn drive(mut serving: Pin<&mut impl Graceful>, connection: &Connection) ->
     poll_fn(|cx| {
         connection.watch.wake(Which::Reading, cx.waker(), &mut known);
         loop {
-            if let Poll::Ready(end) = serving.as_mut().poll(cx) {
+            let polled = serving.as_mut().poll(cx);
+            connection.rests();
+            if let Poll::Ready(end) = polled {
                 return Poll::Ready(end.map_err(BoxError::from));
             }
-            connection.rests();
             let slow = connection.too_slow();
             let end = match slow {
                 Some(Slow::Writing) => return Poll::Ready(Err(Slow::Writing.into())),

@@ -17,7 +17,7 @@ use crate::limits::Limits;
 use crate::live::Live;
 use crate::operation::{Answer, answered};
 use crate::request::{
-    After, Background, Entry, List, Outcome, Reply, ResponseHeaders, Stack, at_end, internal, told,
+    After, Background, Entry, List, Outcome, Reply, ResponseHeaders, Stack, Waiter, at_end, internal, told,
 };
 use crate::routes::{Parameters, Place};
 use crate::service::Core;
@@ -213,18 +213,15 @@ impl RequestContext {
         }
         // Inside of what begins when the client has left.
         if let Some(gone) = self.gone.clone() {
-            response = at_end(response, move |whole| {
-                if !whole {
-                    gone.set();
-                }
-            });
+            response = at_end(response, &self.home, Waiter::Gone(gone));
         }
         if stack.is_empty() && background.is_none() {
             return response;
         }
         let (home, locals) = (self.home.clone(), TaskContext::capture());
         let live = self.live.clone();
-        After { home, live, background, stack, outcome, locals }.attach(response)
+        let after = After { home, live, background, stack, outcome, locals };
+        at_end(response, &self.home, Waiter::After(after))
     }
 
     /// Undoes all of a request that makes no response.

@@ -9,15 +9,21 @@ use std::task::{Context, Poll};
 
 use axum_core::Error;
 use axum_core::body::Body;
-use bytes::Bytes;
-use http::{Request, Response};
+use axum_core::response::Response as Answered;
+use http::{Method, Request, Response};
 use http_body::{Body as _, Frame, SizeHint};
 use hyper::body::Incoming;
+use hyper::ext::ReasonPhrase;
 
 use crate::arriving::Arriving;
 use crate::attended::{Attended, Home};
 use crate::connection::Connection;
+use crate::contained::let_go;
 use crate::disconnect::{Arrival, Leaving};
+use crate::framed::{Framed, framed};
+use crate::host;
+use crate::request::Ended;
+use crate::sent::{Piece, Sent};
 use crate::service::boxed;
 use crate::vetting;
 
@@ -39,11 +45,12 @@ impl hyper::service::Service<Request<Incoming>> for PerRequest {
 
     fn call(&self, mut request: Request<Incoming>) -> Answering {
         let flight = Flight::begin(&self.connection);
+        let head = request.method() == Method::HEAD;
         let limits = self.connection.limits();
         if let Some(refusal) = vetting::refuse(&mut request, limits.uri) {
             let attended =
                 Attended::new(Box::pin(ready(refusal)), Home::of(&self.connection), Leaving::default());
-            return Answering { attended, flight: Some(flight) };
+            return Answering { attended, head, flight: Some(flight) };
         }
         let request = request.map(|body| {
             if body.is_end_stream() {
@@ -54,18 +61,19 @@ impl hyper::service::Service<Request<Incoming>> for PerRequest {
         });
         let home = Home::of(&self.connection);
         let arrival = Arrival::at(home).by_default(self.connection.server.on_disconnect);
-        let answer = self.connection.server.host.call(request, &arrival);
+        let answer = host::begin(&*self.connection.server.host, request, &arrival);
         let (home, leaving) = arrival.said();
         if !self.connection.is_http2() {
             self.connection.set_leaving(&leaving);
         }
-        Answering { attended: Attended::new(answer, home, leaving), flight: Some(flight) }
+        Answering { attended: Attended::new(answer, home, leaving), head, flight: Some(flight) }
     }
 }
 
 /// A request, and whether it is waited for.
 pub(crate) struct Answering {
     attended: Attended,
+    head: bool,
     /// Until there is a response.
     flight: Option<Flight>,
 }
@@ -78,36 +86,50 @@ impl Future for Answering {
         if let Some(flight) = &self.flight {
             flight.connection.note(&poll);
         }
-        let Poll::Ready(response) = poll else { return Poll::Pending };
-        if let Some(flight) = &mut self.flight {
-            flight.whole = response.body().is_end_stream();
-        }
+        let Poll::Ready(mut response) = poll else { return Poll::Pending };
+        let_go_extensions(&mut response);
         let flight = self.flight.take();
-        Poll::Ready(Ok(response.map(|body| Outgoing { body, flight })))
+        Poll::Ready(Ok(framed(self.head, response).map(|body| Outgoing { body, sent: None, flight })))
     }
+}
+
+/// What a handler put into the extensions is for those around it; hyper would drop it in places that a panic harms.
+fn let_go_extensions(response: &mut Answered) {
+    if response.extensions().is_empty() {
+        return;
+    }
+    let mut extensions = std::mem::take(response.extensions_mut());
+    if let Some(reason) = extensions.remove::<ReasonPhrase>() {
+        response.extensions_mut().insert(reason);
+    }
+    let_go(extensions);
 }
 
 /// A response's body, and whether it is waited for.
 pub(crate) struct Outgoing {
-    body: Body,
+    body: Framed,
+    /// Its pieces, of HTTP/2.
+    sent: Option<Arc<Sent>>,
     flight: Option<Flight>,
 }
 
 impl http_body::Body for Outgoing {
-    type Data = Bytes;
+    type Data = Piece;
     type Error = Error;
 
     fn poll_frame(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
+    ) -> Poll<Option<Result<Frame<Piece>, Error>>> {
         let poll = Pin::new(&mut self.body).poll_frame(cx);
-        let ended = matches!(poll, Poll::Ready(None)) || self.body.is_end_stream();
-        if let Some(flight) = &mut self.flight {
+        let Outgoing { sent, flight, .. } = &mut *self;
+        if let Some(flight) = flight {
             flight.connection.note(&poll);
-            flight.whole = ended;
+            if sent.is_none() && flight.connection.is_http2() {
+                *sent = Some(Arc::default());
+            }
         }
-        poll
+        poll.map_ok(|frame| frame.map_data(|bytes| Piece::new(bytes, sent.as_ref())))
     }
 
     fn is_end_stream(&self) -> bool {
@@ -119,29 +141,44 @@ impl http_body::Body for Outgoing {
     }
 }
 
+impl Drop for Outgoing {
+    fn drop(&mut self) {
+        let ended = match (self.body.how(), &self.flight) {
+            (Ended::Whole(_), _) => Ended::Whole(self.sent.take()),
+            (Ended::Left, Some(flight)) => flight.connection.left(),
+            (ended, _) => ended,
+        };
+        self.body.finish(ended.clone());
+        if let Some(flight) = &mut self.flight {
+            flight.ended = Some(ended);
+        }
+    }
+}
+
 /// A request in flight, from its head to the end of its response.
 struct Flight {
     connection: Arc<Connection>,
-    /// Whether the response was made to its end.
-    whole: bool,
+    /// How the sending of its response ended.
+    ended: Option<Ended>,
 }
 
 impl Flight {
     fn begin(connection: &Arc<Connection>) -> Self {
         connection.request_begins();
-        Flight { connection: Arc::clone(connection), whole: false }
+        Flight { connection: Arc::clone(connection), ended: None }
     }
 }
 
 impl Drop for Flight {
     fn drop(&mut self) {
         self.connection.note(&Poll::Ready(()));
-        self.connection.request_ends(self.whole);
+        let ended = self.ended.take().unwrap_or_else(|| self.connection.left());
+        self.connection.request_ends(ended);
     }
 }
 
 impl fmt::Debug for Outgoing {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Outgoing").finish_non_exhaustive()
+        f.debug_struct("Outgoing").field("body", &self.body).finish_non_exhaustive()
     }
 }

@@ -12,9 +12,11 @@ use http::StatusCode;
 use http::uri::{PathAndQuery, Uri};
 use tower_service::Service;
 
+use crate::contained::contained;
 use crate::disconnect::Arrival;
-use crate::operation::Answer;
+use crate::operation::{Answer, answered};
 use crate::problem::detail;
+use crate::request::internal;
 
 /// What answers requests: an app, or a service of another framework.
 pub(crate) trait Host: Send + Sync {
@@ -25,6 +27,11 @@ pub(crate) trait Host: Send + Sync {
     fn has_view(&self) -> bool {
         false
     }
+}
+
+/// Begins to answer; what panics already here, such as a service that is cloned, is a 500.
+pub(crate) fn begin(host: &dyn Host, request: Request, arrival: &Arrival) -> Answer {
+    contained(|| host.call(request, arrival)).unwrap_or_else(|_| answered(internal()))
 }
 
 /// A tower service as a [`Host`]: cloned for each request, as tower wants it.

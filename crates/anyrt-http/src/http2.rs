@@ -3,8 +3,10 @@
 use std::future::Future;
 
 use anyrt::{Handle, TaskGroup};
+use futures_util::FutureExt;
 use hyper::server::conn::http2;
 
+use crate::contained::Contained;
 use crate::limits::{LEAST_BUFFER, Limits};
 use crate::timer::Timer;
 
@@ -32,7 +34,8 @@ impl<F> hyper::rt::Executor<F> for InGroup
 where
     F: Future<Output = ()> + Send + 'static,
 {
+    /// A stream that panics is reset, for hyper drops it, and harms no other.
     fn execute(&self, stream: F) {
-        drop(self.0.named("http stream").spawn(stream));
+        drop(self.0.named("http stream").spawn(Contained::new(stream).map(drop)));
     }
 }

@@ -2,7 +2,6 @@
 
 use std::future::Future;
 use std::io;
-use std::panic::AssertUnwindSafe;
 #[cfg(unix)]
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -11,11 +10,10 @@ use std::time::Duration;
 use anyrt::net::TcpListener;
 #[cfg(unix)]
 use anyrt::net::UnixListener;
-use futures_util::FutureExt;
 
 use crate::accepted::Accepted;
-use crate::attended::report;
 use crate::connection::{self, Connection};
+use crate::contained::Contained;
 use crate::error::{Error, Result};
 use crate::shared::Shared;
 #[cfg(feature = "tls")]
@@ -193,10 +191,8 @@ impl Listening {
 
 /// Whatever goes wrong with a connection ends this connection alone.
 async fn contained(serving: impl Future<Output = std::result::Result<(), anyrt::BoxError>>) {
-    match AssertUnwindSafe(serving).catch_unwind().await {
-        Ok(Ok(())) => {}
-        Ok(Err(error)) => tracing::debug!(%error, "a connection ended with an error"),
-        Err(panic) => report(&*panic),
+    if let Some(Err(error)) = Contained::new(serving).await {
+        tracing::debug!(%error, "a connection ended with an error");
     }
 }
 

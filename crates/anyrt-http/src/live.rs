@@ -16,7 +16,7 @@ use crate::attended::Home;
 use crate::disconnect::Arrival;
 use crate::host::Host;
 use crate::operation::Answer;
-use crate::request::at_end;
+use crate::request::{Waiter, at_end};
 use crate::routes::Place;
 
 /// The live requests of an app.
@@ -32,13 +32,14 @@ impl Requests {
         let live = self.begin(&request, arrival.home());
         arrival.is_followed_by(&live);
         let answer = host.call(request, arrival);
+        let home = arrival.home().clone();
         Box::pin(async move {
             // Of HTTP/2 it is another one than that which began.
             live.is_in_this_task();
             let response = answer.await;
             live.goes_to(Stage::Sending);
             // What is left to be done after it keeps the request in the list by itself.
-            at_end(response, move |_| drop(live))
+            at_end(response, &home, Waiter::Live(live))
         })
     }
 

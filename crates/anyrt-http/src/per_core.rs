@@ -134,6 +134,7 @@ impl Add for Served {
             requests: self.requests + other.requests,
             answered: self.answered + other.answered,
             left: self.left + other.left,
+            broken: self.broken + other.broken,
             finished: self.finished + other.finished,
             cancelled: self.cancelled + other.cancelled,
             cut: self.cut + other.cut,

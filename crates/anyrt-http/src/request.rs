@@ -15,7 +15,7 @@ pub(crate) use background::List;
 pub use background::{
     Background, BackgroundEnded, BackgroundHandle, BackgroundOutput, BackgroundTask, TooLate,
 };
-pub(crate) use ending::at_end;
+pub(crate) use ending::{Ended, Waiter, at_end, telling, told as told_ended};
 pub use outcome::{Failure, Outcome};
 pub(crate) use outcome::{Source, message};
 pub(crate) use reply::Reply;

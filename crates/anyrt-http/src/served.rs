@@ -3,9 +3,11 @@
 use std::fmt;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
+use crate::request::Ended;
+
 /// What a server did, from its start to its end.
 ///
-/// A request that was read is answered, or its client left, or its handler was cancelled.
+/// A request that was read is in the end one of these: `answered`, `left`, `cancelled`, `broken`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub struct Served {
@@ -17,12 +19,14 @@ pub struct Served {
     pub requests: u64,
     /// Responses that were handed to the system, whole.
     pub answered: u64,
-    /// Handlers whose client left before they had ended.
+    /// Requests whose client left before their response was with the system, to its last byte.
     pub left: u64,
+    /// Responses that broke off, since their body failed or panicked or was shorter than was declared.
+    pub broken: u64,
     /// Handlers that had begun when the server was told to stop, or later, and ended by themselves.
     pub finished: u64,
-    /// Handlers that were cancelled at the deadline ([`Limits::shutdown`](crate::Limits::shutdown)) and
-    /// have cleaned up.
+    /// Requests, streaming responses among them, that were cancelled at the deadline
+    /// ([`Limits::shutdown`](crate::Limits::shutdown)).
     pub cancelled: u64,
     /// Handlers that were still cleaning up when the server no longer waited for them:
     /// [`Limits::teardown`](crate::Limits::teardown). The run's end waits for them.
@@ -31,11 +35,11 @@ pub struct Served {
 
 impl fmt::Display for Served {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Served { connections, requests, answered, left, finished, cancelled, cut, .. } = self;
+        let Served { connections, requests, answered, left, broken, finished, cancelled, cut, .. } = self;
         write!(
             f,
-            "{connections} connections, {requests} requests, {answered} answered, {left} left by their client; \
-             after the stop {finished} finished, {cancelled} cancelled, {cut} cut"
+            "{connections} connections, {requests} requests, {answered} answered, {left} left by their client, \
+             {broken} broken off; after the stop {finished} finished, {cancelled} cancelled, {cut} cut"
         )
     }
 }
@@ -48,21 +52,11 @@ pub(crate) struct Counters {
     requests: AtomicU64,
     answered: AtomicU64,
     left: AtomicU64,
+    broken: AtomicU64,
     finished: AtomicU64,
     cancelled: AtomicU64,
     /// Handlers that have begun and not ended, also those whose client has left.
     alive: AtomicUsize,
-}
-
-/// How a handler came to its end.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum End {
-    /// By itself.
-    Finished,
-    /// Its client left.
-    Left,
-    /// At the deadline of the shutdown.
-    Cancelled,
 }
 
 impl Counters {
@@ -78,23 +72,25 @@ impl Counters {
         self.requests.fetch_add(1, Ordering::Relaxed);
     }
 
-    pub(crate) fn answered(&self, count: usize) {
-        self.answered.fetch_add(count as u64, Ordering::Relaxed);
+    /// So many responses have ended in this way.
+    pub(crate) fn ended(&self, ended: &Ended, count: usize) {
+        let counter = match ended {
+            // What was sent in place of another one counts for itself.
+            Ended::Whole(_) | Ended::Refused(_) => &self.answered,
+            Ended::Failed(_) | Ended::Panicked(_) => &self.broken,
+            Ended::Left => &self.left,
+            Ended::Cut => &self.cancelled,
+        };
+        counter.fetch_add(count as u64, Ordering::Relaxed);
     }
 
     pub(crate) fn handler_begins(&self) {
         self.alive.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// It counts as alive until [`handler_is_gone`](Counters::handler_is_gone).
-    pub(crate) fn handler_ends(&self, end: End, stopping: bool) {
-        let count = match end {
-            End::Finished if stopping => &self.finished,
-            End::Finished => return,
-            End::Left => &self.left,
-            End::Cancelled => &self.cancelled,
-        };
-        count.fetch_add(1, Ordering::Relaxed);
+    /// By itself, and after the stop. It counts as alive until [`handler_is_gone`](Counters::handler_is_gone).
+    pub(crate) fn handler_finished(&self) {
+        self.finished.fetch_add(1, Ordering::Relaxed);
     }
 
     pub(crate) fn handler_is_gone(&self) {
@@ -110,6 +106,7 @@ impl Counters {
             requests: get(&self.requests),
             answered: get(&self.answered),
             left: get(&self.left),
+            broken: get(&self.broken),
             finished: get(&self.finished),
             cancelled: get(&self.cancelled),
             cut: self.alive.load(Ordering::Relaxed) as u64,

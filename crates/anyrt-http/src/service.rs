@@ -5,7 +5,7 @@ use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use anyrt::BoxError;
 use axum_core::body::Body;
@@ -18,7 +18,8 @@ use http::{Method, StatusCode};
 use crate::attended::{Attended, Home};
 use crate::context::RequestContext;
 use crate::disconnect::Arrival;
-use crate::host::Host;
+use crate::framed::{Framed, framed};
+use crate::host::{self, Host};
 use crate::layers::{Carried, Layering};
 use crate::limits::Limits;
 use crate::live::Requests;
@@ -147,8 +148,7 @@ where
     fn call(&mut self, request: http::Request<B>) -> AppFuture {
         let mut request = request.map(boxed);
         let arrival = Arrival::at(Home::taken_along(&mut request));
-        let answer = Host::call(self, request, &arrival);
-        AppFuture::new(answer, arrival)
+        AppFuture::new(self, request, arrival)
     }
 }
 
@@ -164,18 +164,24 @@ where
 /// The future of a call of [`AppService`].
 #[derive(Debug)]
 #[must_use = "futures do nothing unless awaited"]
-pub struct AppFuture(Attended);
+pub struct AppFuture {
+    attended: Attended,
+    /// Of the outermost one, whose response is made to fit: whether its method is HEAD.
+    head: Option<bool>,
+}
 
 impl AppFuture {
-    pub(crate) fn new(answer: Answer, arrival: Arrival) -> Self {
+    pub(crate) fn new(service: &AppService, request: Request, arrival: Arrival) -> Self {
+        let head = Some(request.method() == Method::HEAD);
+        let answer = host::begin(service, request, &arrival);
         let (home, leaving) = arrival.said();
-        AppFuture(Attended::new(answer, home, leaving))
+        AppFuture { attended: Attended::new(answer, home, leaving), head }
     }
 
     /// Of a service that a layer calls.
     pub(crate) fn inner(answer: Answer, arrival: Arrival) -> Self {
         let (home, leaving) = arrival.said();
-        AppFuture(Attended::inner(answer, home, leaving))
+        AppFuture { attended: Attended::inner(answer, home, leaving), head: None }
     }
 }
 
@@ -183,7 +189,11 @@ impl Future for AppFuture {
     type Output = Result<Response, Infallible>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        self.0.poll(cx).map(Ok)
+        let response = ready!(self.attended.poll(cx));
+        Poll::Ready(Ok(match self.head {
+            Some(head) => framed(head, response).map(Framed::boxed),
+            None => response,
+        }))
     }
 }
 

@@ -12,6 +12,8 @@ use futures_util::stream::{Stream, StreamExt};
 use http_body::Frame;
 use sync_wrapper::SyncWrapper;
 
+use crate::contained::let_go;
+
 /// A response whose body is sent piece by piece, as the pieces are made: from a stream, or from an iterator that may
 /// block.
 ///
@@ -127,7 +129,8 @@ where
         let Some(stream) = pieces else { return Poll::Ready(None) };
         let polled = stream.as_mut().poll_next(cx);
         if let Poll::Ready(None | Some(Err(_))) = polled {
-            *pieces = None;
+            // All that it had to give was given.
+            let_go(pieces.take());
         }
         polled.map_ok(Frame::data)
     }

@@ -25,7 +25,6 @@ use crate::attended::Home;
 use crate::disconnect::Arrival;
 use crate::error::{Error, Result};
 use crate::handler::Callable;
-use crate::host::Host;
 use crate::problem::JSON;
 use crate::provider::{self, Provide, Provider};
 use crate::service::{AppFuture, AppService};
@@ -380,8 +379,7 @@ impl Started {
     async fn send(self, request: Request) -> (Response, Option<Arc<TestHome>>) {
         let home = self.group.map(|group| Arc::new(TestHome::new(group)));
         let arrival = Arrival::at(home.clone().map_or(Home::Root, Home::Test));
-        let answer = self.service.call(request, &arrival);
-        let Ok(response) = AppFuture::new(answer, arrival).await;
+        let Ok(response) = AppFuture::new(&self.service, request, arrival).await;
         (response, home)
     }
 

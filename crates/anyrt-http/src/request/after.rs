@@ -1,17 +1,10 @@
-//! What is left of a request when its response has been sent, and the body that carries it there.
+//! What is left of a request when its response has been sent.
 
 use std::fmt;
 use std::future::Future;
-use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
 
 use anyrt::TaskContext;
-use axum_core::Error;
-use axum_core::body::Body;
-use axum_core::response::Response;
-use bytes::Bytes;
-use http_body::{Body as _, Frame, SizeHint};
 
 use super::background::List;
 use super::keeping;
@@ -63,77 +56,6 @@ impl After {
     pub(crate) fn begin(self) {
         let home = self.home.clone();
         home.begin(self);
-    }
-
-    /// The response with a body that begins this at its end.
-    pub(crate) fn attach(self, response: Response) -> Response {
-        response.map(|body| Body::new(Tail { body, whole: false, after: Some(self) }))
-    }
-}
-
-/// A response's body, and what is to be done when it has been sent, or never will be.
-struct Tail {
-    body: Body,
-    /// The body has given its last frame.
-    whole: bool,
-    after: Option<After>,
-}
-
-impl Tail {
-    fn end(&mut self, whole: bool) {
-        let Some(mut after) = self.after.take() else { return };
-        // What the body holds is let go before it is undone.
-        drop(std::mem::take(&mut self.body));
-        if !whole && std::thread::panicking() {
-            after.outcome = Outcome::Panicked("the response's body panicked".into());
-        } else if !whole && after.outcome.is_ok() {
-            after.outcome = Outcome::client_left();
-        }
-        // Of a response that nobody will get, there is nothing to wait for.
-        if whole { after.home.clone().after_sent(after) } else { after.begin() }
-    }
-}
-
-impl http_body::Body for Tail {
-    type Data = Bytes;
-    type Error = Error;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
-        let poll = Pin::new(&mut self.body).poll_frame(cx);
-        match &poll {
-            // Who sends it drops it when the end is on its way, and no earlier.
-            Poll::Ready(None) => {
-                self.whole = true;
-                self.body = Body::empty();
-            }
-            Poll::Ready(Some(Err(error))) => {
-                let text = format!("the response's body failed: {error}");
-                if let Some(after) = &mut self.after {
-                    after.outcome = Outcome::failed(Arc::from(anyrt::BoxError::from(text)));
-                }
-            }
-            _ => {}
-        }
-        poll
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
-    }
-}
-
-impl Drop for Tail {
-    fn drop(&mut self) {
-        // A body that was whole before its first poll, or after its last frame, is not polled again.
-        let whole = self.whole || self.body.is_end_stream();
-        self.end(whole);
     }
 }
 

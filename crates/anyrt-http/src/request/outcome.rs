@@ -9,6 +9,8 @@ use anyrt::Cancelled;
 use axum_core::response::Response;
 use http::StatusCode;
 
+use super::ending::Ended;
+
 /// Why a request failed: an error that a response carries in its extensions, for teardowns and logs.
 #[derive(Debug, Clone)]
 pub(crate) struct Source(pub(crate) Arc<dyn Error + Send + Sync>);
@@ -73,16 +75,32 @@ impl Outcome {
         Outcome::Error(Failure { status: None, source: Some(source) })
     }
 
+    /// The response could not be sent, and a 500 was sent in its place.
+    fn refused(why: &str) -> Outcome {
+        let source = Some(Arc::from(anyrt::BoxError::from(why)));
+        Outcome::Error(Failure { status: Some(StatusCode::INTERNAL_SERVER_ERROR), source })
+    }
+
+    /// How the sending of the response changes the outcome.
+    pub(crate) fn sending(&mut self, ended: &Ended) {
+        let cut = |text: &str| Outcome::Cancelled(text.into());
+        *self = match ended {
+            Ended::Whole(_) => return,
+            Ended::Failed(why) => Outcome::failed(Arc::from(anyrt::BoxError::from(&**why))),
+            Ended::Panicked(message) => Outcome::Panicked(Arc::clone(message)),
+            Ended::Refused(why) => Outcome::refused(why),
+            Ended::Left | Ended::Cut if !self.is_ok() => return,
+            Ended::Left => cut("the client left before the response was sent"),
+            Ended::Cut => cut("the server's shutdown had no time for the rest of the response"),
+        };
+    }
+
     pub(crate) fn panicked(panic: &(dyn Any + Send)) -> Outcome {
         Outcome::Panicked(message(panic).into())
     }
 
     pub(crate) fn cancelled(cancelled: &Cancelled) -> Outcome {
         Outcome::Cancelled(cancelled.to_string().into())
-    }
-
-    pub(crate) fn client_left() -> Outcome {
-        Outcome::Cancelled("the client left before the response was sent".into())
     }
 }
 

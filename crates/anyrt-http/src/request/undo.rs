@@ -10,6 +10,7 @@ use futures_util::FutureExt;
 use super::outcome::Outcome;
 use super::teardown::Undoing;
 use crate::attended::report;
+use crate::contained::contained;
 
 /// What undoes one dependency. It knows its value.
 pub(crate) type Undo = Box<dyn FnOnce(Outcome) -> Undoing + Send>;
@@ -54,7 +55,8 @@ impl Stack {
                     Ok(Ok(())) => {}
                     Ok(Err(response)) => {
                         *outcome = Outcome::of(&response);
-                        failed(name, response);
+                        // What it says of itself is code of others, too.
+                        let _ = contained(|| failed(name, response));
                     }
                     Err(panic) => {
                         report(&*panic);
