@@ -7,11 +7,10 @@ use std::time::Duration;
 use anyrt::sync::Event;
 use anyrt::{Backend, Builder};
 use anyrt_http::{App, Streaming};
-use futures_util::{AsyncReadExt, stream};
+use futures_util::stream;
 use http_body_util::BodyExt;
 
 use crate::client::soon;
-use crate::speaks::Speaker;
 
 /// How many pieces are made beside a short request, at most, in the middle of many.
 const MOST: usize = 256;
@@ -29,41 +28,32 @@ fn endless(made: &Arc<AtomicUsize>) -> App {
     })
 }
 
-/// Client and server in one thread: what is made is made in turns.
-async fn beside_short_requests(http2: bool) {
+/// Client and app in one thread: what is made is made in turns.
+async fn beside_short_requests() {
     let made = Arc::new(AtomicUsize::new(0));
-    let listener = anyrt::net::TcpListener::bind("127.0.0.1:0").await.expect("a free port");
-    let address = listener.local_addr().expect("an address");
-    let stop = Event::new();
-    let server = endless(&made).server().listener(listener).until(stop.wait());
-    let serving = anyrt::spawn(async move { server.serve().await.expect("it ends well") });
-    let mut short = Speaker::connect(address, http2).await;
-    assert_eq!(short.get("/alive").await.body, "alive");
-    let mut reading = Speaker::connect(address, false).await;
-    reading.begin("GET", "/endless").await;
-    let (done, over) = (Event::new(), Event::new());
+    let client = endless(&made).test().await;
+    let (begun, done) = (Event::new(), Event::new());
+    let mut body = client.get("/endless").open().await.into_body();
     let reader = {
-        let (done, over) = (done.clone(), over.clone());
+        let (begun, done) = (begun.clone(), done.clone());
         anyrt::spawn(async move {
-            let mut buffer = vec![0; 1 << 16];
             while !done.is_set() {
-                assert!(reading.link.read(&mut buffer).await.is_ok_and(|count| count > 0));
-                anyrt::checkpoint().await;
+                body.frame().await.expect("it has no end").expect("a piece");
+                begun.set();
             }
-            over.set();
         })
     };
+    soon(begun.wait()).await;
     let mut beside = Vec::new();
     for _ in 0..25 {
         let before = made.load(Ordering::Relaxed);
-        assert_eq!(short.get("/alive").await.body, "alive");
+        assert_eq!(client.get("/alive").await.text(), "alive");
         beside.push(made.load(Ordering::Relaxed) - before);
+        anyrt::checkpoint().await;
     }
     done.set();
-    soon(over.wait()).await;
-    drop((short, reader));
-    stop.set();
-    soon(serving).await.expect("no panic");
+    soon(reader).await.expect("no panic");
+    client.close().await.expect("it ends well");
     beside.sort_unstable();
     assert!(beside[12] <= MOST, "{beside:?}");
 }
@@ -71,9 +61,7 @@ async fn beside_short_requests(http2: bool) {
 #[test]
 fn an_endless_stream_leaves_turns_to_others_on_its_thread() {
     for &backend in Backend::enabled() {
-        for http2 in [false, true] {
-            Builder::new().backend(backend).threads(1).run(beside_short_requests(http2));
-        }
+        Builder::new().backend(backend).threads(1).run(beside_short_requests());
     }
 }
 

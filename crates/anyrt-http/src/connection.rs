@@ -81,6 +81,8 @@ pub(crate) struct Connection {
     /// Those who wait until what was written is with the system; none when the stream is gone.
     waiters: Mutex<Option<Vec<Waiting>>>,
     has_waiters: AtomicBool,
+    /// How often all that was written was with the system, of HTTP/2.
+    flushes: AtomicUsize,
 }
 
 impl Connection {
@@ -102,6 +104,7 @@ impl Connection {
             gone: Mutex::new(None),
             waiters: Mutex::new(Some(Vec::new())),
             has_waiters: AtomicBool::new(false),
+            flushes: AtomicUsize::new(0),
         })
     }
 
@@ -225,7 +228,7 @@ impl Connection {
                 Some(waiters) => waiters.push(waiting),
                 None => {
                     drop(waiters);
-                    return self.tell(waiting, &self.left());
+                    return self.tell_late(waiting);
                 }
             }
         }
@@ -234,6 +237,18 @@ impl Connection {
         if self.is_http2() {
             self.watch.wake_connection();
         }
+    }
+
+    /// By what a response of HTTP/2 is known, whose end its stream's task sees, maybe when its client has it and is gone.
+    pub(crate) fn begins_to_send(&self) -> Option<Arc<Sent>> {
+        self.is_http2().then(|| Sent::made_at(self.flushes.load(Ordering::Acquire)))
+    }
+
+    fn tell_late(&self, waiting: Waiting) {
+        let flushes = self.flushes.load(Ordering::Acquire);
+        let went = waiting.sent.as_ref().is_some_and(|sent| sent.went(flushes));
+        let ended = if went { Ended::Whole(None) } else { self.left() };
+        self.tell(waiting, &ended);
     }
 
     fn tell(&self, Waiting { waiter, sent }: Waiting, ended: &Ended) {
@@ -272,15 +287,16 @@ impl Connection {
     /// There is no stream any more: what was not flushed never will be.
     pub(crate) fn stream_gone(&self) {
         let waiting = self.waiters.lock().unwrap_or_else(PoisonError::into_inner).take();
-        let ended = self.left();
-        waiting.into_iter().flatten().for_each(|waiting| self.tell(waiting, &ended));
-        self.counters().ended(&ended, self.unflushed.swap(0, Ordering::Relaxed));
+        waiting.into_iter().flatten().for_each(|waiting| self.tell_late(waiting));
+        self.counters().ended(&self.left(), self.unflushed.swap(0, Ordering::Relaxed));
     }
 
     /// All that was written is with the system. `head_has_begun`: what came last, if it was no body, is the beginning of a head.
     pub(crate) fn flushed(&self, head_has_begun: bool) {
         // A frame of HTTP/2 may be on its way here from the task of its stream.
-        if !self.is_http2() && self.has_waiters.load(Ordering::Relaxed) {
+        if self.is_http2() {
+            self.flushes.fetch_add(1, Ordering::AcqRel);
+        } else if self.has_waiters.load(Ordering::Relaxed) {
             self.tell_those_sent();
         }
         if self.unflushed.load(Ordering::Relaxed) > 0 {

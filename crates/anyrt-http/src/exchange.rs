@@ -89,7 +89,8 @@ impl Future for Answering {
         let Poll::Ready(mut response) = poll else { return Poll::Pending };
         let_go_extensions(&mut response);
         let flight = self.flight.take();
-        Poll::Ready(Ok(framed(self.head, response).map(|body| Outgoing { body, sent: None, flight })))
+        let sent = flight.as_ref().and_then(|flight| flight.connection.begins_to_send());
+        Poll::Ready(Ok(framed(self.head, response).map(|body| Outgoing { body, sent, flight })))
     }
 }
 
@@ -125,9 +126,6 @@ impl http_body::Body for Outgoing {
         let Outgoing { sent, flight, .. } = &mut *self;
         if let Some(flight) = flight {
             flight.connection.note(&poll);
-            if sent.is_none() && flight.connection.is_http2() {
-                *sent = Some(Arc::default());
-            }
         }
         poll.map_ok(|frame| frame.map_data(|bytes| Piece::new(bytes, sent.as_ref())))
     }

@@ -10,13 +10,24 @@ use crate::contained::let_go;
 
 /// What has become of the pieces that hyper was given of one HTTP/2 response: its windows keep them back for as long
 /// as the client likes, after hyper is done with the body.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Sent {
     on_their_way: AtomicUsize,
     lost: AtomicBool,
+    /// How often its connection had been flushed when the response was made.
+    made_at: usize,
 }
 
 impl Sent {
+    pub(crate) fn made_at(flushes: usize) -> Arc<Self> {
+        Arc::new(Sent { on_their_way: AtomicUsize::new(0), lost: AtomicBool::new(false), made_at: flushes })
+    }
+
+    /// Whether all of it went, as far as can be known of a connection that is gone, and was flushed so often.
+    pub(crate) fn went(&self, flushes: usize) -> bool {
+        self.is_over() && !self.is_lost() && flushes != self.made_at
+    }
+
     /// Whether no piece is on its way any more.
     pub(crate) fn is_over(&self) -> bool {
         self.on_their_way.load(Ordering::Acquire) == 0
