@@ -77,6 +77,7 @@ mod moved;
 mod nesting;
 mod news;
 mod obligations;
+mod orphans;
 mod panics;
 mod readiness;
 mod run_end;

@@ -456,6 +456,15 @@ macro_rules! for_each_case {
                 bare rule_39_an_owned_shield_goes_on_at_the_root [TasksRun];
                 program rule_39_an_owned_shield_and_clean_up_in_place_are_as_the_others [TasksRun];
             }
+            orphans {
+                program rule_72_a_group_in_what_foreign_code_drops_is_waited_for_by_the_group_around [TasksRun];
+                program rule_72_a_scope_that_is_dropped_passes_on_what_it_had_taken_in [TasksRun];
+                program rule_72_a_scope_that_lives_on_waits_for_what_it_has_taken_in [TasksRun];
+                program rule_72_errors_and_panics_of_orphans_go_on_with_them [TasksRun];
+                bare rule_72_without_a_group_around_the_run_waits [TasksRun];
+                program rule_72_a_scope_that_is_being_dropped_takes_no_child_in [];
+                bare rule_73_a_task_that_outlives_its_run_is_told_of [TasksRun];
+            }
             panics {
                 program rp_01_a_destructor_that_panics_in_a_cancellation_is_resumed_in_the_host [TasksRun];
                 program rp_02_work_that_panics_is_cleaned_up_and_the_panic_goes_on [];

@@ -1,9 +1,11 @@
 //! A run: a root future on a runtime, and the end in which nothing is left behind.
 
 mod ending;
+mod lost;
 mod unfinished;
 
 pub use unfinished::Unfinished;
+pub(crate) use unfinished::left_below;
 
 use std::any::Any;
 use std::fmt;
@@ -18,6 +20,7 @@ use std::time::Duration;
 use pin_project_lite::pin_project;
 
 use self::ending::{Ending, EndsWithin};
+use self::lost::LostTasks;
 use crate::blocking::{BlockingPool, CapacityLimiter, DEFAULT_LIMIT, IDLE, PATIENCE, Pool};
 use crate::budget;
 use crate::context::{self, Setting, Tasked};
@@ -57,6 +60,8 @@ pub(crate) struct Shared {
     pub(crate) ends_within: EndsWithin,
     /// Where tasks belong that no group owns.
     pub(crate) root: Arc<GroupState>,
+    /// Those that were left when the root was closed.
+    pub(crate) lost: Arc<LostTasks>,
 }
 
 impl Shared {
@@ -75,6 +80,7 @@ impl Shared {
             observer: Arc::default(),
             ends_within: EndsWithin::default(),
             root: GroupState::new(policy, None, None, Location::caller()),
+            lost: Arc::default(),
         }
     }
 
@@ -160,7 +166,8 @@ pub enum RunError {
     /// The main future ended well, but tasks at the root failed and nobody had looked at them.
     #[error("tasks at the root of the run failed, and nobody looked: {0}")]
     Unhandled(#[source] GroupError),
-    /// Tasks had not ended when the time for that was over ([`Run::shutdown_timeout`]).
+    /// Tasks had not ended when the time for that was over ([`Run::shutdown_timeout`]), or nobody was left to wait
+    /// for them: the future of their group was not polled any more, and outlived the run.
     #[error(transparent)]
     Unfinished(Unfinished),
 }
@@ -310,7 +317,9 @@ impl Run {
         self.runtime.shutdown();
         handle.0.shared.run_locals.end();
         driven.unwrap_or_else(|payload| resume_unwind(payload))?;
-        ended.ok_or(NotOwned)?.conclude()
+        let mut ended = ended.ok_or(NotOwned)?;
+        ended.unfinished = ended.unfinished.or_else(|| handle.0.shared.lost.take());
+        ended.conclude()
     }
 
     /// Runs `main` as [`try_embed`] does it, with what this value says in place of what the program

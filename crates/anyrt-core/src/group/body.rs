@@ -39,7 +39,7 @@ pin_project! {
             this.host.give_back(this.state);
             let root = this.state.handle().0.shared.root.clone();
             this.body.as_mut().seat().give_up();
-            this.state.orphan(&root);
+            this.state.orphan(Some(&root));
         }
     }
 }

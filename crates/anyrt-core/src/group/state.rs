@@ -10,6 +10,7 @@ use super::error::ChildError;
 use super::service::Services;
 use crate::context;
 use crate::handle::Handle;
+use crate::run::left_below;
 use crate::scope::tree::{self, HasNode, Node, NodeRef, ScopeKind};
 use crate::scope::{Cancelled, Cause};
 use crate::sync::atomic::{AtomicUsize, Ordering};
@@ -43,7 +44,7 @@ pub(crate) struct GroupState {
     /// are polled in place.
     handle: Option<Handle>,
     /// How many are alive (children, the bodies of orphaned groups taken in, and nothing else), in units
-    /// of [`ONE`], and the two flags below. Most children come and go with one addition each; whoever
+    /// of [`ONE`], and the flags below. Most children come and go with one addition each; whoever
     /// brings it to zero goes on under the lock, as does everybody who closes the group.
     alive: AtomicUsize,
     core: Mutex<Core>,
@@ -53,8 +54,10 @@ pub(crate) struct GroupState {
 const CLOSED: usize = 1;
 /// Some children are services: each end may leave nobody else.
 const SERVED: usize = 1 << 1;
+/// It is being dropped with all that is polled in place inside it: it takes nobody in any more.
+const DYING: usize = 1 << 2;
 /// One more alive.
-const ONE: usize = 1 << 2;
+const ONE: usize = 1 << 3;
 
 struct Core {
     /// The body has ended.
@@ -65,8 +68,18 @@ struct Core {
     panics: Vec<Payload>,
     /// The host, waiting for the last child.
     waiting: Option<Waker>,
-    /// The group that waits for this one's children since its own host has dropped it.
-    guardian: Option<Arc<GroupState>>,
+    /// Who waits for this one's children since its own host has dropped it.
+    guardian: Option<Guardian>,
+    /// Of a group without a run that has taken somebody in: the root that waits for them at last.
+    root: Option<Arc<GroupState>>,
+}
+
+/// The group that an orphan belongs to.
+#[derive(Clone)]
+struct Guardian {
+    group: Arc<GroupState>,
+    /// It has made room, and waits. Else it is a root that is closed, and only tells what comes of the orphan.
+    waits: bool,
 }
 
 /// All that a group has to tell at its end.
@@ -89,6 +102,7 @@ impl GroupState {
             panics: Vec::new(),
             waiting: None,
             guardian: None,
+            root: None,
         };
         let kind = match policy {
             Policy::OneForAll => ScopeKind::Group,
@@ -122,7 +136,7 @@ impl GroupState {
     }
 
     pub(crate) fn is_closed(&self) -> bool {
-        self.alive.load(Ordering::Acquire) & CLOSED != 0
+        self.alive.load(Ordering::Acquire) & (CLOSED | DYING) != 0
     }
 
     /// Closes the group, unless somebody is alive. Under the lock, so that who sees the last one go
@@ -140,7 +154,7 @@ impl GroupState {
     /// While a child lives the group holds the scope around it. That is told before the child can
     /// run, so it is never released before it was told.
     pub(crate) fn admit(self: &Arc<Self>) -> bool {
-        let one_more = |alive: usize| (alive & CLOSED == 0).then_some(alive + ONE);
+        let one_more = |alive: usize| (alive & (CLOSED | DYING) == 0).then_some(alive + ONE);
         match self.alive.fetch_update(Ordering::AcqRel, Ordering::Acquire, one_more) {
             Ok(before) => {
                 if before < ONE {
@@ -297,14 +311,42 @@ impl GroupState {
         core.panics.extend(toll.panics);
     }
 
-    /// The host has dropped the group: its children, cancelled, find somebody to wait for them.
-    pub(crate) fn orphan(self: &Arc<Self>, root: &Arc<GroupState>) {
+    /// Its future, which polls body and children in place, is being dropped: from now on it takes nobody in. The
+    /// root for those that it has taken in before.
+    pub(super) fn refuse(&self) -> Option<Arc<GroupState>> {
+        let core = self.core.lock();
+        self.alive.fetch_or(DYING, Ordering::AcqRel);
+        core.root.clone()
+    }
+
+    /// Makes room for an orphan, and keeps its root where this one has none of its own. In one step: who is
+    /// [refused](GroupState::refuse) here asks elsewhere, and who is not is passed on.
+    fn take_in(self: &Arc<Self>, root: Option<&Arc<GroupState>>) -> bool {
+        if self.policy != Policy::InPlace {
+            return self.admit();
+        }
+        let mut core = self.core.lock();
+        let admitted = self.admit();
+        if admitted && core.root.is_none() {
+            core.root = root.cloned();
+        }
+        admitted
+    }
+
+    /// The host has dropped the group: its children, cancelled, find somebody to wait for them, at last the `root` of
+    /// the run. Without a run there are none: it has taken nobody in.
+    pub(crate) fn orphan(self: &Arc<Self>, root: Option<&Arc<GroupState>>) {
         self.cancel_for(Cause::Dropped);
+        let node = self.as_node();
         if self.close_in_silence() {
-            tree::end(self.as_node().node());
+            tree::end(node.node());
             return;
         }
-        let guardian = self.nearest_open().or_else(|| root.admit().then(|| root.clone()));
+        let guardian = match (self.nearest_open(root), root) {
+            (Some(group), _) => Some(Guardian { group, waits: true }),
+            (None, Some(root)) => Some(Guardian { group: root.clone(), waits: root.admit() }),
+            (None, None) => None,
+        };
         let now = {
             let mut core = self.core.lock();
             let now = self.close(&mut core);
@@ -313,22 +355,46 @@ impl GroupState {
             }
             now
         };
-        let node = self.as_node();
         if now {
-            if let Some(guardian) = guardian {
-                self.hand_over(&guardian);
+            match guardian {
+                Some(guardian) => self.hand_over(&guardian),
+                None => self.tell_nobody(),
             }
             tree::end(node.node());
             return;
         }
         tree::unlink(&node);
-        if let Some(guardian) = guardian {
-            if guardian.policy != Policy::InPlace {
-                // It is one of the guardian's children now: these hold what is around the guardian,
-                // not the guardian's own body.
-                tree::hold_no_parent(&node);
+        match guardian {
+            Some(Guardian { group, waits: true }) => {
+                if group.policy != Policy::InPlace {
+                    // It is one of the guardian's children now: these hold what is around the guardian,
+                    // not the guardian's own body.
+                    tree::hold_no_parent(&node);
+                }
+                tree::link(&node, group.as_node());
+                if self.is_over() {
+                    // Its last child ended meanwhile: nobody else takes it out of its new place.
+                    tree::unlink(&node);
+                }
             }
-            tree::link(&node, guardian.as_node());
+            _ => self.lost(),
+        }
+    }
+
+    /// Whether it has closed, and not only takes nobody in.
+    fn is_over(&self) -> bool {
+        self.alive.load(Ordering::Acquire) & CLOSED != 0
+    }
+
+    /// Its run has ended, and its children have nobody to wait for them.
+    #[cold]
+    fn lost(self: &Arc<Self>) {
+        if let Some(handle) = &self.handle {
+            let mut tasks = left_below(self.as_node());
+            if tasks.is_empty() {
+                tasks.push("a task that has never been pending".to_owned());
+            }
+            handle.0.shared.lost.note(tasks);
         }
     }
 
@@ -340,11 +406,12 @@ impl GroupState {
 
     /// The nearest group around that is open; it has made room for this one. What was around it may have ended
     /// before its future was dropped: then it is around who drops it.
-    fn nearest_open(&self) -> Option<Arc<GroupState>> {
+    fn nearest_open(&self, root: Option<&Arc<GroupState>>) -> Option<Arc<GroupState>> {
         let around = |from: Option<NodeRef>| successors(from, |node| node.node().parent());
-        let open = |node: NodeRef| node.as_group().filter(|group| group.admit());
+        let open = |node: NodeRef| node.as_group().filter(|group| group.take_in(root));
         around(self.node.parent()).find_map(open).or_else(|| {
-            context::handle().filter(|here| Arc::ptr_eq(&here.0, &self.handle().0))?;
+            context::handle()
+                .filter(|here| root.is_some_and(|root| Arc::ptr_eq(&here.0.shared.root, root)))?;
             let here = context::all_around();
             let all = || here.iter().flat_map(|node| around(Some(node.clone())));
             // One of its own children waits for it already.
@@ -353,16 +420,31 @@ impl GroupState {
         })
     }
 
-    fn hand_over(self: &Arc<Self>, guardian: &Arc<GroupState>) {
+    fn hand_over(self: &Arc<Self>, guardian: &Guardian) {
         let toll = self.core.lock().toll();
+        let group = &guardian.group;
         for error in toll.errors {
-            attempt(|| guardian.fail(error));
+            attempt(|| group.fail(error));
         }
         for payload in toll.panics {
-            attempt(|| guardian.panicked_unheard(payload));
+            attempt(|| group.panicked_unheard(payload));
         }
         attempt(|| tree::end(self.as_node().node()));
-        guardian.release();
+        if guardian.waits {
+            group.release();
+        }
+    }
+
+    /// What it has to tell outside of any run.
+    fn tell_nobody(&self) {
+        let Toll { errors, panics } = self.core.lock().toll();
+        for error in errors {
+            tracing::error!(%error, "a child of a scope that was dropped had failed");
+        }
+        for payload in panics {
+            let panic = panic_message(&*payload);
+            tracing::error!(panic, "a child of a scope that was dropped had panicked");
+        }
     }
 
     /// The services, if they are all that is left.
@@ -399,7 +481,7 @@ impl HasNode for GroupState {
     }
 
     fn counted_in(&self) -> usize {
-        self.core.lock().guardian.as_ref().map_or(0, |guardian| guardian.node.address())
+        self.core.lock().guardian.as_ref().map_or(0, |guardian| guardian.group.node.address())
     }
 
     fn timer_waker(self: Arc<Self>) -> Waker {

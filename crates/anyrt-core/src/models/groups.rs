@@ -1,12 +1,17 @@
 //! The count of children and the host's waker; who waits for the children of a group that was dropped.
 
-use std::future::pending;
+use std::future::{Future, pending, poll_fn};
 use std::io;
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::task::Poll;
 
+use loom::thread;
+
 use super::stage::{Count, check, on_stage, poll_once};
-use crate::group::{task_group, try_task_group};
+use crate::between::Event;
+use crate::group::{send_scope, task_group, try_task_group};
+use crate::scope::shield;
+use crate::sync::{Arc, Mutex};
 
 #[test]
 fn the_last_child_ends_while_the_host_begins_to_wait() {
@@ -130,6 +135,48 @@ fn the_host_is_dropped_while_a_child_fails() {
             .await;
             let error = result.and_then(|inner| inner).unwrap_err();
             assert_eq!(error.to_string(), "no", "the group around gets the error, once");
+        });
+    });
+}
+
+#[test]
+fn a_borrowing_scope_is_dropped_while_it_takes_in_a_group() {
+    check("a_borrowing_scope_is_dropped_while_it_takes_in_a_group", || {
+        on_stage(async |handle| {
+            let (begun, release) = (Event::new(), Event::new());
+            let (begins, released) = (begun.clone(), release.clone());
+            let inner: Pin<Box<dyn Future<Output = ()> + Send>> = Box::pin(async move {
+                let _ = task_group(async move |tg| {
+                    tg.spawn(async move {
+                        begins.set();
+                        shield(released.wait()).await;
+                    });
+                    pending::<()>().await;
+                })
+                .await;
+            });
+            let inner = Arc::new(Mutex::new(Some(inner)));
+            let polled = inner.clone();
+            let mut around: Pin<Box<dyn Future<Output = ()> + Send>> = Box::pin(async move {
+                let _ = send_scope(|_| {
+                    poll_fn(move |cx| {
+                        if let Some(inner) = &mut *polled.lock() {
+                            assert!(inner.as_mut().poll(cx).is_pending());
+                        }
+                        Poll::<()>::Pending
+                    })
+                })
+                .await;
+            });
+            assert!(poll_once(around.as_mut()).await.is_pending());
+            begun.wait().await;
+            // On threads that are in no run: only who was taken in knows the root.
+            let inner = inner.lock().take();
+            let dropping = thread::spawn(move || drop(inner));
+            thread::spawn(move || drop(around)).join().unwrap();
+            dropping.join().unwrap();
+            assert_eq!(handle.0.shared.root.alive(), 1, "the root waits for the child, through whomever");
+            release.set();
         });
     });
 }

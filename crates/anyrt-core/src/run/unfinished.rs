@@ -13,10 +13,11 @@ use crate::sync::Arc;
 const NAMED: usize = 100;
 
 /// The tasks that had not ended when the time for the end of a run was over
-/// ([`Run::shutdown_timeout`](crate::Run::shutdown_timeout)).
+/// ([`Run::shutdown_timeout`](crate::Run::shutdown_timeout)), or that nobody was left to wait for.
 #[derive(Debug)]
 pub struct Unfinished {
-    timeout: Duration,
+    /// None where it did not wait, because it did not know of them.
+    timeout: Option<Duration>,
     left: Vec<String>,
     more: usize,
     errors: Option<GroupError>,
@@ -29,6 +30,15 @@ impl Unfinished {
         if left.is_empty() {
             left.push("a task that has never been pending".to_owned());
         }
+        Unfinished::of(left, Some(timeout))
+    }
+
+    /// Those whose group had lost its host when the root was closed.
+    pub(super) fn lost(left: Vec<String>) -> Unfinished {
+        Unfinished::of(left, None)
+    }
+
+    fn of(mut left: Vec<String>, timeout: Option<Duration>) -> Unfinished {
         let more = left.len().saturating_sub(NAMED);
         left.truncate(NAMED);
         Unfinished { timeout, left, more, errors: None }
@@ -56,8 +66,17 @@ impl Unfinished {
 
 impl fmt::Display for Unfinished {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let timeout = self.timeout;
-        write!(f, "the run has not ended within {timeout:?} after it was cancelled, and goes without: ")?;
+        match self.timeout {
+            Some(timeout) => {
+                write!(
+                    f,
+                    "the run has not ended within {timeout:?} after it was cancelled, and goes without: "
+                )?;
+            }
+            None => {
+                f.write_str("the run has ended, and tasks were lost that nobody was left to wait for: ")?
+            }
+        }
         f.write_str(&self.left.join("; "))?;
         if self.more > 0 {
             write!(f, "; and {} more", self.more)?;
@@ -84,7 +103,7 @@ struct Left {
 }
 
 /// The tasks below a node that others do not only wait for, with what holds them. Iterative.
-fn left_below(root: NodeRef) -> Vec<String> {
+pub(crate) fn left_below(root: NodeRef) -> Vec<String> {
     let mut tasks: Vec<Left> = Vec::new();
     let mut work = vec![(root, None::<usize>)];
     while let Some((node, around)) = work.pop() {

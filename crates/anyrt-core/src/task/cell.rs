@@ -370,6 +370,10 @@ where
         // SAFETY: as in `poll`.
         let end = unsafe { self.future.get(turn, drop_it) };
         if let Some(end) = end {
+            let shared = &self.home.handle().0.shared;
+            if shared.root.is_closed() {
+                attempt(|| shared.lost.note(vec![self.info.label().to_string()]));
+            }
             self.report(end);
         }
     }

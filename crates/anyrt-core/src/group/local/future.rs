@@ -41,7 +41,10 @@ pin_project! {
             if this.host.is_done() {
                 return;
             }
-            this.nursery.group.cancel_for(Cause::Dropped);
+            let group = &this.nursery.group;
+            // Before what is inside: that must not be left to who goes with it.
+            let root = group.refuse();
+            group.cancel_for(Cause::Dropped);
             let arrivals = std::mem::take(&mut this.nursery.new.lock().children);
             let dropped = catch_unwind(AssertUnwindSafe(|| {
                 context::inside(&mut this.seat.place, || {
@@ -50,7 +53,11 @@ pin_project! {
                     this.children.set(FuturesUnordered::new());
                 });
             }));
-            this.seat.end();
+            this.host.give_back(group);
+            this.seat.give_up();
+            // The groups that it has taken in, and what its children have to tell, go on to others.
+            let root = root.or_else(|| context::handle().map(|here| here.0.shared.root.clone()));
+            group.orphan(root.as_ref());
             if let Err(payload) = dropped && !std::thread::panicking() {
                 std::panic::resume_unwind(payload);
             }

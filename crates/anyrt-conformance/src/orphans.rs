@@ -1,0 +1,296 @@
+//! Who waits for the groups in what foreign code drops, where a borrowing scope is around them.
+
+use std::mem;
+use std::panic::AssertUnwindSafe;
+use std::pin::pin;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Waker};
+
+use anyrt_core::{
+    Event, Handle, Run, RunError, Runtime, TaskEnded, checkpoint, finally, join, move_on_after, race, scope,
+    send_scope, shield, task_group, try_scope,
+};
+use futures::FutureExt;
+use futures::future::{BoxFuture, pending};
+
+use crate::by_hand::ByHand;
+use crate::counting::Counter;
+use crate::endings::{Failure, failures};
+use crate::time::AN_HOUR;
+use crate::warnings::Warnings;
+
+/// What the child of a group tells, and what it waits for.
+#[derive(Clone, Default)]
+struct Signs {
+    begun: Event,
+    release: Event,
+    cleaned: Counter,
+}
+
+impl Signs {
+    /// A group that never ends by itself. Its child, once cancelled, cleans up when it is released, and then counts.
+    fn group(&self) -> BoxFuture<'static, ()> {
+        let signs = self.clone();
+        Box::pin(async move {
+            let _cut = task_group(async move |group| {
+                let Signs { begun, release, cleaned } = signs;
+                let work = async move {
+                    begun.set();
+                    pending::<()>().await;
+                };
+                group.named("cleaner").spawn(finally(work, async move || {
+                    release.wait().await;
+                    cleaned.add();
+                }));
+                pending::<()>().await;
+            })
+            .await;
+        })
+    }
+
+    /// The same, and the child then ends as `ends` says.
+    fn group_of(&self, ends: fn() -> Result<(), Failure>) -> BoxFuture<'static, ()> {
+        let Signs { begun, release, .. } = self.clone();
+        Box::pin(async move {
+            let _cut = task_group(async move |group| {
+                group.try_spawn(async move {
+                    begun.set();
+                    shield(release.wait()).await;
+                    ends()
+                });
+                pending::<()>().await;
+            })
+            .await;
+        })
+    }
+}
+
+type Way = fn(BoxFuture<'static, ()>) -> BoxFuture<'static, ()>;
+
+/// Where a group may stand in what is dropped.
+const WAYS: &[(&str, Way)] = &[
+    ("the body of a scope", |group| {
+        Box::pin(async move {
+            let _ = send_scope(move |_| group).await;
+        })
+    }),
+    ("a child of a scope", |group| {
+        Box::pin(async move {
+            let _ = send_scope(async move |children| drop(children.spawn(group))).await;
+        })
+    }),
+    ("a child whose handle is awaited", |group| {
+        Box::pin(async move {
+            let _ = send_scope(async move |children| children.spawn(group).await).await;
+        })
+    }),
+    ("a scope in a scope", |group| {
+        Box::pin(async move {
+            let _ = send_scope(async move |_| send_scope(async move |inner| drop(inner.spawn(group))).await)
+                .await;
+        })
+    }),
+    ("a scope in a task group", |group| {
+        Box::pin(async move {
+            let _ = task_group(async move |_| send_scope(move |_| group).await).await;
+        })
+    }),
+    ("a task group in a scope in a task group", |group| {
+        Box::pin(async move {
+            let _ = task_group(async move |_| {
+                send_scope(async move |_| task_group(async move |_| group.await).await).await
+            })
+            .await;
+        })
+    }),
+    ("a task group", |group| {
+        Box::pin(async move {
+            let _ = task_group(async move |_| group.await).await;
+        })
+    }),
+    ("a branch of a race", |group| Box::pin(race(group, pending::<()>()).map(drop))),
+    ("a branch of a join", |group| Box::pin(join(pending::<()>(), group).map(drop))),
+    ("a shield", |group| Box::pin(shield(group))),
+    ("a timeout", |group| Box::pin(move_on_after(AN_HOUR, group).map(drop))),
+];
+
+pub(crate) async fn rule_72_a_group_in_what_foreign_code_drops_is_waited_for_by_the_group_around() {
+    for (name, way) in WAYS {
+        let signs = Signs::default();
+        task_group(async |_| {
+            drop_begun(way(signs.group()), &signs).await;
+            let view = Handle::current().tasks().to_string();
+            assert!(view.contains("cleaner#"), "{name}: the view has it: {view}");
+            signs.release.set();
+        })
+        .await
+        .expect("nothing fails");
+        assert_eq!(signs.cleaned.get(), 1, "{name}: it was waited for");
+    }
+}
+
+/// Polls until the child has begun and all of it is in the tree, then drops it.
+async fn drop_begun(future: BoxFuture<'static, ()>, signs: &Signs) {
+    let mut dropped = ByHand::new(future);
+    assert!(dropped.poll().is_pending());
+    signs.begun.wait().await;
+    assert!(dropped.poll().is_pending());
+    dropped.drop_future();
+}
+
+pub(crate) async fn rule_72_a_scope_that_is_dropped_passes_on_what_it_had_taken_in() {
+    let signs = Signs::default();
+    task_group(async |_| {
+        let taken_in = Event::new();
+        let mut dropped = ByHand::new(scope(async |_| {
+            drop_begun(signs.group(), &signs).await;
+            taken_in.set();
+            pending::<()>().await;
+        }));
+        while !taken_in.is_set() {
+            assert!(dropped.poll().is_pending());
+            checkpoint().await;
+        }
+        dropped.drop_future();
+        assert_eq!(signs.cleaned.get(), 0);
+        let view = Handle::current().tasks().to_string();
+        assert!(view.contains("cleaner#"), "the view has it: {view}");
+        signs.release.set();
+    })
+    .await
+    .expect("nothing fails");
+    assert_eq!(signs.cleaned.get(), 1, "it was waited for");
+}
+
+pub(crate) async fn rule_72_a_scope_that_lives_on_waits_for_what_it_has_taken_in() {
+    let signs = Signs::default();
+    let value = scope(async |children| {
+        drop_begun(signs.group(), &signs).await;
+        children.spawn(async { signs.release.set() });
+        7
+    });
+    assert_eq!(value.await.expect("nothing fails"), 7);
+    assert_eq!(signs.cleaned.get(), 1, "it was waited for");
+}
+
+pub(crate) async fn rule_72_errors_and_panics_of_orphans_go_on_with_them() {
+    for (name, way) in WAYS {
+        let fails = task_group(async |_| {
+            let signs = Signs::default();
+            drop_begun(way(signs.group_of(|| Err(Failure("orphan")))), &signs).await;
+            signs.release.set();
+        });
+        assert_eq!(failures(&fails.await.expect_err("the orphan failed")), ["orphan"], "{name}");
+    }
+    // Those of an orphan that had been taken in before, and of a child in place that nobody had heard of.
+    let fails = task_group(async |_| {
+        let (signs, failed) = (Signs::default(), Event::new());
+        let mut dropped = ByHand::new(try_scope(async |children| {
+            drop_begun(signs.group_of(|| Err(Failure("taken in"))), &signs).await;
+            children.try_spawn(async { Err::<(), _>(Failure("in place")) });
+            children.spawn(shield(async {
+                failed.set();
+                pending::<()>().await;
+            }));
+            anyrt_core::Ok(())
+        }));
+        while !failed.is_set() {
+            assert!(dropped.poll().is_pending());
+            checkpoint().await;
+        }
+        dropped.drop_future();
+        signs.release.set();
+    });
+    assert_eq!(failures(&fails.await.expect_err("both failed")), ["in place", "taken in"]);
+
+    let panics = AssertUnwindSafe(task_group(async |_| {
+        let signs = Signs::default();
+        let (_, in_a_child) = WAYS[1];
+        drop_begun(in_a_child(signs.group_of(|| panic!("orphan"))), &signs).await;
+        signs.release.set();
+    }));
+    assert_eq!(panics.catch_unwind().await.expect_err("it panicked").downcast_ref(), Some(&"orphan"));
+}
+
+pub(crate) fn rule_72_without_a_group_around_the_run_waits(runtime: Arc<dyn Runtime>) {
+    let (signs, other) = (Signs::default(), Signs::default());
+    let (of_run, of_other) = (signs.clone(), other.clone());
+    let ended = Run::new(runtime).try_run(async move {
+        for (signs, elsewhere) in [(&of_run, false), (&of_other, true)] {
+            let (_, in_a_scope) = WAYS[0];
+            let mut dropped = in_a_scope(signs.group());
+            let mut cx = Context::from_waker(Waker::noop());
+            assert!(dropped.as_mut().poll(&mut cx).is_pending());
+            signs.begun.wait().await;
+            assert!(dropped.as_mut().poll(&mut cx).is_pending());
+            if elsewhere {
+                std::thread::spawn(move || drop(dropped)).join().expect("it is only dropped");
+            } else {
+                drop(dropped);
+            }
+            signs.release.set();
+        }
+    });
+    assert!(ended.is_ok(), "{ended:?}");
+    assert_eq!((signs.cleaned.get(), other.cleaned.get()), (1, 1));
+}
+
+pub(crate) async fn rule_72_a_scope_that_is_being_dropped_takes_no_child_in() {
+    struct Spawns<F: FnOnce()>(Option<F>);
+    impl<F: FnOnce()> Drop for Spawns<F> {
+        fn drop(&mut self) {
+            self.0.take().expect("dropped once")();
+        }
+    }
+    let refused = Arc::new(Mutex::new(None::<Result<(), TaskEnded>>));
+    let says = Arc::clone(&refused);
+    let mut dropped = ByHand::new(scope(async |children| {
+        let late = children.clone();
+        let _spawns = Spawns(Some(move || {
+            let mut handle = late.spawn(async {});
+            *says.lock().unwrap_or_else(PoisonError::into_inner) = handle.try_value().ok();
+        }));
+        pending::<()>().await;
+    }));
+    assert!(dropped.poll().is_pending());
+    dropped.drop_future();
+    let refused = mem::take(&mut *refused.lock().unwrap_or_else(PoisonError::into_inner));
+    assert!(refused.expect("it was answered").expect_err("it was refused").is_not_started());
+}
+
+pub(crate) fn rule_73_a_task_that_outlives_its_run_is_told_of(runtime: Arc<dyn Runtime>) {
+    let ended = Run::new(runtime).try_run(async {
+        let begun = Event::new();
+        let begins = begun.clone();
+        let mut outlives: BoxFuture<'static, ()> = Box::pin(async move {
+            let _cut = task_group(async move |group| {
+                group.named("outlives").spawn(async move {
+                    begins.set();
+                    shield(pending::<()>()).await;
+                });
+                pending::<()>().await;
+            })
+            .await;
+        });
+        let polled = pin!(&mut outlives).poll(&mut Context::from_waker(Waker::noop()));
+        assert!(polled.is_pending());
+        begun.wait().await;
+        checkpoint().await;
+        outlives
+    });
+    match ended {
+        // With the run ended its threads, and what was left in them.
+        Err(RunError::Unfinished(unfinished)) => {
+            let text = unfinished.to_string();
+            assert!(text.contains("outlives#"), "{text}");
+        }
+        // The threads belong to nobody; what waits for the group is dropped when nobody can take it in.
+        Ok(outlives) => {
+            let warnings = Warnings::of("anyrt::lost");
+            warnings.catch(|| drop(outlives));
+            let caught = warnings.caught();
+            assert!(caught.len() == 1 && caught[0].contains("outlives#"), "{caught:?}");
+        }
+        Err(other) => panic!("another error: {other}"),
+    }
+}
