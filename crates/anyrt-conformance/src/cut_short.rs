@@ -5,9 +5,10 @@ use std::time::Duration;
 
 use anyrt_core::channel;
 use anyrt_core::{
-    CancelScope, Cause, Event, Lock, checkpoint, fail_after, scope, shield, sleep, task_group, try_task_group,
+    CancelScope, Cause, Event, Lock, Ready, ScopeHandle, checkpoint, fail_after, finally, race, run_blocking,
+    scope, shield, sleep, task_group, try_join, try_task_group,
 };
-use futures::future::pending;
+use futures::future::{BoxFuture, pending};
 
 use crate::counting::Counter;
 use crate::endings::{Failure, failures};
@@ -146,4 +147,162 @@ async fn ends_at_the_deadline(wait: impl AsyncFn()) {
         .await;
     let cancelled = result.map(|never: std::convert::Infallible| never).expect_err("it never returns");
     assert_eq!(cancelled.cause(), Cause::Deadline);
+}
+
+type Inside = fn(ScopeHandle) -> BoxFuture<'static, ()>;
+
+/// What cancels everything, ends all the same, and has something inside that was cut short by it.
+const CUT_INSIDE: &[(&str, Inside)] = &[
+    ("the loser of a race", |outer| {
+        Box::pin(async move {
+            race(cancels(outer), pending::<()>()).await;
+        })
+    }),
+    ("the loser of a race with a job", |outer| {
+        Box::pin(async move {
+            race(run_blocking(move || outer.cancel("in a thread")).into_future(), pending::<()>()).await;
+        })
+    }),
+    ("the other branch of what failed", |outer| {
+        Box::pin(async move {
+            let fails = async {
+                cancels(outer).await;
+                Err::<(), ()>(())
+            };
+            assert!(try_join(fails, pending::<Result<(), ()>>()).await.is_err());
+        })
+    }),
+];
+
+/// Cancels when what is beside it is pending, and holds until that is cut short.
+async fn cancels(outer: ScopeHandle) {
+    checkpoint().await;
+    outer.cancel("beside what is pending");
+    shield(checkpoint()).await;
+}
+
+/// What comes out in a scope that is cancelled from inside.
+async fn comes_out<T>(way: impl AsyncFnOnce(ScopeHandle) -> T) -> Option<T> {
+    let mut seen = None;
+    let _left = CancelScope::new()
+        .run(async |outer| {
+            seen = Some(way(outer).await);
+            checkpoint().await;
+        })
+        .await;
+    seen
+}
+
+pub(crate) async fn rule_75_who_ended_with_a_value_returns_it_though_something_inside_was_cut_short() {
+    for (name, inside) in CUT_INSIDE {
+        let body = comes_out(async |outer| {
+            task_group(async |_| {
+                inside(outer).await;
+                42
+            })
+            .await
+        });
+        assert_eq!(body.await.and_then(Result::ok), Some(42), "{name}, in the body of a group");
+        let body = comes_out(async |outer| {
+            scope(async |_| {
+                inside(outer).await;
+                42
+            })
+            .await
+        });
+        assert_eq!(body.await.and_then(Result::ok), Some(42), "{name}, in the body of a scope");
+        let child = comes_out(async |outer| {
+            task_group(async |group| {
+                group.spawn(inside(outer));
+                42
+            })
+            .await
+        });
+        assert_eq!(child.await.and_then(Result::ok), Some(42), "{name}, in a child of a group");
+        let child = comes_out(async |outer| {
+            scope(async |children| {
+                children.spawn(inside(outer));
+                42
+            })
+            .await
+        });
+        assert_eq!(child.await.and_then(Result::ok), Some(42), "{name}, in a child of a scope");
+    }
+}
+
+pub(crate) async fn rule_75_errors_come_out_though_something_inside_was_cut_short() {
+    for (name, inside) in CUT_INSIDE {
+        let nested = comes_out(async |outer| {
+            task_group(async |_| {
+                try_task_group(async |_| {
+                    inside(outer).await;
+                    Err::<(), _>(Failure("inner").into())
+                })
+                .await
+            })
+            .await
+        });
+        let nested = nested.await.expect(name).expect("the outer group has a value");
+        assert_eq!(failures(&nested.expect_err("the inner one failed")), ["inner"], "{name}");
+
+        let started = comes_out(async |outer| {
+            task_group(async |group| {
+                let child = |_ready: Ready<()>| async move {
+                    inside(outer).await;
+                    Err::<(), _>(Failure("not ready"))
+                };
+                group.try_start(child).await
+            })
+            .await
+        });
+        let error = started.await.expect(name).expect("the group has a value").expect_err("it failed");
+        assert_eq!(error.downcast_ref(), Some(&Failure("not ready")), "{name}");
+
+        let started = comes_out(async |outer| {
+            task_group(async |group| group.start(|_ready: Ready<()>| inside(outer)).await).await
+        });
+        let error = started.await.expect(name).expect("the group has a value").expect_err("it was not ready");
+        assert!(!error.is_cancelled(), "{name}: {error}");
+    }
+}
+
+pub(crate) async fn rule_75_a_child_that_was_cut_short_from_outside_leaves_no_value() {
+    let group = comes_out(async |outer| {
+        task_group(async |group| {
+            group.spawn(pending::<()>());
+            outer.cancel("while a child is pending");
+            42
+        })
+        .await
+    });
+    assert!(group.await.is_none());
+    let in_place = comes_out(async |outer| {
+        scope(async |children| {
+            children.spawn(pending::<()>());
+            outer.cancel("while a child is pending");
+            42
+        })
+        .await
+    });
+    assert!(in_place.await.is_none());
+    let starts = comes_out(async |outer| {
+        task_group(async |group| {
+            let child = |_ready: Ready<()>| async move {
+                outer.cancel("before it is ready");
+                pending::<()>().await;
+            };
+            group.start(child).await
+        })
+        .await
+    });
+    assert!(starts.await.is_none());
+    // A service that nobody needed any more was not cut short by what came then.
+    let served = comes_out(async |outer| {
+        task_group(async |group| {
+            group.spawn_service(finally(pending::<()>(), async move || outer.cancel("while it cleans up")));
+            42
+        })
+        .await
+    });
+    assert_eq!(served.await.and_then(Result::ok), Some(42));
 }

@@ -251,6 +251,9 @@ macro_rules! for_each_case {
                 program rule_16_each_of_many_branches_is_dropped_by_itself [];
                 program rule_16_branches_that_nobody_wakes_follow_their_future_into_another_scope [TasksRun];
                 program rule_27_a_limited_group_lets_spawning_wait [TasksRun];
+                program rule_74_what_has_ended_comes_back_whatever_the_limit [];
+                program rule_74_a_limited_map_ends_beside_a_clean_up_that_waits_for_it [];
+                program rule_56_a_child_that_has_the_only_place_of_its_group_does_not_wait_for_itself [TasksRun];
             }
             cut_short {
                 program rc_01_a_deadline_while_a_group_waits_ends_the_code_after_it_as_well [TasksRun, TimerWakes, TimerNotEarly];
@@ -259,6 +262,9 @@ macro_rules! for_each_case {
                 program rc_04_an_error_that_the_body_passes_on_is_counted_once [TasksRun];
                 program rc_05_an_error_that_a_shielded_body_passes_on_is_counted_once [TasksRun];
                 program rc_06_a_loop_whose_awaits_are_always_ready_ends_at_the_deadline [];
+                program rule_75_who_ended_with_a_value_returns_it_though_something_inside_was_cut_short [TasksRun, ForeignWake];
+                program rule_75_errors_come_out_though_something_inside_was_cut_short [TasksRun, ForeignWake];
+                program rule_75_a_child_that_was_cut_short_from_outside_leaves_no_value [TasksRun];
             }
             moved {
                 program rm_01_a_future_that_is_timed_out_again_and_again_finishes [TimerWakes, TimerNotEarly];

@@ -1,10 +1,12 @@
 //! Many futures in one task, and groups that limit how many children are alive.
 
+use std::cell::Cell;
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 
 use anyrt_core::{
-    CancelScope, Event, Lock, as_completed, checkpoint, finally, join_all, map_concurrent, shield, task_group,
+    CancelScope, Event, Lock, as_completed, channel, checkpoint, finally, for_each_concurrent, join_all,
+    map_concurrent, shield, task_group,
 };
 use futures::future::{BoxFuture, FutureExt, pending};
 
@@ -42,7 +44,7 @@ pub(crate) async fn rule_4_the_values_of_many_futures_come_in_order_or_as_they_e
 }
 
 pub(crate) async fn rule_4_no_more_calls_run_at_once_than_the_limit() {
-    let (running, most) = (std::cell::Cell::new(0), std::cell::Cell::new(0));
+    let (running, most) = (Cell::new(0), Cell::new(0));
     let values = map_concurrent(0..10, NonZeroUsize::new(3), async |item| {
         running.set(running.get() + 1);
         most.set(running.get().max(most.get()));
@@ -169,4 +171,122 @@ pub(crate) async fn rule_27_a_limited_group_lets_spawning_wait() {
     .await;
     assert_eq!(failures(&result.expect_err("one has failed")), ["limited"]);
     assert_eq!((running.get(), most.get()), (20, 0));
+}
+
+pub(crate) async fn rule_74_what_has_ended_comes_back_whatever_the_limit() {
+    for items in 1..=4 {
+        for limit in (1..=items + 1).map(Some).chain([None]) {
+            for at in 0..items {
+                for (awaits, tells) in [(false, false), (false, true), (true, false), (true, true)] {
+                    cancelled_in_a_call(items, limit, at, awaits, tells).await;
+                }
+            }
+        }
+    }
+}
+
+/// Maps so many items; the call of the item `at` cancels all. Its calls end all the same, and if they are those of all
+/// items, so does the map. `tells`: the iterator knows how many items are left.
+async fn cancelled_in_a_call(items: usize, limit: Option<usize>, at: usize, awaits: bool, tells: bool) {
+    let which = format!("{items} items, limit {limit:?}, at {at}, awaits {awaits}, tells {tells}");
+    let limit = limit.map(|limit| NonZeroUsize::new(limit).expect("at least one"));
+    let (taken, begun, ended, taken_then) = (Counter::new(), Counter::new(), Counter::new(), Cell::new(0));
+    let takes = |item: &usize| {
+        taken.add();
+        *item < items
+    };
+    let mut exact = (0..items).inspect(|item| assert!(takes(item)));
+    let mut vague = (0..items).filter(takes);
+    let source: &mut dyn Iterator<Item = usize> = if tells { &mut exact } else { &mut vague };
+    let values = CancelScope::new().run(async |scope| {
+        let call = async |item: usize| {
+            begun.add();
+            if item == at {
+                taken_then.set(taken.get());
+                scope.cancel("in a call");
+            }
+            if awaits {
+                shield(checkpoint()).await;
+            }
+            ended.add();
+            item
+        };
+        map_concurrent(&mut *source, limit, call).await
+    });
+    let values = values.await;
+    let all = taken_then.get() == items;
+    assert_eq!(values.is_ok(), all, "{which}: {values:?}");
+    if let Ok(values) = values {
+        assert!(values.iter().copied().eq(0..items), "{which}: {values:?}");
+    }
+    assert_eq!(
+        (begun.get(), ended.get()),
+        (taken_then.get(), taken_then.get()),
+        "{which}: nothing more was begun"
+    );
+    let left = source.count();
+    // Who does not tell whether there is one more is asked for it.
+    let asked = usize::from(!all && !tells);
+    assert_eq!(begun.get() + asked + left, items, "{which}");
+}
+
+pub(crate) async fn rule_74_a_limited_map_ends_beside_a_clean_up_that_waits_for_it() {
+    for limit in 1..=3 {
+        let (sender, receiver) = channel::bounded::<usize>(4);
+        let drained = Counter::new();
+        let left = CancelScope::new().run(async |scope| {
+            let maps = async {
+                let sender = sender;
+                for_each_concurrent(0..2, NonZeroUsize::new(limit), async |item| {
+                    checkpoint().await;
+                    if item == 1 {
+                        scope.cancel("in the last call");
+                    }
+                    shield(checkpoint()).await;
+                    assert!(sender.try_send(item).is_ok());
+                })
+                .await;
+            };
+            let drains = finally(pending::<()>(), async || {
+                while receiver.recv().await.is_ok() {
+                    drained.add();
+                }
+            });
+            futures::join!(maps, drains);
+        });
+        assert!(left.await.is_err());
+        assert_eq!(drained.get(), 2, "limit {limit}: both calls have ended");
+    }
+}
+
+pub(crate) async fn rule_56_a_child_that_has_the_only_place_of_its_group_does_not_wait_for_itself() {
+    let told = Counter::new();
+    let tells = told.clone();
+    let result = task_group(async move |group| {
+        let one = group.limit(NonZeroUsize::MIN);
+        // One after the other they have the place, and nobody waits for itself.
+        let first = one.spawn(async { 1 }).await;
+        let second = one.spawn(async { 2 }).await;
+        assert_eq!((first.await.ok(), second.await.ok()), (Some(1), Some(2)));
+        let inner = one.clone();
+        one.spawn(async move {
+            let mut refused = inner.spawn(async {}).await;
+            let ended = refused.try_value().expect("it has ended").expect_err("it has not begun");
+            assert!(ended.is_not_started(), "{ended}");
+            assert!(ended.to_string().contains("the only place"), "{ended}");
+            tells.add();
+        })
+        .await;
+    })
+    .await;
+    assert_eq!(told.get(), 1);
+    let error = result.expect_err("what was not started fails the group").to_string();
+    assert!(error.contains("the only place"), "{error}");
+
+    let result = task_group(async |group| {
+        let two = group.limit(NonZeroUsize::new(2).expect("two"));
+        let inner = two.clone();
+        two.spawn(async move { drop(inner.spawn(async {}).await) }).await;
+    });
+    assert!(result.await.is_ok(), "the other place is free");
 }

@@ -80,10 +80,7 @@ where
     T: Send + 'static,
 {
     if !home.group().admit() {
-        let task = TaskCell::<F, T>::new(info, home, None, settle, None).0;
-        drop(future);
-        task.refuse();
-        return TaskHandle::new(task);
+        return refuse(info, home, future, settle, Why::NotStarted);
     }
     let locals = span::add(locals, &info);
     let (task, owner) = TaskCell::new(info, home, Some(future), settle, locals);
@@ -91,6 +88,25 @@ where
         place(current, task.group());
     }
     task.handle().runtime().spawn(Task(owner));
+    TaskHandle::new(task)
+}
+
+/// The handle of a task that was not started; its future is dropped.
+#[track_caller]
+pub(crate) fn refuse<F, T>(
+    info: TaskInfo,
+    home: Home,
+    future: F,
+    settle: fn(F::Output) -> Result<T, BoxError>,
+    why: Why,
+) -> TaskHandle<T>
+where
+    F: Future + Send + 'static,
+    T: Send + 'static,
+{
+    let task = TaskCell::<F, T>::new(info, home, None, settle, None).0;
+    drop(future);
+    task.refuse(why);
     TaskHandle::new(task)
 }
 

@@ -6,6 +6,7 @@ use std::panic::Location;
 use std::task::Poll;
 
 use super::unordered::Unordered;
+use crate::context;
 use crate::waits::{Called, leaf};
 
 /// Calls `each` for every item, at most `limit` at once, in this task; `None` is no limit.
@@ -16,8 +17,10 @@ use crate::waits::{Called, leaf};
 ///
 /// # Cancel safety
 ///
-/// Cancelled, no further item is taken, and each call is dropped by itself, when nothing in it
-/// holds. Dropped by foreign code, all are dropped with it.
+/// Cancelled, no further call is begun, and each that was is dropped by itself, when nothing in it
+/// holds. Where those that were begun end all the same, it returns if they were all: an iterator whose
+/// [`size_hint`](Iterator::size_hint) does not tell is then asked for one more item. Dropped by foreign code, all are
+/// dropped with it.
 #[track_caller]
 pub fn for_each_concurrent<I, F>(
     items: I,
@@ -179,21 +182,20 @@ async fn run<I, F, T>(
     F: AsyncFn(I::Item) -> T,
 {
     let limit = limit.map_or(usize::MAX, NonZeroUsize::get);
-    let mut items = items.into_iter().enumerate();
-    let mut exhausted = false;
+    let mut items = Items::new(items.into_iter());
     let mut running = Unordered::new();
     poll_fn(|cx| {
         loop {
-            while !exhausted
+            while !items.exhausted
                 && running.len() < limit
                 && leaf(true, what.called, cx, |_| Poll::Ready(())).is_ready()
             {
-                match items.next() {
-                    Some((index, item)) => running.push(index, each(item)),
-                    None => exhausted = true,
+                if let Some((index, item)) = items.take() {
+                    running.push(index, each(item));
                 }
             }
-            if running.len() == 0 && !exhausted {
+            // A cancellation begins nothing more, but does not take away what has ended.
+            if running.len() == 0 && !items.exhausted && !(context::view().0 && items.are_all_taken()) {
                 return Poll::Pending;
             }
             match running.poll_next(what.name, cx) {
@@ -204,4 +206,45 @@ async fn run<I, F, T>(
         }
     })
     .await;
+}
+
+/// The items that were not taken yet.
+struct Items<I: Iterator> {
+    rest: I,
+    /// Taken to see whether there is one.
+    next: Option<I::Item>,
+    taken: usize,
+    /// There is none any more.
+    exhausted: bool,
+}
+
+impl<I: Iterator> Items<I> {
+    fn new(rest: I) -> Items<I> {
+        Items { rest, next: None, taken: 0, exhausted: false }
+    }
+
+    /// The next one, with its index.
+    fn take(&mut self) -> Option<(usize, I::Item)> {
+        let Some(item) = self.next.take().or_else(|| self.rest.next()) else {
+            self.exhausted = true;
+            return None;
+        };
+        self.taken += 1;
+        Some((self.taken - 1, item))
+    }
+
+    /// Whether no item is left; learned without taking one, where the iterator says it.
+    fn are_all_taken(&mut self) -> bool {
+        if self.next.is_none() {
+            self.exhausted = match self.rest.size_hint() {
+                (_, Some(0)) => true,
+                (0, _) => {
+                    self.next = self.rest.next();
+                    self.next.is_none()
+                }
+                _ => false,
+            };
+        }
+        self.exhausted
+    }
 }

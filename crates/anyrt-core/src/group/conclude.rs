@@ -19,7 +19,7 @@ use crate::sync::Arc;
 pub(super) struct Host<T> {
     output: Option<T>,
     body_ended: bool,
-    /// Everything has ended, but a cancellation from outside cut something short: the scope that
+    /// Everything has ended, but a cancellation from outside cut body or child short: the scope that
     /// was cancelled will drop this.
     cut: Option<Cancelled>,
     /// What all have to tell, while clean-ups run.
@@ -94,11 +94,12 @@ impl<T> Host<T> {
         }
     }
 
-    /// Whether there is no answer, because the scope around drops this: something inside was cut short
+    /// Whether there is no answer, because the scope around drops this: a child was cut short
     /// from outside, or there is no value and the cancellation around has come meanwhile (Trio: while a
-    /// cancellation unwinds, an outer one takes it over).
-    fn is_cut_from_outside(&self, node: &NodeRef) -> bool {
-        node.node().is_cut_from_outside() || self.output.is_none() && node.node().is_inherited()
+    /// cancellation unwinds, an outer one takes it over). Whatever else was cut short inside the body, or inside
+    /// a child that ended by itself, was that one's own affair.
+    fn is_cut_from_outside(&self, group: &GroupState, node: &NodeRef) -> bool {
+        node.node().is_inherited() && (self.output.is_none() || group.has_cut_child())
     }
 
     /// The host is dropped by foreign code: what it has taken from the group is the group's again.
@@ -116,7 +117,7 @@ impl<T> Host<T> {
     ) -> Poll<Result<T, GroupError>> {
         let node = group.as_node();
         if let Some(cut) = &self.cut {
-            if self.is_cut_from_outside(&node) {
+            if self.is_cut_from_outside(group, &node) {
                 context::wait_to_be_dropped(cx.waker());
                 return Poll::Pending;
             }
@@ -145,7 +146,7 @@ impl<T> Host<T> {
             let cause = node.node().cause();
             cause.unwrap_or_else(|| Cancelled::new(Cause::Explicit, None, std::panic::Location::caller()))
         };
-        if self.is_cut_from_outside(&node) {
+        if self.is_cut_from_outside(group, &node) {
             self.cut = Some(cause());
             tree::close_exits(&node);
             context::wait_to_be_dropped(cx.waker());

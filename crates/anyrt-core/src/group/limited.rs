@@ -7,11 +7,13 @@ use std::task::{Context, Poll};
 
 use pin_project_lite::pin_project;
 
-use super::error::BoxError;
+use super::error::{BoxError, ChildError};
 use super::handle::{NotAResultElseUseTry, TaskGroup};
 use crate::between::{AcquirePermits, Permit, Semaphore};
 use crate::context;
-use crate::task::{self, TaskHandle, TaskInfo, default_name};
+use crate::sync::Arc;
+use crate::sync::atomic::{AtomicU64, Ordering};
+use crate::task::{self, TaskEnded, TaskHandle, TaskId, TaskInfo, Why, default_name};
 
 /// Spawns children into a group, at most so many at once; what [`TaskGroup::limit`] returns.
 ///
@@ -20,6 +22,8 @@ use crate::task::{self, TaskHandle, TaskInfo, default_name};
 pub struct LimitedGroup {
     group: TaskGroup,
     places: Semaphore,
+    /// Where there is one place only: the number of the task that had it last; 0 is none.
+    last: Option<Arc<AtomicU64>>,
 }
 
 impl TaskGroup {
@@ -41,12 +45,16 @@ impl TaskGroup {
     /// # }
     /// ```
     pub fn limit(&self, most: NonZeroUsize) -> LimitedGroup {
-        LimitedGroup { group: self.clone(), places: Semaphore::new(most.get()) }
+        let last = (most == NonZeroUsize::MIN).then(Arc::default);
+        LimitedGroup { group: self.clone(), places: Semaphore::new(most.get()), last }
     }
 }
 
 impl LimitedGroup {
     /// Waits for a place, first come first served, then spawns; otherwise as [`TaskGroup::spawn`].
+    ///
+    /// A child that has the only place would wait for itself: what it spawns is not started, as its handle tells
+    /// ([`is_not_started`](TaskEnded::is_not_started)), and fails the group.
     ///
     /// # Cancel safety
     ///
@@ -90,10 +98,24 @@ impl LimitedGroup {
         F: Future + Send + 'static,
         T: Send + 'static,
     {
-        let place = place.await;
         let info = TaskInfo::new(None, default_name::<F>, self.group.state.host());
+        if self.would_wait_for_itself() {
+            let ended = TaskEnded::new(info.label(), Why::WaitsForItself);
+            self.group.state.fail(ChildError::of_task(info.label(), ended.into()));
+            return task::refuse(info, self.group.home(), future, settle, Why::WaitsForItself);
+        }
+        let place = place.await;
+        if let Some(last) = &self.last {
+            last.store(info.id().number(), Ordering::Release);
+        }
         let placed = Placed { inner: future, place };
         task::launch(info, self.group.home(), placed, settle, context::locals(), |_, _| ())
+    }
+
+    /// Whether the current task has the only place.
+    fn would_wait_for_itself(&self) -> bool {
+        let here = || context::task_id().map(TaskId::number);
+        self.last.as_ref().is_some_and(|last| here() == Some(last.load(Ordering::Acquire)))
     }
 }
 

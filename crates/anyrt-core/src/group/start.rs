@@ -17,7 +17,7 @@ use crate::scope::scoped::settle as settle_node;
 use crate::scope::tree::{self, Node, NodeRef, ScopeKind};
 use crate::scope::{Cancelled, Cause, poll_cut_short};
 use crate::sync::{Arc, Mutex};
-use crate::task::{self, Label, Options, TaskEnded, TaskHandle, TaskInfo, default_name};
+use crate::task::{self, Label, Options, TaskEnded, TaskHandle, TaskInfo, TaskStatus, default_name};
 use crate::waits;
 
 type Payload = Box<dyn Any + Send>;
@@ -270,7 +270,8 @@ impl<V, T> Future for Starter<V, T> {
             waits::note_opt(node.node().opened());
             return Poll::Pending;
         }
-        let cut = node.node().is_cut_from_outside();
+        // By the scope around; what was cut short inside the child was the child's own affair, if that ended.
+        let cut = node.node().is_inherited() && task.status() == TaskStatus::Cancelled;
         self.end();
         let Some(mut task) = self.task.take() else { return Poll::Pending };
         if let Some(value) = value {

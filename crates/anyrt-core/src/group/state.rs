@@ -56,8 +56,10 @@ const CLOSED: usize = 1;
 const SERVED: usize = 1 << 1;
 /// It is being dropped with all that is polled in place inside it: it takes nobody in any more.
 const DYING: usize = 1 << 2;
+/// A child was cut short by a cancellation from outside of the group.
+const CUT: usize = 1 << 3;
 /// One more alive.
-const ONE: usize = 1 << 3;
+const ONE: usize = 1 << 4;
 
 struct Core {
     /// The body has ended.
@@ -228,6 +230,18 @@ impl GroupState {
         if self.policy != Policy::InPlace {
             tree::hold_parent(self.as_node(), || self.alive() > 0);
         }
+    }
+
+    /// A child, whose own node this is, was cut short: from outside, if that is where the cancellation came from.
+    pub(crate) fn child_cut(&self, child: &Node) {
+        if self.node.is_inherited() && !child.is_no_longer_needed() {
+            self.alive.fetch_or(CUT, Ordering::AcqRel);
+        }
+    }
+
+    /// Whether a child was cut short from outside.
+    pub(super) fn has_cut_child(&self) -> bool {
+        self.alive.load(Ordering::Acquire) & CUT != 0
     }
 
     /// Records an error and, if that is the policy, cancels the siblings and the body.

@@ -155,9 +155,9 @@ impl<F: Future, T> TaskCell<F, T> {
         self.home.group()
     }
 
-    /// Tells the handle that the group took no more children.
-    pub(super) fn refuse(&self) {
-        drop(self.slot.fill(Err(TaskEnded::new(self.info.label(), Why::NotStarted))));
+    /// Tells the handle why it was not started.
+    pub(super) fn refuse(&self, why: Why) {
+        drop(self.slot.fill(Err(TaskEnded::new(self.info.label(), why))));
     }
 
     /// Notes above, that what came from there has cut this short; the task's own node is at its end.
@@ -167,6 +167,7 @@ impl<F: Future, T> TaskCell<F, T> {
             tree::mark_unwinding(&self.node);
         } else if self.node.is_inherited() {
             tree::mark_unwinding(group);
+            self.group().child_cut(&self.node);
         }
     }
 

@@ -27,6 +27,8 @@ pub(crate) enum Why {
     Panicked(String, Mutex<Option<Box<dyn Any + Send>>>),
     /// It never ran: its group was closed, or the runtime did not take it.
     NotStarted,
+    /// It never ran: its spawner has the only place of its limited group, and would have waited for itself.
+    WaitsForItself,
 }
 
 impl TaskEnded {
@@ -49,9 +51,10 @@ impl TaskEnded {
         matches!(self.0.why, Why::Panicked(..))
     }
 
-    /// It never ran: the group was closed when it was spawned, or the runtime dropped it.
+    /// It never ran: the group was closed when it was spawned, or the runtime dropped it, or its spawner had the only
+    /// place of a [limited group](crate::LimitedGroup).
     pub fn is_not_started(&self) -> bool {
-        matches!(self.0.why, Why::NotStarted)
+        matches!(self.0.why, Why::NotStarted | Why::WaitsForItself)
     }
 
     /// The name of the task.
@@ -102,6 +105,11 @@ impl fmt::Display for TaskEnded {
                 f,
                 "task {task} was not started: its group has no child left and is closed, or its runtime has ended"
             ),
+            Why::WaitsForItself => write!(
+                f,
+                "task {task} was not started: the task that spawned it has the only place of the limited group, and would have \
+                 waited for itself for ever; spawn it into `group()`, or raise the limit"
+            ),
         }
     }
 }
@@ -115,6 +123,7 @@ impl fmt::Debug for TaskEnded {
             Why::Cancelled(cancelled) => out.field("cancelled", cancelled),
             Why::Panicked(message, _) => out.field("panicked", message),
             Why::NotStarted => out.field("started", &false),
+            Why::WaitsForItself => out.field("waits for itself", &true),
         };
         out.finish()
     }

@@ -211,7 +211,14 @@ impl<F: Future, T> Future for LocalChild<F, T> {
                 this.group.fail(ChildError::of_task(this.state.label(), error));
                 Err(Why::Failed(text.into()))
             }
-            Ok(Poll::Ready(Ending::Cancelled(cancelled))) => Err(Why::Cancelled(cancelled)),
+            Ok(Poll::Ready(Ending::Cancelled(cancelled))) => {
+                if let Place::Linked(node) = &this.scoped.as_mut().seat().place
+                    && node.node().is_inherited()
+                {
+                    this.group.child_cut(node.node());
+                }
+                Err(Why::Cancelled(cancelled))
+            }
             Err(payload) => {
                 // What is left of it may panic too; of that the hook tells.
                 let _ = catch_unwind(AssertUnwindSafe(|| this.scoped.as_mut().drop_inner()));

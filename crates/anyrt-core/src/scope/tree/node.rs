@@ -14,8 +14,8 @@ use crate::context::Lazy;
 use crate::group::GroupState;
 use crate::handle::Handle;
 use crate::observe::Track;
-use crate::scope::Cancelled;
 use crate::scope::exit::Hook;
+use crate::scope::{Cancelled, Cause};
 use crate::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use crate::sync::{Arc, Mutex};
 use crate::task::TaskInfo;
@@ -340,10 +340,9 @@ impl Node {
         self.bits() & ENDED != 0
     }
 
-    /// Something inside was cut short by a cancellation from outside, which still stands.
-    pub(crate) fn is_cut_from_outside(&self) -> bool {
-        let bits = self.bits();
-        bits & UNWINDING != 0 && inherited(bits)
+    /// Whether it was cancelled because all else in its group was done: before anything from outside.
+    pub(crate) fn is_no_longer_needed(&self) -> bool {
+        self.is_own_cancelled() && self.own_cause().is_some_and(|own| own.cause() == Cause::NoLongerNeeded)
     }
 
     /// How many nodes stand below it.
