@@ -97,7 +97,7 @@ fn a_taker_goes_on_when_the_shield_of_its_held_scope_is_put_up() {
 }
 
 #[test]
-fn a_start_whose_child_was_cut_inside_gives_no_value() {
+fn a_start_whose_child_was_cut_inside_and_ended_is_told_so() {
     let leaf = || Box::new(Plan::Leaf);
     let before = Box::new(Plan::Scope { shield: true, body: leaf() });
     let after = Box::new(Plan::Abandon(Box::new(Plan::Finally { work: leaf(), cleanup: leaf() })));

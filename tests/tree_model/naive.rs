@@ -44,6 +44,8 @@ pub(crate) struct Naive {
     shield: Vec<bool>,
     /// Something inside was cut short by a cancellation from outside of it.
     cut_from_outside: Vec<bool>,
+    /// The same of a child of the group, and not only of something inside it.
+    child_cut: Vec<bool>,
     /// How a finally's work, or a group's body, ended.
     ended: Vec<Option<End>>,
     /// How the branches of a join ended.
@@ -74,6 +76,7 @@ impl Naive {
             stopped: vec![false; count],
             shield: parts.iter().map(|part| part.shield).collect(),
             cut_from_outside: vec![false; count],
+            child_cut: vec![false; count],
             ended: vec![None; count],
             branches: vec![Vec::new(); count],
             errors: vec![0; count],
@@ -324,7 +327,7 @@ impl Naive {
                 self.finish(group, End::Failed);
                 return true;
             }
-            let cut = self.cut_from_outside[group] || body == End::Cancelled;
+            let cut = self.child_cut[group] || body == End::Cancelled;
             if cut && self.inherits(group) {
                 continue;
             }
@@ -367,6 +370,7 @@ impl Naive {
             }
             if inherits {
                 self.note_cut(part);
+                self.note_child_cut(part);
             }
             if self.parts[part].kind != Kind::Lap {
                 self.drop_bodies(part);
@@ -399,6 +403,18 @@ impl Naive {
         while let Some(scope) = next.filter(|&scope| self.inherits(scope) && !self.cut_from_outside[scope]) {
             self.cut_from_outside[scope] = true;
             next = self.around(scope);
+        }
+    }
+
+    /// A child that is its group's: one that was started is only when it was ready.
+    fn note_child_cut(&mut self, part: usize) {
+        let group = match self.parts[part].kind {
+            Kind::Child => Some(self.parts[part].parent),
+            Kind::Started if self.moved[part] => self.parts[part].group,
+            _ => None,
+        };
+        if let Some(group) = group.filter(|&group| self.inherits(group)) {
+            self.child_cut[group] = true;
         }
     }
 
@@ -502,9 +518,6 @@ impl Naive {
                 (true, _) => self.told_group_of(part, end),
                 // Cut short with its starter, which waits to be dropped.
                 (false, End::Cancelled) => self.ended[parent] = Some(end),
-                (false, End::Done) if self.cut_from_outside[parent] && self.inherits(parent) => {
-                    self.ended[parent] = Some(End::Cancelled);
-                }
                 (false, _) => self.finish(parent, end),
             },
             (Kind::Group, Kind::Child) => self.told(parent, end),
