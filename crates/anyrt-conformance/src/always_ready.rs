@@ -5,15 +5,16 @@ use std::num::NonZeroUsize;
 use std::sync::Arc;
 
 use anyrt_core::{
-    Barrier, CancelScope, CapacityLimiter, Event, Lock, OnceCell, Runtime, RwLock, Semaphore, Sequencer,
-    channel, checkpoint, checkpoint_if_cancelled, for_each_concurrent, join, sleep_until, task_group,
-    yield_shielded,
+    Barrier, CancelScope, CapacityLimiter, Either, Event, Lock, OnceCell, Runtime, RwLock, Semaphore,
+    Sequencer, as_completed, channel, checkpoint, checkpoint_if_cancelled, for_each_concurrent,
+    iterate_blocking, join, move_on_after, race, sleep_until, task_group, yield_shielded,
 };
-use futures::future::BoxFuture;
+use futures::future::{BoxFuture, LocalBoxFuture};
 use futures::{FutureExt, SinkExt, StreamExt};
 
 use crate::by_hand::ByHand;
 use crate::counting::{Counter, count_polls};
+use crate::time::A_MOMENT;
 
 /// So many leaves may be ready in one poll.
 const READY: usize = 128;
@@ -234,4 +235,45 @@ pub(crate) fn rule_05_outside_of_tasks_nothing_is_counted(_: Arc<dyn Runtime>) {
     assert_eq!(polls.get(), 1);
     let lock = Lock::new(());
     assert!((0..10 * READY).all(|_| lock.lock().now_or_never().is_some()));
+}
+
+pub(crate) async fn rule_05_streams_and_combinators_without_end_give_way_and_see_their_deadline() {
+    type Endless = fn() -> LocalBoxFuture<'static, ()>;
+    let endless: [(&str, Endless); 6] = [
+        ("one call after the other", || {
+            Box::pin(for_each_concurrent(std::iter::repeat(()), NonZeroUsize::MIN, async |()| ()))
+        }),
+        ("some calls at once", || {
+            Box::pin(for_each_concurrent(std::iter::repeat(()), NonZeroUsize::new(3), async |()| ()))
+        }),
+        ("any number of calls at once", || {
+            Box::pin(for_each_concurrent(std::iter::repeat(()), None, async |()| ()))
+        }),
+        ("values as they end", || {
+            Box::pin(async {
+                loop {
+                    let mut values = as_completed([(), ()].map(|()| std::future::ready(())));
+                    while values.next().await.is_some() {}
+                }
+            })
+        }),
+        ("a blocking iterator", || {
+            Box::pin(async {
+                let mut items = iterate_blocking(std::iter::repeat(()));
+                while items.next().await.is_some() {}
+            })
+        }),
+        ("a stream and a sink", || {
+            Box::pin(async {
+                let (sender, receiver) = channel::unbounded();
+                let (mut sink, mut items) = (sender.into_sink(), receiver.into_stream());
+                while sink.send(()).await.is_ok() && items.next().await.is_some() {}
+            })
+        }),
+    ];
+    for (name, endless) in endless {
+        let neighbour = async { checkpoint().await };
+        assert!(matches!(race(endless(), neighbour).await, Either::Right(())), "{name} gives way");
+        assert!(move_on_after(A_MOMENT, endless()).await.is_none(), "{name} sees its deadline");
+    }
 }

@@ -79,6 +79,7 @@ mod news;
 mod obligations;
 mod orphans;
 mod panics;
+mod races;
 mod readiness;
 mod run_end;
 mod scopes;

@@ -442,6 +442,7 @@ macro_rules! for_each_case {
                 program rule_05_who_waits_keeps_its_place_when_nothing_is_left [];
                 program rule_05_a_cancelled_scope_is_left_also_when_nothing_is_left [];
                 program rule_05_items_without_end_that_are_done_at_once_give_way [];
+                program rule_05_streams_and_combinators_without_end_give_way_and_see_their_deadline [TimerNotEarly];
                 bare rule_05_outside_of_tasks_nothing_is_counted [];
             }
             news {
@@ -470,6 +471,15 @@ macro_rules! for_each_case {
                 bare rule_72_without_a_group_around_the_run_waits [TasksRun];
                 program rule_72_a_scope_that_is_being_dropped_takes_no_child_in [];
                 bare rule_73_a_task_that_outlives_its_run_is_told_of [TasksRun];
+            }
+            races {
+                program rule_76_of_two_that_are_ready_the_first_counts_and_the_second_keeps_its_item [Datagrams];
+                program rule_76_who_has_lost_is_not_polled_again_and_not_at_all_if_it_never_was [];
+                program rule_76_what_holds_in_the_loser_is_finished [TasksRun, ForeignWake];
+                program rule_76_what_the_loser_was_handed_goes_back [];
+                program rule_76_a_stream_whose_next_item_has_lost_keeps_it [ForeignWake];
+                program rule_76_what_was_sent_was_received_or_is_left [TasksRun];
+                program rule_76_a_service_that_is_not_needed_any_more_loses_nothing [TasksRun];
             }
             panics {
                 program rp_01_a_destructor_that_panics_in_a_cancellation_is_resumed_in_the_host [TasksRun];

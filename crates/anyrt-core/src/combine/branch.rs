@@ -52,13 +52,24 @@ impl<F: Future> Branch<F> {
         }
     }
 
-    /// Cancels it because another branch has decided.
-    pub(super) fn cancel(self: Pin<&mut Self>, reason: &str) {
+    /// Another branch has decided: it ends here, and its leaves give back what they were handed. If something in it
+    /// holds it is cancelled instead, and to be polled to its end.
+    pub(super) fn lose(self: Pin<&mut Self>, reason: &str) {
         let mut this = self.project();
-        if !*this.ended {
+        if *this.ended {
+            return;
+        }
+        // One that was never pending holds nothing, and was perhaps never polled.
+        if this.scoped.is_linked_and_running() {
             let node = this.scoped.as_mut().seat().link().clone();
             let location = std::panic::Location::caller();
             tree::cancel(&node, || Cancelled::new(Cause::Explicit, Some(reason.into()), location));
+            if !node.node().resolves_at_once() {
+                return;
+            }
         }
+        *this.ended = true;
+        this.scoped.as_mut().drop_inner();
+        this.scoped.as_mut().seat().end();
     }
 }

@@ -6,6 +6,7 @@ use std::panic::Location;
 use std::task::Poll;
 
 use super::unordered::Unordered;
+use crate::budget;
 use crate::context;
 use crate::waits::{Called, leaf};
 
@@ -149,7 +150,19 @@ impl<F: Future> AsCompleted<F> {
     /// No value is lost when it is dropped, and the futures stay: the next call goes on. Cancelled, each
     /// future is dropped by itself, when nothing in it holds.
     pub async fn next(&mut self) -> Option<F::Output> {
-        poll_fn(|cx| self.0.poll_next("as_completed", cx)).await.map(|(_, value)| value)
+        poll_fn(|cx| {
+            // So many were ready that others have a turn.
+            if budget::is_spent(cx.waker()) {
+                return Poll::Pending;
+            }
+            let polled = self.0.poll_next("as_completed", cx);
+            if polled.is_ready() {
+                budget::spend();
+            }
+            polled
+        })
+        .await
+        .map(|(_, value)| value)
     }
 
     /// How many have not come yet.
@@ -186,10 +199,14 @@ async fn run<I, F, T>(
     let mut running = Unordered::new();
     poll_fn(|cx| {
         loop {
-            while !items.exhausted
-                && running.len() < limit
-                && leaf(true, what.called, cx, |_| Poll::Ready(())).is_ready()
-            {
+            while !items.exhausted && running.len() < limit {
+                if leaf(true, what.called, cx, |_| Poll::Ready(())).is_pending() {
+                    if context::view().0 {
+                        break;
+                    }
+                    // So many were ready that others have a turn.
+                    return Poll::Pending;
+                }
                 if let Some((index, item)) = items.take() {
                     running.push(index, each(item));
                 }

@@ -36,7 +36,8 @@ pub async fn join<A: Future, B: Future>(a: A, b: B) -> (A::Output, B::Output) {
     .await
 }
 
-/// Runs both at once, in this task, and waits for both; the first error cancels the other.
+/// Runs both at once, in this task, and waits for both; the first error ends the other, as the first value does in a
+/// [`race`](crate::race()).
 ///
 /// # Errors
 ///
@@ -50,37 +51,35 @@ where
     A: Future<Output = Result<T, E>>,
     B: Future<Output = Result<U, E>>,
 {
+    const LOST: &str = "the other branch of a try_join failed";
     let mut a = pin!(Branch::new(a));
     let mut b = pin!(Branch::new(b));
     let mut failed = None;
     poll_fn(|cx| {
-        loop {
-            let ended = a.as_mut().poll_end(cx) & b.as_mut().poll_end(cx);
-            if failed.is_none() {
-                if matches!(a.value(), Some(Err(_))) {
-                    failed = a.as_mut().take_value().and_then(Result::err);
-                } else if matches!(b.value(), Some(Err(_))) {
-                    failed = b.as_mut().take_value().and_then(Result::err);
-                }
-                if failed.is_some() && !ended {
-                    a.as_mut().cancel("the other branch of a try_join failed");
-                    b.as_mut().cancel("the other branch of a try_join failed");
-                    continue;
-                }
-            }
-            if !ended {
-                return Poll::Pending;
-            }
-            if let Some(error) = failed.take() {
-                return Poll::Ready(Err(error));
-            }
-            if a.value().is_none() || b.value().is_none() {
-                return poll_cut_short("try_join", cx);
-            }
-            match (a.as_mut().take_value(), b.as_mut().take_value()) {
-                (Some(Ok(a)), Some(Ok(b))) => return Poll::Ready(Ok((a, b))),
-                _ => unreachable!("both were there, and no error"),
-            }
+        let mut ended = a.as_mut().poll_end(cx);
+        if failed.is_none() && matches!(a.value(), Some(Err(_))) {
+            failed = a.as_mut().take_value().and_then(Result::err);
+            b.as_mut().lose(LOST);
+        }
+        ended &= b.as_mut().poll_end(cx);
+        if failed.is_none() && matches!(b.value(), Some(Err(_))) {
+            failed = b.as_mut().take_value().and_then(Result::err);
+            a.as_mut().lose(LOST);
+            // What holds in it is finished.
+            ended = a.as_mut().poll_end(cx);
+        }
+        if !ended {
+            return Poll::Pending;
+        }
+        if let Some(error) = failed.take() {
+            return Poll::Ready(Err(error));
+        }
+        if a.value().is_none() || b.value().is_none() {
+            return poll_cut_short("try_join", cx);
+        }
+        match (a.as_mut().take_value(), b.as_mut().take_value()) {
+            (Some(Ok(a)), Some(Ok(b))) => Poll::Ready(Ok((a, b))),
+            _ => unreachable!("both were there, and no error"),
         }
     })
     .await
