@@ -101,6 +101,7 @@ fn depends_on_a_job(name: &str) -> bool {
         "rule_55",
         "rule_57",
         "rule_58",
+        "rule_80",
         "rt_obligation_jobs",
     ];
     families.iter().any(|family| name.starts_with(family))
