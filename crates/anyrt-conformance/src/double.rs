@@ -23,6 +23,8 @@ pub(crate) struct Double {
     jobs: Jobs,
     /// With [`Jobs::Kept`].
     kept: Mutex<Vec<Job>>,
+    /// What [`Runtime::working`] has returned and is alive.
+    working: Arc<()>,
 }
 
 /// Where the blocking jobs of a double go.
@@ -56,6 +58,7 @@ impl Double {
             ended: false,
             jobs: Jobs::Chosen,
             kept: Mutex::default(),
+            working: Arc::default(),
         }
     }
 
@@ -68,6 +71,7 @@ impl Double {
             ended: true,
             jobs: Jobs::Chosen,
             kept: Mutex::default(),
+            working: Arc::default(),
         }
     }
 
@@ -90,6 +94,11 @@ impl Double {
                 });
             }
         });
+    }
+
+    /// How many of the core's threads work, as far as the runtime was told.
+    pub(crate) fn working_now(&self) -> usize {
+        Arc::strong_count(&self.working) - 1
     }
 
     /// From now on tasks are dropped.
@@ -130,6 +139,10 @@ impl Runtime for Double {
             Jobs::Native => self.original.blocking().map(|_| self as _),
             Jobs::Dropped | Jobs::Panics | Jobs::Kept => Some(self),
         }
+    }
+
+    fn working(&self) -> Option<Box<dyn Send>> {
+        Some(Box::new(self.working.clone()))
     }
 
     fn now(&self) -> Instant {

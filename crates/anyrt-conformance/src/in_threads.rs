@@ -6,7 +6,7 @@ use std::thread;
 
 use anyrt_core::{
     BlockingPool, CancelScope, CapacityLimiter, Handle, Run, RunError, Runtime, StartError, asyncify,
-    checkpoint, run_blocking, task_group,
+    checkpoint, from_thread, run_blocking, task_group,
 };
 use futures::FutureExt as _;
 
@@ -131,6 +131,37 @@ pub(crate) fn rule_48_a_job_that_the_pool_drops_or_refuses_is_an_error(runtime: 
             });
             inside.await.expect("nothing is left at its root");
         }
+    });
+}
+
+pub(crate) fn rule_58_a_runtime_is_told_while_threads_work_and_not_while_they_wait(
+    runtime: Arc<dyn Runtime>,
+) {
+    let double = Arc::new(Double::of(runtime.clone()));
+    Run::new(runtime).run(async move {
+        let (sees, jobs) = (double.clone(), double.clone());
+        let inside = Run::new(double).try_embed(async move {
+            let rests = |jobs: &Arc<Double>| {
+                let jobs = jobs.clone();
+                async move {
+                    while jobs.working_now() > 0 {
+                        checkpoint().await;
+                    }
+                }
+            };
+            assert_eq!(jobs.working_now(), 0);
+            let told = run_blocking(move || {
+                let mut told = vec![sees.working_now()];
+                from_thread::run(rests(&sees)).expect("it is not cancelled");
+                told.push(sees.working_now());
+                from_thread::spawn(rests(&sees)).expect("the run goes on").wait().expect("it ends");
+                told.push(sees.working_now());
+                told
+            });
+            assert_eq!(told.await, [1, 1, 1], "while it works");
+            rests(&jobs).await;
+        });
+        inside.await.expect("nothing is left at its root");
     });
 }
 

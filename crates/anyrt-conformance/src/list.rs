@@ -305,6 +305,7 @@ macro_rules! for_each_case {
                 bare rule_48_a_job_that_the_pool_drops_or_refuses_is_an_error [];
                 program rule_58_a_job_runs_although_the_poll_that_submits_it_goes_on_to_block [TasksRun, ForeignWake];
                 bare rule_54_after_the_end_of_the_run_a_blocking_call_is_an_error [ForeignWake];
+                bare rule_58_a_runtime_is_told_while_threads_work_and_not_while_they_wait [TasksRun, ForeignWake];
                 bare rt_obligation_jobs_in_its_own_pool_run_once_to_their_end_on_other_threads [ForeignWake];
             }
             full_pool {

@@ -13,6 +13,7 @@ mod pool;
 mod portal;
 mod run;
 mod waited;
+mod working;
 
 pub use adapt::{BoxedJob, asyncify, syncify};
 pub use choice::BlockingPool;

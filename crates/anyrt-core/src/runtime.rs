@@ -59,6 +59,17 @@ pub trait Runtime: Send + Sync + fmt::Debug + 'static {
         None
     }
 
+    /// A thread of the core's own begins to work: called when a job is handed to it, and what it returns is dropped when the
+    /// job has ended and its caller was woken. Not meant is a thread that waits for async code: it drops that, and asks anew
+    /// before it goes on.
+    ///
+    /// For a runtime whose clock moves by itself when it has nothing to do, such as a paused one in a test: while anything is
+    /// alive that it returned here, work goes on that it does not see, and such a clock stands still. `None` by default.
+    /// Callable from any thread.
+    fn working(&self) -> Option<Box<dyn Send>> {
+        None
+    }
+
     /// The runtime's clock. Never goes back; a simulator answers with virtual time.
     fn now(&self) -> Instant {
         #[expect(clippy::disallowed_methods, reason = "this is the clock that all other code asks")]

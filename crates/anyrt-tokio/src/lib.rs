@@ -15,11 +15,15 @@
 //! - Timers, streams and sockets work wherever they are created and polled, also outside of tokio.
 //! - Streams and sockets spend tokio's cooperative budget, as they do in any tokio program. Timers do
 //!   not: a deadline has to be noticed also when the work beside it has used the budget up.
-//! - The clock is tokio's. If a program pauses it (`tokio::time::pause`), the tasks of that runtime see
-//!   it paused, threads outside do not.
-//! - tokio's blocking pool is not used.
+//! - The clock is tokio's. If a program pauses it (`tokio::time::pause`, with tokio's feature `test-util`), the tasks of that
+//!   runtime see it paused, threads outside do not. It does not jump to the next timer while a blocking job of anyrt runs, as it
+//!   does not while one of `spawn_blocking` does: one thread of tokio's waits meanwhile, so a runtime that is dropped
+//!   waits for such jobs too. A job that waits in `from_thread` lets the clock go on; one in tokio's own pool does not.
+//! - Blocking jobs run on threads of anyrt's own. In tokio's pool run those of a run that has chosen it
+//!   (`BlockingPool::Native`), and the thread that keeps a paused clock still.
 #![forbid(unsafe_code)]
 
+mod clock;
 mod context;
 mod datagram;
 mod listener;

@@ -11,8 +11,9 @@ use std::time::Instant;
 use anyrt_core::net::{self, Address, DatagramSocket, ListenerSocket, StreamSocket};
 use anyrt_core::{Blocking, Job, NotOwned, Runtime, Task};
 use async_trait::async_trait;
-use tokio::runtime::{Builder, Handle};
+use tokio::runtime::{Builder, Handle, RuntimeFlavor};
 
+use crate::clock::Clock;
 use crate::context::within;
 use crate::datagram::Datagram;
 use crate::listener::Listener;
@@ -67,7 +68,7 @@ pub fn current_thread(name: &str) -> io::Result<Arc<dyn Runtime>> {
 /// Not here; but creating timers and sockets panics, with tokio's own message, if the runtime was built
 /// without `enable_time` and `enable_io`, as does polling a timer after its owner has ended the runtime.
 pub fn from_handle(handle: Handle) -> Arc<dyn Runtime> {
-    Arc::new(Tokio { handle, owned: None })
+    Arc::new(Tokio::new(handle, None))
 }
 
 /// Adopts the tokio runtime that is entered on this thread, if there is one.
@@ -88,13 +89,22 @@ fn own(mut builder: Builder, name: &str) -> io::Result<Arc<dyn Runtime>> {
         .build()?;
     let handle = runtime.handle().clone();
     let owned = Owned { runtime: Mutex::new(Some(Arc::new(runtime))), ended: Arc::default() };
-    Ok(Arc::new(Tokio { handle, owned: Some(owned) }))
+    Ok(Arc::new(Tokio::new(handle, Some(owned))))
 }
 
 #[derive(Debug)]
 struct Tokio {
     handle: Handle,
     owned: Option<Owned>,
+    // None where the clock cannot be paused: beside worker threads.
+    clock: Option<Clock>,
+}
+
+impl Tokio {
+    fn new(handle: Handle, owned: Option<Owned>) -> Tokio {
+        let can_pause = handle.runtime_flavor() == RuntimeFlavor::CurrentThread;
+        Tokio { handle, owned, clock: can_pause.then(Clock::default) }
+    }
 }
 
 /// What a runtime of our own has besides its handle.
@@ -151,6 +161,10 @@ impl Runtime for Tokio {
 
     fn blocking(&self) -> Option<&dyn Blocking> {
         Some(self)
+    }
+
+    fn working(&self) -> Option<Box<dyn Send>> {
+        self.clock.as_ref()?.hold_if_paused(&self.handle)
     }
 
     fn now(&self) -> Instant {

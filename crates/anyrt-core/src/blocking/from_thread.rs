@@ -8,13 +8,14 @@
 use std::future::Future;
 use std::panic::{Location, resume_unwind};
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 
 use pin_project_lite::pin_project;
 
 use super::job::InJob;
 use super::limiter::thread_waker;
 use super::waited::BlockingHandle;
+use super::working::Waiting;
 use crate::context;
 use crate::group::{GroupState, Policy};
 use crate::handle::Handle;
@@ -122,7 +123,8 @@ where
     let lending = Lending { future, job: Some(job.clone()), _stay: Stay::new(&handle)? };
     tree::link_new(&group.as_node(), &(job.clone() as NodeRef));
     let options = Options { name: Some(name.into()), ..Options::default() };
-    let waker = thread_waker();
+    let waiting = Waiting::here(&handle);
+    let waker = waiting.waker();
     let pool = &handle.0.shared.pool;
     // Before the task can submit a job, which must not count on this thread.
     pool.go_away();
@@ -130,9 +132,10 @@ where
     let toll = loop {
         match group.close_or_wait(&waker) {
             Some(toll) => break toll,
-            None => thread::park(),
+            None => waiting.park(),
         }
     };
+    drop(waiting);
     pool.come_back();
     tree::end(group.as_node().node());
     job.take_back();
@@ -203,16 +206,26 @@ fn here() -> Result<(Arc<dyn InJob>, Handle), CallError> {
     Ok((job, handle))
 }
 
-/// Lets the closure's thread wait in `wait` with its token lent, if a closure runs here.
-pub(super) fn lent<R>(wait: impl FnOnce() -> R) -> R {
-    let Some((job, handle)) = here().ok() else { return wait() };
+/// Waits in this thread until `ready` says that it is; if a closure runs here, with its token lent.
+pub(super) fn wait_until(mut ready: impl FnMut(&Waker) -> bool) {
+    let Some((job, handle)) = here().ok() else {
+        let waker = thread_waker();
+        while !ready(&waker) {
+            thread::park();
+        }
+        return;
+    };
     let pool = &handle.0.shared.pool;
+    let waiting = Waiting::here(&handle);
+    let waker = waiting.waker();
     job.lend();
     pool.go_away();
-    let result = wait();
+    while !ready(&waker) {
+        waiting.park();
+    }
+    drop(waiting);
     pool.come_back();
     job.take_back();
-    result
 }
 
 /// Why there is no value; a panic is resumed.

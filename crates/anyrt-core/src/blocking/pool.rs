@@ -10,6 +10,7 @@ use super::choice::Begins;
 use super::job::{Job, Label};
 use super::notifier::{self, Notifier};
 use super::run::StartError;
+use super::working::{Mark, marked};
 use crate::context;
 use crate::fork::{Born, Forked};
 use crate::handle::Handle;
@@ -52,7 +53,7 @@ struct Inner {
 /// itself after [`WATCH`] (`watching > 0`) and the notifier was called to be faster, or
 /// every thread that there is runs a job and looks at `jobs` when it has ended.
 struct State {
-    jobs: VecDeque<(Job, Arc<dyn Runtime>)>,
+    jobs: VecDeque<Accepted>,
     /// Threads that exist.
     threads: usize,
     /// Threads that wait for work, among them those on their way.
@@ -83,6 +84,13 @@ struct State {
     number: usize,
     /// No thread stays idle any more.
     ending: bool,
+}
+
+/// A job that waits for a thread.
+struct Accepted {
+    job: Job,
+    runtime: Arc<dyn Runtime>,
+    mark: Option<Mark>,
 }
 
 /// How often a pool did what costs; for tests and measurements.
@@ -143,12 +151,13 @@ impl Pool {
     pub(super) fn submit(&self, job: Job, handle: &Handle) -> Result<Begins, (Job, StartError)> {
         // Only there the notifier is polled soon, when this poll has ended.
         let in_task = context::is_in_task_of(handle);
+        let mark = handle.runtime().working();
         let mut state = self.0.state.lock();
         if state.ending {
             return Err((job, StartError::RunEnded));
         }
         state.bursts |= in_task && state.has_others();
-        state.jobs.push_back((job, handle.runtime().clone()));
+        state.jobs.push_back(Accepted { job, runtime: handle.runtime().clone(), mark });
         state.statistics.jobs += 1;
         let mut spawns = false;
         if in_task && state.bursts {
@@ -173,7 +182,7 @@ impl Pool {
             Ok(()) => Ok(Begins::Soon),
             Err(error) if state.threads <= state.away || matches!(error, NoHelp::Forked(_)) => {
                 match state.jobs.pop_back() {
-                    Some((job, _)) => Err((job, error.into())),
+                    Some(refused) => Err((refused.job, error.into())),
                     None => Ok(Begins::Soon),
                 }
             }
@@ -296,13 +305,15 @@ impl Pool {
             if state.threads > state.away || matches!(error, NoHelp::Forked(_)) {
                 break;
             }
-            let Some((job, runtime)) = state.jobs.pop_front() else { break };
+            let Some(Accepted { job, runtime, mark }) = state.jobs.pop_front() else { break };
             drop(state);
             let mut job = Some(job);
-            runtime.enter(&mut || {
-                if let Some(job) = job.take() {
-                    job.run();
-                }
+            marked(mark, || {
+                runtime.enter(&mut || {
+                    if let Some(job) = job.take() {
+                        job.run();
+                    }
+                });
             });
             drop(runtime);
             state = self.0.state.lock();
@@ -411,13 +422,13 @@ impl Inner {
         state.arriving -= 1;
         let mut has_watched = false;
         loop {
-            if let Some((job, runtime)) = state.jobs.pop_front() {
+            if let Some(Accepted { job, runtime, mark }) = state.jobs.pop_front() {
                 self.call_or_warn(&mut state);
                 if let Some(worker) = state.workers.get_mut(&number) {
                     worker.job = job.label();
                 }
                 drop(state);
-                let arriving = self.run(job, &*runtime);
+                let arriving = marked(mark, || self.run(job, &*runtime));
                 drop(runtime);
                 state = self.state.lock();
                 state.arriving -= usize::from(arriving);

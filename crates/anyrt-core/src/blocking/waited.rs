@@ -1,12 +1,10 @@
 //! [`BlockingHandle`]: a task as threads see it.
 
 use std::fmt;
-use std::task::{Context, Poll};
+use std::task::Context;
 
-use super::from_thread::{CallError, lent, why};
-use super::limiter::thread_waker;
+use super::from_thread::{CallError, wait_until, why};
 use crate::context;
-use crate::sync::thread;
 use crate::task::{TaskHandle, TaskStatus};
 
 /// Observes a task from a thread, which can wait for it without async; owns nothing.
@@ -34,19 +32,12 @@ impl<T> BlockingHandle<T> {
             return Err(CallError::OnRuntimeThread);
         }
         if !self.task.is_finished() {
-            lent(|| self.park());
+            wait_until(|waker| self.task.poll_ended(&mut Context::from_waker(waker)).is_ready());
         }
         match self.task.try_value() {
             Ok(Ok(value)) => Ok(value),
             Ok(Err(ended)) => Err(why(ended)),
             Err(_) => Err(CallError::RunEnded),
-        }
-    }
-
-    fn park(&self) {
-        let waker = thread_waker();
-        while self.task.poll_ended(&mut Context::from_waker(&waker)) == Poll::Pending {
-            thread::park();
         }
     }
 

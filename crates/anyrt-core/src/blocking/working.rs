@@ -1,0 +1,102 @@
+//! Which threads of the pool work, for a runtime that wants to know: one whose clock moves by itself.
+//!
+//! A mark is taken when a job is handed over and given back when its caller was woken. A thread that waits for async
+//! code does not work: it gives its mark back when all is there that may wake it, and whoever wakes it takes the
+//! next one first. So from the async code that ends to the thread that goes on there is no moment without.
+
+use std::cell::Cell;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::task::{Wake, Waker};
+
+use super::limiter::thread_waker;
+use crate::handle::Handle;
+use crate::runtime::Runtime;
+use crate::sync::Arc;
+use crate::sync::thread::{self, Thread};
+
+/// What [`Runtime::working`] has returned.
+pub(super) type Mark = Box<dyn Send>;
+
+thread_local! {
+    /// That of the job that runs here.
+    static MARK: Cell<Option<Mark>> = const { Cell::new(None) };
+}
+
+/// Runs a job on this thread, and gives its mark back at the end.
+pub(super) fn marked<R>(mark: Option<Mark>, job: impl FnOnce() -> R) -> R {
+    if mark.is_none() {
+        return job();
+    }
+    let outer = MARK.replace(mark);
+    let result = job();
+    drop(MARK.replace(outer));
+    result
+}
+
+/// A thread that is about to wait for async code.
+pub(super) struct Waiting(Option<Arc<Marked>>);
+
+/// One that has a mark.
+struct Marked {
+    thread: Thread,
+    runtime: Arc<dyn Runtime>,
+    /// None when it waits no more: whoever has its waker by then marks nothing.
+    mark: Mutex<Option<Option<Mark>>>,
+}
+
+impl Waiting {
+    pub(super) fn here(handle: &Handle) -> Waiting {
+        let marked = MARK.take().map(|mark| Marked {
+            thread: thread::current(),
+            runtime: handle.runtime().clone(),
+            mark: Mutex::new(Some(Some(mark))),
+        });
+        Waiting(marked.map(Arc::new))
+    }
+
+    /// Wakes this thread.
+    pub(super) fn waker(&self) -> Waker {
+        self.0.as_ref().map_or_else(thread_waker, |marked| Waker::from(marked.clone()))
+    }
+
+    /// Waits to be woken; the waker is where it is called from.
+    pub(super) fn park(&self) {
+        if let Some(marked) = &self.0 {
+            let mark = marked.lock().as_mut().and_then(Option::take);
+            drop(mark);
+        }
+        thread::park();
+    }
+}
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        if let Some(marked) = self.0.take() {
+            marked.mark();
+            MARK.set(marked.lock().take().flatten());
+        }
+    }
+}
+
+impl Marked {
+    fn lock(&self) -> MutexGuard<'_, Option<Option<Mark>>> {
+        self.mark.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn mark(&self) {
+        if let Some(mark @ None) = &mut *self.lock() {
+            *mark = self.runtime.working();
+        }
+    }
+}
+
+impl Wake for Marked {
+    fn wake(self: Arc<Self>) {
+        self.wake_by_ref();
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        self.mark();
+        self.thread.unpark();
+    }
+}
