@@ -236,6 +236,81 @@ async fn a_client_that_resets_a_response_or_leaves_it_is_told_of() {
     }
 }
 
+/// A line of a head that is not compressed: its name, its value.
+fn line(name: &str, value: &str) -> Vec<u8> {
+    let mut line = vec![0];
+    for text in [name, value] {
+        line.push(u8::try_from(text.len()).expect("a short text"));
+        line.extend(text.as_bytes());
+    }
+    line
+}
+
+#[anyrt::test]
+async fn cookies_in_pieces_are_one_line() {
+    let app = app().get("/cookies", async |headers: http::HeaderMap| {
+        let lines = headers.get_all("cookie").iter();
+        lines.map(|line| line.to_str().expect("a text").to_owned()).collect::<Vec<_>>().join(" | ")
+    });
+    let server = Server::start(app).await;
+    let mut client = Http2::connect(server.address).await;
+    let mut head = block("GET", "/cookies");
+    for crumb in ["a=1", "b=2", "c=3"] {
+        head.extend(line("cookie", crumb));
+    }
+    client.send(&frame(HEADERS, END_HEADERS | END_STREAM, 1, &head)).await;
+    assert_eq!(client.answer(1).await.1, "a=1; b=2; c=3");
+    drop(client);
+    server.stop().await;
+}
+
+#[anyrt::test]
+async fn h2_too_many_header_lines_are_431() {
+    let server = Server::start(limited(|limits| limits.headers = 5)).await;
+    let mut client = crate::speaks::Speaker::connect(server.address, true).await;
+    for (stream, count, status) in [(1, 4, 200), (3, 10, 431)] {
+        let mut head = block("GET", "/x");
+        for number in 0..count {
+            head.extend(line(&format!("x-{number}"), "value"));
+        }
+        client.send(&frame(HEADERS, END_HEADERS | END_STREAM, stream, &head)).await;
+        assert_eq!(client.answer("GET", stream).await.status, status);
+    }
+    drop(client);
+    server.stop().await;
+}
+
+#[anyrt::test]
+async fn a_length_that_is_not_kept_is_no_client_that_left() {
+    let (tell, told) = anyrt::channel::unbounded();
+    let app = app().post("/body", move |body: axum_core::body::Body| {
+        let tell = tell.clone();
+        async move {
+            let error = http_body_util::BodyExt::collect(body).await.expect_err("it is no whole body");
+            tell.send(anyrt_http::ClientDisconnect::is_cause_of(&error)).await.expect("the test waits");
+            "never sent"
+        }
+    });
+    let server = Server::start(app).await;
+    let mut client = Http2::connect(server.address).await;
+    // Too much at once, too little at the end, and one that is reset.
+    for (stream, body, flags, left) in
+        [(1, &b"four"[..], 0, false), (3, b"1", END_STREAM, false), (5, b"1", 0, true)]
+    {
+        let head = [block("POST", "/body"), line("content-length", "3")].concat();
+        client.send(&frame(HEADERS, END_HEADERS, stream, &head)).await;
+        client.send(&frame(DATA, flags, stream, body)).await;
+        if left {
+            client.send(&frame(RST_STREAM, 0, stream, &8_u32.to_be_bytes())).await;
+            // The handler is cancelled with its stream, or is told: it is not asked for.
+            break;
+        }
+        assert_eq!(soon(told.recv()).await.ok(), Some(left), "stream {stream}");
+    }
+    drop(client);
+    server.stop().await;
+}
+
 #[anyrt::test]
 async fn h9_a_client_that_leaves_cancels_its_handlers() {
     let (app, begun, _, cleaned_up) = waiting();

@@ -15,6 +15,8 @@ mod load;
 mod panics;
 mod protocol;
 mod speaks;
+mod stopping;
 mod tls;
 mod turns;
+mod unread;
 mod whole;

@@ -109,6 +109,58 @@ async fn a_request_is_answered_over_tls() {
     secure.server.stop().await;
 }
 
+/// Reads to the end, which must be one that TLS knows of.
+async fn ends_properly(stream: &mut TlsStream<TcpStream>) -> Vec<u8> {
+    let mut read = Vec::new();
+    soon(stream.read_to_end(&mut read)).await.expect("a proper end");
+    read
+}
+
+#[anyrt::test]
+async fn a_connection_that_is_closed_says_goodbye() {
+    let short =
+        |limits: &mut Limits| (limits.idle, limits.head, limits.first_byte) = (SHORT, 20 * SHORT, 20 * SHORT);
+    let secure = Secure::start(short).await;
+    // Idle after an answer; idle before the first; of both protocols.
+    let mut stream = secure.connect(&["http/1.1"]).await;
+    stream.write_all(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n").await.expect("sent");
+    assert!(ends_properly(&mut stream).await.ends_with(b"in secret"));
+    for protocols in [&["http/1.1"][..], &[], &["h2"]] {
+        let mut stream = secure.connect(protocols).await;
+        if protocols == ["h2"] {
+            let hello = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".to_vec();
+            let hello = [hello, frames::frame(frames::SETTINGS, 0, 0, &[])].concat();
+            stream.write_all(&hello).await.expect("sent");
+        }
+        ends_properly(&mut stream).await;
+    }
+    // What cannot be parsed, and what leaves a body unread.
+    for request in ["nonsense\r\n\r\n", "POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 5\r\n\r\n"] {
+        let mut stream = secure.connect(&["http/1.1"]).await;
+        stream.write_all(request.as_bytes()).await.expect("sent");
+        assert!(ends_properly(&mut stream).await.starts_with(b"HTTP/1.1 40"), "{request}");
+    }
+    secure.server.stop().await;
+}
+
+#[anyrt::test]
+async fn an_answer_that_breaks_off_says_no_goodbye() {
+    let (tls, certificate) = pair();
+    let app = App::new().get("/", async || {
+        let pieces = [Ok("piece"), Err(std::io::Error::other("no more"))];
+        anyrt_http::Streaming::new(futures_util::stream::iter(pieces))
+    });
+    let server = Server::serving(async move |listener, stop| {
+        app.server().listener(listener).tls(tls).until(stop).serve().await.map(drop)
+    })
+    .await;
+    let mut stream = connect(server.address, &certificate, &["http/1.1"]).await;
+    stream.write_all(b"GET / HTTP/1.0\r\n\r\n").await.expect("sent");
+    let error = soon(stream.read_to_end(&mut Vec::new())).await.expect_err("it must not look whole");
+    assert_eq!(error.kind(), std::io::ErrorKind::UnexpectedEof);
+    server.stop().await;
+}
+
 #[anyrt::test]
 async fn http2_is_agreed_on_by_alpn() {
     let secure = Secure::start(|_| {}).await;

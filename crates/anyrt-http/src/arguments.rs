@@ -8,6 +8,7 @@ use axum_core::response::{IntoResponse, Response};
 use http::request::Parts;
 use http_body::Body as _;
 
+use crate::body;
 use crate::client::Client;
 use crate::context::RequestContext;
 use crate::dependency::{Argument, ArgumentKind, Dep, Fresh};
@@ -170,12 +171,42 @@ where
     }
 
     async fn extract_last(parts: Parts, body: Body, context: &RequestContext) -> Result<Self, Response> {
-        let mut request = Request::from_parts(parts, body);
         let limit = context.limits().body;
+        let body = match reading::<T>() {
+            Reading::AsItIs => body,
+            Reading::Whole if body.is_end_stream() => body,
+            Reading::Whole => Body::from(body::read(body, limit).await?),
+            Reading::Within => {
+                body::must_be_within(&body, limit)?;
+                body
+            }
+        };
+        let mut request = Request::from_parts(parts, body);
         if limit != DEFAULT_BODY && !request.body().is_end_stream() {
             DefaultBodyLimit::max(limit).apply(&mut request);
         }
         T::from_request(request, context).await.map_err(IntoResponse::into_response)
+    }
+}
+
+/// How an extractor of others reads the body.
+enum Reading {
+    /// Nobody knows: a stream, or whatever.
+    AsItIs,
+    /// To its end, and nothing else: done for it, so that what is wrong is told as everywhere.
+    Whole,
+    /// To its end, up to the limit, when it has looked at the head.
+    Within,
+}
+
+/// By its name: an extractor has no other sign.
+fn reading<T>() -> Reading {
+    let name = std::any::type_name::<T>();
+    let name = name.split_once('<').map_or(name, |(name, _)| name);
+    match name {
+        "bytes::bytes::Bytes" | "bytes::bytes_mut::BytesMut" | "alloc::string::String" => Reading::Whole,
+        "axum::json::Json" | "axum::form::Form" | "axum::extract::raw_form::RawForm" => Reading::Within,
+        _ => Reading::AsItIs,
     }
 }
 

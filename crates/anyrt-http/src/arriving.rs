@@ -7,9 +7,10 @@ use std::time::Duration;
 
 use axum_core::BoxError;
 use bytes::Bytes;
-use http_body::{Frame, SizeHint};
+use http_body::{Body as _, Frame, SizeHint};
 use hyper::body::Incoming;
 
+use crate::body::cause;
 use crate::client::ClientDisconnect;
 use crate::connection::Connection;
 use crate::deadlines::{Watched, Which};
@@ -19,7 +20,7 @@ use crate::deadlines::{Watched, Which};
 #[error("the body came too slowly")]
 pub(crate) struct TooSlow;
 
-/// A body whose chunks are none.
+/// A body whose chunks are none, or whose length is not the declared one.
 #[derive(Debug, thiserror::Error)]
 #[error("the body broke off: {0}")]
 pub(crate) struct BrokeOff(#[source] hyper::Error);
@@ -34,6 +35,8 @@ pub(crate) struct Arriving {
     waited: Duration,
     bytes: u64,
     waker: Option<Waker>,
+    /// It has come to its end, or broke off.
+    ended: bool,
     /// Of a body that is not the only one of its connection: HTTP/2.
     own: Option<Watched>,
 }
@@ -41,7 +44,16 @@ pub(crate) struct Arriving {
 impl Arriving {
     pub(crate) fn new(body: Incoming, connection: &Arc<Connection>) -> Self {
         let connection = Arc::clone(connection);
-        Arriving { body, connection, since: None, waited: Duration::ZERO, bytes: 0, waker: None, own: None }
+        Arriving {
+            body,
+            connection,
+            since: None,
+            waited: Duration::ZERO,
+            bytes: 0,
+            waker: None,
+            ended: false,
+            own: None,
+        }
     }
 
     /// How long the next piece may take.
@@ -86,8 +98,12 @@ impl Arriving {
 }
 
 fn broken(error: hyper::Error) -> BoxError {
-    let parsed = error.is_parse() && !error.is_incomplete_message();
-    if parsed { BrokeOff(error).into() } else { ClientDisconnect::because(error).into() }
+    let nonsense = match cause::<h2::Error>(&error) {
+        // Of HTTP/2 a length that is not kept, for example: a fault that was found here.
+        Some(error) => error.is_library() && !error.is_remote(),
+        None => error.is_parse() && !error.is_incomplete_message(),
+    };
+    if nonsense { BrokeOff(error).into() } else { ClientDisconnect::because(error).into() }
 }
 
 impl http_body::Body for Arriving {
@@ -103,6 +119,7 @@ impl http_body::Body for Arriving {
             return self.wait(cx);
         }
         let frame = ready!(poll);
+        self.ended |= !matches!(frame, Some(Ok(_)));
         self.came(frame.as_ref().and_then(|frame| frame.as_ref().ok()?.data_ref()).map_or(0, Bytes::len));
         Poll::Ready(frame.map(|frame| frame.map_err(broken)))
     }
@@ -118,6 +135,9 @@ impl http_body::Body for Arriving {
 
 impl Drop for Arriving {
     fn drop(&mut self) {
+        if !self.ended && !self.body.is_end_stream() {
+            self.connection.body_is_let_go();
+        }
         if self.since.is_some() {
             self.own.as_ref().unwrap_or(self.connection.watch()).clear(Which::Body);
         }

@@ -2,6 +2,7 @@
 
 use std::error::Error;
 
+use axum_core::body::Body;
 use axum_core::extract::Request;
 use axum_core::response::Response;
 use bytes::Bytes;
@@ -31,12 +32,14 @@ pub(crate) fn must_be(
     Err(detail(StatusCode::UNSUPPORTED_MEDIA_TYPE, &text))
 }
 
+/// Refuses a body that says it is longer than the limit, unread.
+pub(crate) fn must_be_within(body: &Body, limit: usize) -> Result<(), Response> {
+    if body.size_hint().lower() > limit as u64 { Err(too_large(limit)) } else { Ok(()) }
+}
+
 /// The whole body, if it is within the limit. One that says it is longer is refused unread.
-pub(crate) async fn read(request: Request, limit: usize) -> Result<Bytes, Response> {
-    let body = request.into_body();
-    if body.size_hint().lower() > limit as u64 {
-        return Err(too_large(limit));
-    }
+pub(crate) async fn read(body: Body, limit: usize) -> Result<Bytes, Response> {
+    must_be_within(&body, limit)?;
     match Limited::new(body, limit).collect().await {
         Ok(whole) => Ok(whole.to_bytes()),
         Err(error) if among_causes::<LengthLimitError>(&*error) => Err(too_large(limit)),

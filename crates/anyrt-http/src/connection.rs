@@ -74,6 +74,10 @@ pub(crate) struct Connection {
     waiting: AtomicBool,
     /// A body was among what came since the connection was idle: where it ends in there only hyper knows.
     had_body: AtomicBool,
+    /// A response, of HTTP/1, has ended before it was whole.
+    broke_off: AtomicBool,
+    /// The body of the request, of HTTP/1, was let go before its end.
+    body_let_go: AtomicBool,
     /// Whether a client that has ended its sending is still to be answered.
     half_closed_is_fine: AtomicBool,
     /// Told when the client has left, for a handler that asked.
@@ -100,6 +104,8 @@ impl Connection {
             unflushed: AtomicUsize::new(0),
             waiting: AtomicBool::new(false),
             had_body: AtomicBool::new(false),
+            broke_off: AtomicBool::new(false),
+            body_let_go: AtomicBool::new(false),
             half_closed_is_fine: AtomicBool::new(false),
             gone: Mutex::new(None),
             waiters: Mutex::new(Some(Vec::new())),
@@ -118,6 +124,11 @@ impl Connection {
 
     pub(crate) fn counters(&self) -> &Counters {
         &self.server.counters
+    }
+
+    /// Whether a response is on its way, or broke off: its end must not look like one.
+    pub(crate) fn is_in_the_middle(&self) -> bool {
+        self.in_flight.load(Ordering::Relaxed) > 0 || self.broke_off.load(Ordering::Relaxed)
     }
 
     pub(crate) fn watch(&self) -> &Watched {
@@ -160,6 +171,22 @@ impl Connection {
         self.had_body.store(true, Ordering::Relaxed);
     }
 
+    /// Nobody reads the rest of the request's body.
+    pub(crate) fn body_is_let_go(&self) {
+        if !self.is_http2() {
+            self.body_let_go.store(true, Ordering::Relaxed);
+        }
+    }
+
+    pub(crate) fn is_body_let_go(&self) -> bool {
+        self.body_let_go.load(Ordering::Relaxed)
+    }
+
+    /// Whether the client may still be sending what nobody reads.
+    pub(crate) fn leaves_unread(&self) -> bool {
+        !self.is_http2() && (self.is_body_let_go() || self.is(Phase::Head))
+    }
+
     /// The first bytes of the connection have come, of whatever protocol.
     pub(crate) fn first_bytes_came(&self) {
         let limits = &self.server.limits;
@@ -174,6 +201,7 @@ impl Connection {
     /// A request's head is whole.
     pub(crate) fn request_begins(&self) {
         self.counters().requested();
+        self.body_let_go.store(false, Ordering::Relaxed);
         self.in_flight.fetch_add(1, Ordering::Relaxed);
         self.watch.clear(Which::Reading);
         self.go(Phase::Serving);
@@ -202,7 +230,10 @@ impl Connection {
         match ended {
             Ended::Whole(sent) if self.is_http2() => self.wait_for_sent(Waiting { waiter: None, sent }),
             Ended::Whole(_) => drop(self.unflushed.fetch_add(1, Ordering::Relaxed)),
-            ended => self.counters().ended(&ended, 1),
+            ended => {
+                self.broke_off.store(!self.is_http2(), Ordering::Relaxed);
+                self.counters().ended(&ended, 1);
+            }
         }
         let last = self.in_flight.fetch_sub(1, Ordering::Relaxed) == 1;
         // Streams end in tasks of their own, maybe after the last flush.
@@ -446,10 +477,10 @@ async fn drive(mut serving: Pin<&mut impl Graceful>, connection: &Connection) ->
             let end = match slow {
                 Some(Slow::Writing) => return Poll::Ready(Err(Slow::Writing.into())),
                 Some(Slow::Head) if connection.is_idle() => {
-                    if ending || !connection.is_http2() {
+                    if ending {
                         return Poll::Ready(Ok(()));
                     }
-                    // Told that it is the end, it has a moment to hear it.
+                    // Told that it is the end (by TLS, by HTTP/2), it has a moment to hear it.
                     true
                 }
                 Some(Slow::Head) => return Poll::Ready(Err(Slow::Head.into())),

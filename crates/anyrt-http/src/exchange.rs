@@ -47,10 +47,14 @@ impl hyper::service::Service<Request<Incoming>> for PerRequest {
         let flight = Flight::begin(&self.connection);
         let head = request.method() == Method::HEAD;
         let limits = self.connection.limits();
-        if let Some(refusal) = vetting::refuse(&mut request, limits.uri) {
+        if let Some(refusal) = vetting::refuse(&mut request, limits) {
+            if !request.body().is_end_stream() {
+                self.connection.body_begins();
+                self.connection.body_is_let_go();
+            }
             let attended =
                 Attended::new(Box::pin(ready(refusal)), Home::of(&self.connection), Leaving::default());
-            return Answering { attended, head, flight: Some(flight) };
+            return Answering { attended, head, flight: Some(flight), answer: None };
         }
         let request = request.map(|body| {
             if body.is_end_stream() {
@@ -66,7 +70,8 @@ impl hyper::service::Service<Request<Incoming>> for PerRequest {
         if !self.connection.is_http2() {
             self.connection.set_leaving(&leaving);
         }
-        Answering { attended: Attended::new(answer, home, leaving), head, flight: Some(flight) }
+        let attended = Attended::new(answer, home, leaving);
+        Answering { attended, head, flight: Some(flight), answer: None }
     }
 }
 
@@ -76,14 +81,28 @@ pub(crate) struct Answering {
     head: bool,
     /// Until there is a response.
     flight: Option<Flight>,
+    /// It waits one round, in which hyper looks what is left of the request's body: if it is here already, it is
+    /// dropped; else the answer announces that the connection is closed.
+    answer: Option<Answered>,
 }
 
 impl Future for Answering {
     type Output = Result<Response<Outgoing>, Infallible>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let poll = self.attended.poll(cx);
-        if let Some(flight) = &self.flight {
+        let Answering { attended, flight, answer, .. } = &mut *self;
+        let poll = match answer.take() {
+            Some(answer) => Poll::Ready(answer),
+            None => match (attended.poll(cx), &*flight) {
+                (Poll::Ready(response), Some(flight)) if flight.connection.is_body_let_go() => {
+                    *answer = Some(response);
+                    cx.waker().wake_by_ref();
+                    Poll::Pending
+                }
+                (poll, _) => poll,
+            },
+        };
+        if let Some(flight) = flight {
             flight.connection.note(&poll);
         }
         let Poll::Ready(mut response) = poll else { return Poll::Pending };

@@ -22,7 +22,7 @@ impl<T: DeserializeOwned> FromRequest<RequestContext> for Form<T> {
     async fn from_request(request: Request, context: &RequestContext) -> Result<Self, Response> {
         const FORM: &str = "application/x-www-form-urlencoded";
         body::must_be(&request, FORM, |kind| kind == FORM)?;
-        let bytes = body::read(request, context.limits().body).await?;
+        let bytes = body::read(request.into_body(), context.limits().body).await?;
         query::pairs(&bytes, "body").map(Form).map_err(IntoResponse::into_response)
     }
 }

@@ -28,7 +28,7 @@ impl<T: DeserializeOwned> FromRequest<RequestContext> for Json<T> {
         body::must_be(&request, "application/json", |kind| {
             kind == "application/json" || (kind.starts_with("application/") && kind.ends_with("+json"))
         })?;
-        let bytes = body::read(request, context.limits().body).await?;
+        let bytes = body::read(request.into_body(), context.limits().body).await?;
         parse(&bytes).map(Json).map_err(IntoResponse::into_response)
     }
 }

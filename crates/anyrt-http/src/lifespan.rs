@@ -6,6 +6,7 @@ use std::future::Future;
 use std::marker::PhantomData;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use anyrt::sync::Event;
 use anyrt::{BoxError, CancelScope, ScopeHandle, TaskGroup};
@@ -171,6 +172,8 @@ impl Begun {
     ///
     /// Its own.
     pub(crate) async fn stop(&self, cut: bool) -> Result<(), Error> {
+        // It is asked to come to its end, and waited for as long as it takes.
+        self.scope.cancel_after(Duration::MAX, "the server has stopped");
         self.run.stop.set();
         if cut && !self.run.moved.is_set() {
             self.scope.cancel("the start was cancelled");

@@ -17,10 +17,12 @@ use std::time::Duration;
 /// | `headers` | 100 | 431, and the connection is closed |
 /// | `header_size` | 96 KiB | a head, or trailers, with more bytes: 431, and the connection is closed |
 /// | `uri` | 8 KiB | 414 |
-/// | `body` | 2 MiB | 413, and the rest of the body is not read |
+/// | `body` | 2 MiB | 413, and the rest of the body is not read: the connection is closed, see `linger` |
 /// | `body_idle` | 30 s | a handler that waits for its body, and no byte comes: 408, closed |
 /// | `body_rate` | 240 bytes a second | a body that comes slower while the handler waits for it: 408, closed |
 /// | `body_grace` | 5 s | so long the handler waits before `body_rate` counts |
+/// | `linger` | 1 s | a client that still sends what nobody will read, on a connection that was told to close: closed |
+/// | `linger_size` | 64 KiB | the bytes that are read of that meanwhile: closed |
 /// | `write_stall` | 30 s | a client that takes no byte of what is to be sent: closed |
 /// | `buffer` | 400 KiB | of one connection, read or to be written: no more is read, or made |
 /// | `pipelined` | 1 | requests of one HTTP/1 connection in flight: the next is begun when the one before is answered |
@@ -71,6 +73,11 @@ pub struct Limits {
     pub body_rate: u64,
     /// How long a handler waits for its body before [`body_rate`](Limits::body_rate) counts.
     pub body_grace: Duration,
+    /// How long a connection that closes with a part of a request unread still takes what its client sends, so
+    /// that the client can read its answer.
+    pub linger: Duration,
+    /// How many bytes it takes meanwhile, and drops.
+    pub linger_size: usize,
     /// How long a client may take no byte of a response.
     pub write_stall: Duration,
     /// The most bytes that are kept of one connection in each direction; at least 8 KiB. A single piece
@@ -143,6 +150,8 @@ impl Default for Limits {
             body_idle: Duration::from_secs(30),
             body_rate: 240,
             body_grace: Duration::from_secs(5),
+            linger: Duration::from_secs(1),
+            linger_size: 64 * 1024,
             write_stall: Duration::from_secs(30),
             buffer: 400 * 1024,
             streams: 200,

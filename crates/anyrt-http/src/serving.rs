@@ -4,6 +4,7 @@ use std::future::{Future, poll_fn};
 use std::pin::{Pin, pin};
 use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use anyrt::{CancelScope, ScopeHandle, Sleep};
 use futures_util::FutureExt;
@@ -27,6 +28,7 @@ pub(crate) async fn run(
 ) -> Result<Served> {
     let shared = Arc::new(OnceLock::<Arc<Shared>>::new());
     let scope = CancelScope::new().reason("the deadline of the server's shutdown");
+    let all = scope.handle();
     let mut ending = Ending { shared: Arc::clone(&shared), scope: scope.handle(), waiting: None };
     let mut serving = pin!(scope.run(async move |_| {
         anyrt::task_group(async move |group| {
@@ -50,6 +52,8 @@ pub(crate) async fn run(
             let stopped = stop.await;
             accept.cancel("the server is stopping");
             server.stop();
+            // The first phase, for all that runs; the second comes when the deadline has passed, by hand.
+            all.cancel_after(Duration::MAX, "the server is stopping");
             stopped
         })
         .await

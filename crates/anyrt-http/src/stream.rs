@@ -8,6 +8,7 @@
 //! and given to hyper's next read.
 
 use std::cell::RefCell;
+use std::future::Future;
 use std::io::{self, ErrorKind, IoSlice};
 use std::pin::Pin;
 use std::sync::Arc;
@@ -77,6 +78,13 @@ impl LastBytes {
     }
 }
 
+/// What is left of a connection that was closed by us.
+#[derive(Debug)]
+struct Lingering {
+    bytes: usize,
+    time: Pin<Box<anyrt::Sleep>>,
+}
+
 /// What a client speaks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Protocol {
@@ -97,6 +105,10 @@ pub(crate) struct Wire {
     stalled: bool,
     /// For HTTP/2.
     frames: Option<Box<Frames>>,
+    /// Our side is closed.
+    closed: bool,
+    /// Then what the client still sends is dropped.
+    lingering: Option<Box<Lingering>>,
     connection: Arc<Connection>,
 }
 
@@ -109,6 +121,8 @@ impl Wire {
             half_closed: false,
             stalled: false,
             frames: None,
+            closed: false,
+            lingering: None,
             connection,
         }
     }
@@ -175,6 +189,31 @@ impl Wire {
             self.stalled = false;
         }
         poll
+    }
+
+    /// Drops what the client still sends, up to a bound. A close at once would be a reset, which destroys what
+    /// the client has not read of its answer.
+    fn poll_linger(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        loop {
+            let Some(lingering) = self.lingering.as_mut().filter(|lingering| lingering.bytes > 0) else {
+                return Poll::Ready(());
+            };
+            let most = lingering.bytes;
+            match self.land(cx, most, |_, _| {}) {
+                Poll::Ready(Ok(count @ 1..)) => {
+                    if let Some(lingering) = &mut self.lingering {
+                        lingering.bytes -= count;
+                    }
+                }
+                Poll::Ready(Err(error)) if error.kind() == ErrorKind::Interrupted => {}
+                Poll::Ready(_) => return Poll::Ready(()),
+                Poll::Pending => break,
+            }
+        }
+        match &mut self.lingering {
+            Some(lingering) => lingering.time.as_mut().poll(cx),
+            None => Poll::Ready(()),
+        }
     }
 
     /// Looks whether the client is still there; `Pending` is good news.
@@ -260,13 +299,26 @@ impl Write for Wire {
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let poll = Pin::new(&mut self.stream).poll_close(cx);
-        self.wait_for_client(poll)
+        if !self.closed {
+            let poll = Pin::new(&mut self.stream).poll_close(cx);
+            ready!(self.wait_for_client(poll))?;
+            self.closed = true;
+            if self.connection.leaves_unread() && !self.half_closed {
+                let limits = self.connection.limits();
+                let (bytes, time) = (limits.linger_size, anyrt::sleep(limits.linger));
+                self.lingering = Some(Box::new(Lingering { bytes, time: Box::pin(time) }));
+            }
+        }
+        self.poll_linger(cx).map(Ok)
     }
 }
 
 impl Drop for Wire {
     fn drop(&mut self) {
+        // Whatever ended the connection; but what breaks off in the middle must not look like an end.
+        if !self.closed && !self.connection.is_in_the_middle() {
+            self.stream.say_goodbye();
+        }
         self.connection.stream_gone();
     }
 }

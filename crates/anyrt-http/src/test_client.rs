@@ -6,6 +6,7 @@ use std::future::{Future, IntoFuture};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use anyrt::sync::Event;
 use anyrt::{TaskGroup, TaskHandle};
@@ -112,9 +113,10 @@ impl Test {
             async move {
                 let ended = startup::around(core, lifespans, async |failing| {
                     let requests = async |requests: TaskGroup| {
-                        let _ = group.set(requests);
+                        let _ = group.set(requests.clone());
                         up.set();
                         anyrt::race(stop.wait(), failing.wait()).await;
+                        requests.cancel_after(Duration::MAX, "the app is ending");
                     };
                     let ended = anyrt::task_group(requests).await;
                     ended.map_err(|error| Error::Lifespan(error.into()))

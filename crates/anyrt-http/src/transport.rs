@@ -76,6 +76,15 @@ impl Transport {
         true
     }
 
+    /// Tells the other side of TLS that this is the end, as far as that is possible at once.
+    pub(crate) fn say_goodbye(&mut self) {
+        #[cfg(feature = "tls")]
+        if let Transport::Tls(stream) = self {
+            let mut cx = Context::from_waker(std::task::Waker::noop());
+            let _ = Pin::new(&mut **stream).poll_close(&mut cx);
+        }
+    }
+
     #[cfg(feature = "tls")]
     pub(crate) fn noticed_by(self, connection: &Arc<Connection>) -> Noticed {
         Noticed { transport: self, connection: Arc::clone(connection) }

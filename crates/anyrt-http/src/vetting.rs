@@ -2,9 +2,10 @@
 //! refused although it can be parsed.
 
 use axum_core::response::Response;
-use http::header::{CONNECTION, EXPECT, HOST, HeaderValue, TRANSFER_ENCODING};
+use http::header::{CONNECTION, COOKIE, EXPECT, HOST, HeaderValue, TRANSFER_ENCODING};
 use http::{HeaderMap, Request, StatusCode, Version};
 
+use crate::limits::Limits;
 use crate::problem::detail;
 
 const CLOSE: HeaderValue = HeaderValue::from_static("close");
@@ -14,10 +15,13 @@ const CLOSE: HeaderValue = HeaderValue::from_static("close");
 ///
 /// A target with an authority (absolute form) says to which host the request goes: it takes the place
 /// of `Host` (RFC 9112, 3.2.2).
-pub(crate) fn refuse<B>(request: &mut Request<B>, target: usize) -> Option<Response> {
-    let (status, text) = match look(request, target) {
+pub(crate) fn refuse<B>(request: &mut Request<B>, limits: &Limits) -> Option<Response> {
+    let (status, text) = match look(request, limits) {
         Ok(()) => return None,
         Err(Refusal::LongTarget) => (StatusCode::URI_TOO_LONG, "URI Too Long"),
+        Err(Refusal::ManyHeaders) => {
+            (StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, "the request has too many header lines")
+        }
         Err(Refusal::Host) => (StatusCode::BAD_REQUEST, "a request has one valid `Host`"),
         Err(Refusal::Coding) => (StatusCode::NOT_IMPLEMENTED, "the only transfer coding is `chunked`"),
         Err(Refusal::Expectation) => {
@@ -34,14 +38,22 @@ pub(crate) fn refuse<B>(request: &mut Request<B>, target: usize) -> Option<Respo
 #[derive(Debug, PartialEq)]
 enum Refusal {
     LongTarget,
+    ManyHeaders,
     Host,
     Coding,
     Expectation,
 }
 
-fn look<B>(request: &mut Request<B>, target: usize) -> Result<(), Refusal> {
-    if request.uri().path_and_query().is_some_and(|whole| whole.as_str().len() > target) {
+fn look<B>(request: &mut Request<B>, limits: &Limits) -> Result<(), Refusal> {
+    if request.uri().path_and_query().is_some_and(|whole| whole.as_str().len() > limits.uri) {
         return Err(Refusal::LongTarget);
+    }
+    if request.version() >= Version::HTTP_2 {
+        // Of HTTP/1 the parser counts them.
+        if request.headers().len() > limits.headers {
+            return Err(Refusal::ManyHeaders);
+        }
+        join_cookies(request.headers_mut());
     }
     let hosts = headers(request.headers())?;
     if hosts == 0 && request.version() == Version::HTTP_11 {
@@ -55,6 +67,21 @@ fn look<B>(request: &mut Request<B>, target: usize) -> Result<(), Refusal> {
         }
     }
     Ok(())
+}
+
+/// HTTP/2 may split the one line of cookies, so that it is compressed better (RFC 9113, 8.2.3).
+fn join_cookies(headers: &mut HeaderMap) {
+    let mut crumbs = headers.get_all(COOKIE).iter();
+    let (Some(first), Some(second)) = (crumbs.next(), crumbs.next()) else { return };
+    let mut whole = first.as_bytes().to_vec();
+    for crumb in std::iter::once(second).chain(crumbs) {
+        whole.extend(b"; ");
+        whole.extend(crumb.as_bytes());
+    }
+    // What was a value in pieces is one as a whole.
+    if let Ok(whole) = HeaderValue::from_bytes(&whole) {
+        headers.insert(COOKIE, whole);
+    }
 }
 
 /// One walk along the lines; how many of them are `Host`.
@@ -84,9 +111,11 @@ fn of_a_host(byte: u8) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use http::Request;
+    use http::header::COOKIE;
+    use http::{HeaderMap, Request};
 
-    use super::{Refusal, look};
+    use super::{Refusal, join_cookies, look};
+    use crate::limits::Limits;
 
     fn looked(target: &str, headers: &[(&str, &str)]) -> Result<String, Refusal> {
         let mut request = Request::get(target);
@@ -94,7 +123,9 @@ mod tests {
             request = request.header(*name, *value);
         }
         let mut request = request.body(()).expect("a request");
-        look(&mut request, 20)?;
+        let mut limits = Limits::default();
+        limits.uri = 20;
+        look(&mut request, &limits)?;
         Ok(request.headers()["host"].to_str().expect("a text").to_owned())
     }
 
@@ -108,6 +139,22 @@ mod tests {
         for wrong in ["a b", "a/b", "a@b", "a\"b"] {
             assert_eq!(looked("/", &[("host", wrong)]), Err(Refusal::Host), "{wrong}");
         }
+    }
+
+    #[test]
+    fn cookies_in_pieces_are_one_line() {
+        let joined = |pieces: &[&str]| {
+            let mut headers = HeaderMap::new();
+            for piece in pieces {
+                headers.append(COOKIE, piece.parse().expect("a value"));
+            }
+            join_cookies(&mut headers);
+            let lines = headers.get_all(COOKIE).iter();
+            lines.map(|line| line.to_str().expect("a text").to_owned()).collect::<Vec<_>>()
+        };
+        assert_eq!(joined(&["a=1", "b=2", "c=3"]), ["a=1; b=2; c=3"]);
+        assert_eq!(joined(&["a=1; b=2"]), ["a=1; b=2"]);
+        assert_eq!(joined(&[]), [""; 0]);
     }
 
     #[test]
