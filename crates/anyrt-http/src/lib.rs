@@ -57,7 +57,20 @@
 //! JSON with one key, `detail`: 404 for an unknown path, 405 with `Allow` for another method, 413 for a
 //! body beyond the limit, 415 for a content type that is missing or another, 422 for a path, query, form
 //! or JSON body that does not fit (all that is wrong at once, with the place), 500 for a panic, which the
-//! server survives.
+//! server survives. axum's own `Json` and `Form` keep their own texts; what hyper cannot parse is an answer without a body.
+//!
+//! # Responses
+//!
+//! A response is made to fit before it is sent, over every protocol: what has no content (204, 205, 304, the answer to HEAD) is
+//! sent without any; a status of 1xx is a 500, as is a `Content-Length` that is not the length of the body. A stream that
+//! is longer than it declared is cut there; one that ends early, fails or panics breaks off, and no other answer is touched.
+//!
+//! It is *whole* when all that was declared is with the system: then teardowns are told [`Outcome::Ok`], then background
+//! tasks begin, then it is counted as answered ([`Served`]).
+//!
+//! An answer that leaves a part of its request unread says `Connection: close`; the connection then takes what the client still
+//! sends, up to [`Limits::linger`] and [`Limits::linger_size`], so that the client can read the answer. A stream of HTTP/2 is reset
+//! without an error.
 //!
 //! # Serving
 //!
@@ -81,12 +94,19 @@
 //! `100-continue` 417, and the connection is closed after each of these. A body that breaks off, or
 //! whose chunks are none, is 400 in the extractors, and the connection is closed.
 //!
+//! Over HTTP/2 an expectation of `100-continue` is not answered by 100: hyper has no way to; clients send their body without it
+//! after a while. Cookies that come in pieces are one line.
+//!
 //! Accepted, as RFC 9112 allows: `Content-Length` beside `Transfer-Encoding` (the latter counts, and the
 //! connection is closed after the answer), several equal `Content-Length`s, and a lone LF as the end
 //! of a line. Behind a proxy that reads these otherwise, refuse them there. Paths arrive as they were
 //! sent: `/../` is not resolved.
 //!
-//! # Cancellation
+//! # Cancellation, and the end
+//!
+//! A server that is told to stop tells all that runs in it: [`anyrt::stopping()`] is ready and [`anyrt::is_stopping()`] true in handlers,
+//! plain functions, streams (which may say farewell), background tasks, and in lifespans when the last request has ended. What still
+//! runs after [`Limits::shutdown`] is cancelled.
 //!
 //! A client that leaves cancels its request: the handler is dropped at its next await. What holds in it
 //! (a shield, a task group, the clean-up of `anyrt::finally`, a plain function in the pool) is brought to

@@ -19,7 +19,8 @@ use crate::contained::let_go;
 ///
 /// Pieces are bytes or text, or `Result`s of them; an error breaks the response off, which the client notices. While they are
 /// sent, what the handler asked for in the scope of the request stays open. A client that leaves ends
-/// it: the stream is dropped, the iterator when it is done with its piece.
+/// it: the stream is dropped, the iterator when it is done with its piece. A stream that waits beside `anyrt::stopping()` may
+/// say farewell when the server stops. One that never waits gives others a turn after some pieces.
 ///
 /// ```
 /// use anyrt_http::Streaming;
