@@ -47,7 +47,7 @@ fn an_event_does_what_the_model_does() {
             // Else it happens at once, nearly always.
             if what.is_multiple_of(4) {
                 self.0.set();
-                self.1.set = true;
+                self.1.set();
             }
         }
 

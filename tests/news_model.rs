@@ -93,6 +93,9 @@ fn a_broadcast_does_what_the_model_does() {
                 3 if number.is_multiple_of(4) => {
                     self.ends.senders.pop();
                     self.naive.senders = self.ends.senders.len();
+                    if self.naive.senders == 0 {
+                        self.naive.waiters.wake();
+                    }
                 }
                 3 => {
                     let clone = sender.clone();
@@ -194,6 +197,9 @@ fn a_watch_does_what_the_model_does() {
                 2 if number.is_multiple_of(4) => {
                     self.ends.senders.pop();
                     self.naive.senders = self.ends.senders.len();
+                    if self.naive.senders == 0 {
+                        self.naive.waiters.wake();
+                    }
                 }
                 2 => {
                     let clone = sender.clone();
@@ -274,8 +280,10 @@ fn a_oneshot_does_what_the_model_does() {
                     }
                 }
                 1 if number.is_multiple_of(3) => {
-                    self.sender = None;
-                    self.naive.has_sender = false;
+                    if self.sender.take().is_some() {
+                        self.naive.has_sender = false;
+                        self.naive.waiters.wake();
+                    }
                 }
                 2 if number.is_multiple_of(3) => {
                     if let Some(receiver) = &mut self.receiver {

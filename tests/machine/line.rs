@@ -88,7 +88,9 @@ impl<W, H> Line<W, H> {
     }
 
     pub(crate) fn shield(&mut self, id: usize, up: bool) {
-        self.asker(id).shielded = up;
+        let asker = self.asker(id);
+        // Too late for one who waited when it was cancelled.
+        asker.shielded = up && !asker.is_cancelled();
     }
 
     pub(crate) fn remove(&mut self, id: usize) -> Left<H> {

@@ -25,16 +25,25 @@ impl Event {
         }
         self.set
     }
+
+    /// Those are told who are not cancelled.
+    pub(crate) fn set(&mut self) {
+        self.set = true;
+        while let Some(asker) = self.line.first(|()| true) {
+            asker.place = Place::Has(());
+        }
+    }
 }
 
 impl Model for Event {
     type Seen = ();
 
     fn poll(&mut self, id: usize) -> Seen<()> {
-        let seen = if self.set {
-            Seen::Ready(())
-        } else if self.line.asker(id).is_cancelled() {
+        let asker = self.line.asker(id);
+        let seen = if !asker.has() && asker.is_cancelled() {
             Seen::Cancelled
+        } else if self.set {
+            Seen::Ready(())
         } else {
             return Seen::Pending;
         };
@@ -267,7 +276,7 @@ impl Model for Cell {
 
     fn shield(&mut self, id: usize, up: bool) {
         match &mut self.maker {
-            Some(maker) if maker.id == id => maker.shielded = up,
+            Some(maker) if maker.id == id => maker.shielded = up && (maker.shielded || !maker.cancelled),
             _ => self.line.shield(id, up),
         }
     }

@@ -26,6 +26,8 @@ struct Waits {
     even: bool,
     /// Nothing has happened since it looked.
     asleep: bool,
+    /// Something happened since it looked, and before it was cancelled.
+    told: bool,
 }
 
 impl Waits {
@@ -36,7 +38,7 @@ impl Waits {
 
 impl Waiters {
     fn begin(&mut self, id: usize, receiver: usize, even: bool) {
-        let waits = Waits { receiver, cancelled: false, shielded: false, even, asleep: true };
+        let waits = Waits { receiver, cancelled: false, shielded: false, even, asleep: true, told: false };
         self.0.insert(id, waits);
     }
 
@@ -45,15 +47,26 @@ impl Waiters {
     }
 
     pub(crate) fn shield(&mut self, id: usize, up: bool) {
-        self.of(id).shielded = up;
+        let waits = self.of(id);
+        // Too late for one who waited when it was cancelled.
+        waits.shielded = up && !waits.is_cancelled();
     }
 
     fn of(&mut self, id: usize) -> &mut Waits {
         self.0.get_mut(&id).expect("it waits")
     }
 
-    fn wake(&mut self) {
-        self.0.values_mut().for_each(|waits| waits.asleep = false);
+    pub(crate) fn wake(&mut self) {
+        for waits in self.0.values_mut() {
+            waits.told |= waits.asleep && !waits.is_cancelled();
+            waits.asleep = false;
+        }
+    }
+
+    /// It looks, and there is nothing for it.
+    fn sleeps(&mut self, id: usize) {
+        let waits = self.of(id);
+        (waits.asleep, waits.told) = (true, false);
     }
 
     fn asleep(&self) -> usize {
@@ -160,9 +173,9 @@ impl Model for Broadcast {
     fn poll(&mut self, id: usize) -> Seen<Option<Heard>> {
         let waits = self.waiters.of(id);
         let (receiver, cancelled) = (waits.receiver, waits.is_cancelled());
-        let heard = if cancelled { None } else { self.take(receiver) };
+        let heard = if cancelled && !waits.told { None } else { self.take(receiver) };
         if heard.is_none() && !cancelled {
-            self.waiters.of(id).asleep = true;
+            self.waiters.sleeps(id);
             return Seen::Pending;
         }
         self.waiters.0.remove(&id);
@@ -274,9 +287,13 @@ impl Model for Watch {
     fn poll(&mut self, id: usize) -> Seen<Option<Heard>> {
         let waits = self.waiters.of(id);
         let (receiver, even, cancelled) = (waits.receiver, waits.even, waits.is_cancelled());
-        let heard = if cancelled { None } else { self.take(receiver, even, false) };
+        let told = waits.told;
+        let unseen = self.look(receiver).1;
+        let heard = if cancelled && !told { None } else { self.take(receiver, even, false) };
+        // A value that is not right is seen, and the next is waited for: that is another call.
+        let heard = heard.filter(|heard| !(cancelled && unseen && matches!(heard, Heard::End)));
         if heard.is_none() && !cancelled {
-            self.waiters.of(id).asleep = true;
+            self.waiters.sleeps(id);
             return Seen::Pending;
         }
         self.waiters.0.remove(&id);
@@ -321,6 +338,7 @@ impl Oneshot {
         if self.has_receiver {
             self.item = Some(item);
         }
+        self.waiters.wake();
         self.has_receiver
     }
 
@@ -345,8 +363,9 @@ impl Model for Oneshot {
     type Seen = Option<Heard>;
 
     fn poll(&mut self, id: usize) -> Seen<Option<Heard>> {
-        let cancelled = self.waiters.of(id).is_cancelled();
-        let heard = if cancelled { None } else { self.take() };
+        let waits = self.waiters.of(id);
+        let cancelled = waits.is_cancelled();
+        let heard = if cancelled && !waits.told { None } else { self.take() };
         if heard.is_none() && !cancelled {
             return Seen::Pending;
         }

@@ -65,6 +65,7 @@ mod from_thread;
 mod full_pool;
 mod group_errors;
 mod groups;
+mod handed_over;
 mod handles;
 mod in_threads;
 mod introspection;

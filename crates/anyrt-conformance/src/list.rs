@@ -157,6 +157,18 @@ macro_rules! for_each_case {
                 program rule_24_a_shield_switched_off_wakes_who_sleeps_inside [];
                 program rule_25_a_shield_in_the_host_does_not_protect_the_children [TasksRun];
                 program rule_22_a_timeout_inside_a_shield_fires [TimerWakes, TimerNotEarly];
+                program rule_66_a_shield_in_the_step_of_the_cancellation_is_too_late_for_who_waits [TasksRun];
+                program rule_66_a_shield_in_the_step_of_the_cancellation_is_in_time_for_who_runs [TasksRun];
+                program rule_66_a_shield_taken_down_and_put_up_in_one_step_is_too_late_for_who_waits [TasksRun];
+            }
+            handed_over {
+                program rule_67_what_is_given_before_the_cancellation_is_the_waiters [TasksRun];
+                program rule_67_what_is_given_after_the_cancellation_is_not_the_waiters [TasksRun];
+                program rule_67_what_is_given_between_a_poll_and_its_end_counts_by_the_same_order [];
+                program rule_67_a_task_that_ends_after_the_cancellation_lets_nobody_go_on [TasksRun];
+                program rule_67_a_task_that_ended_before_the_cancellation_is_heard_of [TasksRun];
+                program rule_67_an_item_that_a_thread_pulled_before_the_cancellation_is_received [];
+                program rule_68_what_a_cancelled_waiter_may_not_have_goes_to_the_next_or_back [];
             }
             groups {
                 program tg_01_all_children_finish_before_the_block_is_left [TasksRun];

@@ -1,10 +1,12 @@
 //! SH: shields, which keep an outer cancellation away, and nothing else.
 
+use std::future::Future;
 use std::sync::Arc;
 
 use anyrt_core::{
     CancelScope, Cause, EffectiveDeadline, Event, ScopeHandle, checkpoint, current_deadline, finally,
-    is_cancelled, move_on_after, move_on_at, now, shield, sleep, task_group,
+    is_cancelled, move_on_after, move_on_at, now, send_scope, shield, sleep, task_group,
+    wait_all_tasks_blocked,
 };
 use futures::future::pending;
 
@@ -315,6 +317,146 @@ pub(crate) async fn rule_22_a_timeout_inside_a_shield_fires() {
     let result = shield(move_on_after(A_MOMENT, pending::<()>())).await;
     watch.has_run_for(A_MOMENT);
     assert_eq!(result, None);
+}
+
+/// What is inside an inner scope, in a task of its own, when in one step the outer one is cancelled and the inner
+/// one shielded; whether it went on.
+async fn step_around<F>(inside: impl FnOnce(Event, Counter) -> F + Send + 'static) -> (bool, usize)
+where
+    F: Future<Output = ()> + Send + 'static,
+{
+    let (outer, inner) = (CancelScope::new(), CancelScope::new());
+    let (cancels, shields) = (outer.handle(), inner.handle());
+    let (event, went_on) = (Event::new(), Counter::new());
+    let inside = inside(event.clone(), went_on.clone());
+    let ended = task_group(async move |group| {
+        let waits = group
+            .spawn(async move { outer.run(async |_| inner.run(async |_| inside.await).await).await.is_ok() });
+        wait_all_tasks_blocked().await;
+        cancels.cancel("now");
+        shields.set_shield(true);
+        event.set();
+        waits.await
+    })
+    .await;
+    (ended.expect("nobody cancels the group").expect("nor the task"), went_on.get())
+}
+
+pub(crate) async fn rule_66_a_shield_in_the_step_of_the_cancellation_is_too_late_for_who_waits() {
+    for _ in 0..20 {
+        let alone = step_around(async |event: Event, went_on: Counter| {
+            event.wait().await;
+            went_on.add();
+        });
+        assert_eq!(alone.await, (false, 0));
+        let in_a_group = step_around(async |event: Event, went_on: Counter| {
+            let _ = task_group(async move |group| {
+                group.spawn(async move {
+                    event.wait().await;
+                    went_on.add();
+                });
+            })
+            .await;
+        });
+        assert_eq!(in_a_group.await, (false, 0));
+        let in_a_borrowing_scope = step_around(async |event: Event, went_on: Counter| {
+            let _ = scope_send(&event, &went_on).await;
+        });
+        assert_eq!(in_a_borrowing_scope.await, (false, 0));
+    }
+}
+
+async fn scope_send(event: &Event, went_on: &Counter) {
+    let _ = send_scope(async |children| {
+        children.spawn(async {
+            event.wait().await;
+            went_on.add();
+        });
+    })
+    .await;
+}
+
+pub(crate) async fn rule_66_a_shield_in_the_step_of_the_cancellation_is_in_time_for_who_runs() {
+    // By itself, after it was woken ..
+    let (outer, inner) = (CancelScope::new(), CancelScope::new());
+    let (cancels, shields) = (outer.handle(), inner.handle());
+    let steps = Counter::new();
+    let counts = steps.clone();
+    let _ = outer
+        .run(async move |_| {
+            inner
+                .run(async move |_| {
+                    checkpoint().await;
+                    cancels.cancel("now");
+                    shields.set_shield(true);
+                    checkpoint().await;
+                    counts.add();
+                })
+                .await
+        })
+        .await;
+    assert_eq!(steps.get(), 1);
+
+    // .. after it was handed something before the cancellation ..
+    let counts = steps.clone();
+    task_group(async move |group| {
+        let (outer, inner) = (CancelScope::new(), CancelScope::new());
+        let (cancels, shields) = (outer.handle(), inner.handle());
+        let event = Event::new();
+        let told = event.clone();
+        group.spawn(async move {
+            let inside = async move || {
+                told.wait().await;
+                shields.set_shield(true);
+                checkpoint().await;
+                counts.add();
+            };
+            let _ = outer.run(async |_| inner.run(async |_| inside().await).await).await;
+        });
+        wait_all_tasks_blocked().await;
+        event.set();
+        cancels.cancel("now");
+    })
+    .await
+    .expect("nobody cancels the group");
+    assert_eq!(steps.get(), 2);
+
+    // .. and by a thread, while it computes.
+    let counts = steps.clone();
+    let _ = CancelScope::new()
+        .run(async move |outer| {
+            CancelScope::new()
+                .run(async move |inner| {
+                    checkpoint().await;
+                    let other = std::thread::spawn(move || {
+                        outer.cancel("now");
+                        inner.set_shield(true);
+                    });
+                    other.join().expect("it does not panic");
+                    checkpoint().await;
+                    counts.add();
+                })
+                .await
+        })
+        .await;
+    assert_eq!(steps.get(), 3);
+}
+
+pub(crate) async fn rule_66_a_shield_taken_down_and_put_up_in_one_step_is_too_late_for_who_waits() {
+    let (outer, inner) = (CancelScope::new(), CancelScope::new().shield(true));
+    let (cancels, shields) = (outer.handle(), inner.handle());
+    let ended = task_group(async move |group| {
+        let waits = group.spawn(async move {
+            outer.run(async |_| inner.run(async |_| pending::<()>().await).await).await.is_ok()
+        });
+        wait_all_tasks_blocked().await;
+        cancels.cancel("now");
+        shields.set_shield(false);
+        shields.set_shield(true);
+        waits.await
+    })
+    .await;
+    assert!(!ended.expect("nobody cancels the group").expect("nor the task"), "it waited without a shield");
 }
 
 /// Shields a scope when it is dropped.

@@ -14,13 +14,14 @@ use crate::clock;
 use crate::group::GroupState;
 use crate::handle::Handle;
 use crate::locals::Locals;
-use crate::scope::tree::{self, HasNode, NEVER, Node, NodeRef, ScopeKind};
+use crate::scope::moment::Moment;
+use crate::scope::tree::{self, HasNode, NEVER, Node, NodeRef, Park, ScopeKind};
 use crate::sync::Arc;
 #[cfg(anyrt_loom)]
 use crate::sync::LocalCell as _;
 use crate::task::{TaskId, TaskInfo, Turn};
 use crate::testing;
-use crate::waits::{self, Called, Note};
+use crate::waits::{self, Before, Called};
 
 /// A task, as those see it who run inside it.
 pub(crate) trait Tasked: HasNode {
@@ -144,14 +145,10 @@ pub(crate) fn gate(takes: bool, called: Called, waker: &Waker) -> Gate {
         return Gate::Open;
     }
     let Some(top) = top() else { return Gate::Open };
-    if !top.node().holds() {
-        top.node().park(waker);
-        Gate::Shut
-    } else if takes {
-        top.node().shut(waker);
-        Gate::Shut
-    } else {
-        Gate::Open
+    match top.node().park(waker) {
+        Park::Parked => Gate::Shut,
+        Park::Held if takes && top.node().shut(waker) => Gate::Shut,
+        Park::Held | Park::Free => Gate::Open,
     }
 }
 
@@ -180,12 +177,16 @@ pub(crate) fn is_past(deadline: u64) -> bool {
     try_now().is_some_and(|now| now >= deadline)
 }
 
-/// Waits in the scope around the code that runs to be dropped with it.
+/// Whether what was given at that moment to the code that runs is its own: it is not cancelled, or was later.
+pub(crate) fn is_in_time(given: Option<Moment>) -> bool {
+    given.is_some_and(|given| top().is_none_or(|top| top.node().is_later(given)))
+}
+
+/// Waits in the scope around the code that runs to be dropped with it; polled again, if that is not cancelled any
+/// more.
 pub(crate) fn wait_to_be_dropped(waker: &Waker) {
-    if let Some(top) = top()
-        && !top.node().holds()
-    {
-        top.node().park(waker);
+    if top().is_some_and(|top| top.node().park(waker) == Park::Free) {
+        waker.wake_by_ref();
     }
 }
 
@@ -501,7 +502,7 @@ pub(crate) fn within<R>(setting: &mut Setting, run: impl FnOnce() -> R) -> R {
     struct Leave<'a> {
         setting: &'a mut Setting,
         base: usize,
-        waits: Option<Note>,
+        waits: Before,
     }
     impl Drop for Leave<'_> {
         fn drop(&mut self) {
@@ -529,7 +530,7 @@ pub(crate) fn within_task<R>(task: &mut Option<TaskRef>, locals: &mut Locals, ru
         /// What is current around it. Mostly nothing.
         outer: Option<Setting>,
         base: usize,
-        waits: Option<Note>,
+        waits: Before,
         budget: u8,
     }
     impl Drop for Leave<'_> {

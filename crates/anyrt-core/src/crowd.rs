@@ -5,15 +5,34 @@ use std::task::{Context, Poll, Waker};
 
 use slab::Slab;
 
-use crate::waits::{Called, leaf};
+use crate::context::{self, Gate};
+use crate::scope::moment::Moment;
+use crate::waits::{Called, handed};
 use crate::wake::WakeList;
 
 /// The wakers of those who wait. Its owner has it under a lock, and drops what it gives back after that.
 #[derive(Debug, Default)]
 pub(crate) struct Crowd {
-    places: Slab<Option<Waker>>,
+    places: Slab<Spot>,
     /// Those that have a waker.
     waiting: usize,
+}
+
+/// One of them.
+#[derive(Debug)]
+enum Spot {
+    Waiting(Waker),
+    /// There was news, and it has not looked since.
+    Told(Moment),
+}
+
+impl Spot {
+    fn waker(self) -> Option<Waker> {
+        match self {
+            Spot::Waiting(waker) => Some(waker),
+            Spot::Told(_) => None,
+        }
+    }
 }
 
 /// The place of one of them, who must [leave](Crowd::leave).
@@ -28,14 +47,28 @@ impl Crowd {
 
     /// Leaves a waker for the next news; the one that was left before.
     pub(crate) fn wait(&mut self, place: &mut Place, waker: Waker) -> Option<Waker> {
-        let key = *place.0.get_or_insert_with(|| self.places.insert(None));
-        let old = self.places.get_mut(key).and_then(|place| place.replace(waker));
+        let new = Spot::Waiting(waker);
+        let old = match place.0.and_then(|key| self.places.get_mut(key)) {
+            Some(spot) => std::mem::replace(spot, new).waker(),
+            None => {
+                place.0 = Some(self.places.insert(new));
+                None
+            }
+        };
         self.waiting += usize::from(old.is_none());
         old
     }
 
+    /// When there was news for one who waited.
+    pub(crate) fn told(&self, place: &Place) -> Option<Moment> {
+        match self.places.get(place.0?)? {
+            Spot::Told(at) => Some(*at),
+            Spot::Waiting(_) => None,
+        }
+    }
+
     pub(crate) fn leave(&mut self, place: &mut Place) -> Option<Waker> {
-        let old = self.places.try_remove(place.0.take()?).flatten();
+        let old = self.places.try_remove(place.0.take()?).and_then(Spot::waker);
         self.waiting -= usize::from(old.is_some());
         old
     }
@@ -43,8 +76,13 @@ impl Crowd {
     /// There is news.
     pub(crate) fn wake_all(&mut self, wakes: &mut WakeList) {
         self.waiting = 0;
-        for (_, waker) in &mut self.places {
-            wakes.take(waker);
+        let now = Moment::now();
+        for (_, spot) in &mut self.places {
+            if let Spot::Waiting(_) = spot
+                && let Some(waker) = std::mem::replace(spot, Spot::Told(now)).waker()
+            {
+                wakes.push(waker);
+            }
         }
     }
 }
@@ -58,6 +96,9 @@ pub(crate) trait News {
 
     /// What is new; else it [waits](Crowd::wait) in the crowd, in one step.
     fn look(&mut self, place: &mut Place, waker: Waker) -> Result<Self::Item, Option<Waker>>;
+
+    /// When it was [told](Crowd::told).
+    fn told(&self, place: &Place) -> Option<Moment>;
 
     /// [Leaves](Crowd::leave) the crowd.
     fn leave(&mut self, place: &mut Place) -> Option<Waker>;
@@ -80,16 +121,17 @@ impl<N: News> Look<N> {
         self.place.0.is_some()
     }
 
-    pub(crate) fn news(&self) -> &N {
-        &self.news
-    }
-
     pub(crate) fn poll_look(&mut self, cx: &mut Context<'_>) -> Poll<N::Item> {
-        leaf(N::TAKES, self.called, cx, |cx| match self.news.look(&mut self.place, cx.waker().clone()) {
-            Ok(item) => Poll::Ready(item),
-            Err(old) => {
-                drop(old);
-                Poll::Pending
+        handed(N::TAKES, self.called, cx, |cx, gate| {
+            if gate == Gate::Shut && !context::is_in_time(self.news.told(&self.place)) {
+                return Poll::Pending;
+            }
+            match self.news.look(&mut self.place, cx.waker().clone()) {
+                Ok(item) => Poll::Ready(item),
+                Err(old) => {
+                    drop(old);
+                    Poll::Pending
+                }
             }
         })
     }

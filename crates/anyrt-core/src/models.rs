@@ -13,6 +13,7 @@ mod limiter;
 mod lines;
 mod notifier;
 mod queues;
+mod shields;
 mod stage;
 mod start;
 mod tree;

@@ -259,7 +259,7 @@ impl<T> Ticket<T> {
         waker
     }
 
-    /// What was handed over to a thread.
+    /// What was handed over, for one who leaves no waker: a thread, or one who is about to leave.
     pub(crate) fn served(&self) -> Option<T> {
         let mut place = self.place.lock();
         if !matches!(*place, Place::Served(..)) {
@@ -362,7 +362,7 @@ impl<S: Supply> Take<S> {
         let polled = self.poll_unnoted(cx);
         if polled.is_ready() {
             budget::spend();
-            waits::end(before);
+            waits::take_back(before);
         } else {
             if let Some(holder) = self.supply.holder() {
                 waits::note_holder(holder);
@@ -385,10 +385,16 @@ impl<S: Supply> Take<S> {
                 }
             }
             if context::gate(true, self.called, cx.waker()) == Gate::Shut {
+                // Handed over since the look, and before the cancellation: nobody hands it anything from here on.
+                if let Some(item) = self.ticket.as_ref().and_then(|ticket| ticket.served()) {
+                    self.ticket = None;
+                    return Poll::Ready(item);
+                }
                 self.leave();
                 return Poll::Pending;
             }
             if self.ticket.is_some() || budget::is_spent(cx.waker()) {
+                waits::asks();
                 return Poll::Pending;
             }
             if let Some(item) = self.supply.try_take() {

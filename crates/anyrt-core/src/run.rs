@@ -532,7 +532,7 @@ impl<F: Future> Future for Root<F> {
                 let polled = catch_unwind(AssertUnwindSafe(|| main.poll(&mut Context::from_waker(waker))));
                 budget::end(around);
                 match (&polled, &look) {
-                    (Ok(Poll::Pending), _) => drop(task.node.attend(waker)),
+                    (Ok(Poll::Pending), _) => drop(task.node.attend(waker, false)),
                     (_, Some(look)) => look.task_ended(),
                     (_, None) => (),
                 }

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 mod cause;
 pub(crate) mod exit;
 mod finally;
+pub(crate) mod moment;
 mod owned;
 mod running;
 pub(crate) mod scoped;
@@ -28,7 +29,7 @@ pub use watch::{Stopping, is_stopping, stopping};
 
 use self::running::Running;
 pub use self::tree::ScopeKind;
-use self::tree::{NEVER, Node, NodeRef};
+use self::tree::{NEVER, Node, NodeRef, Park};
 use self::watch::News;
 use crate::clock;
 use crate::context::{self, ScopeNode};
@@ -260,8 +261,10 @@ impl ScopeHandle {
 
     /// Puts the shield up or takes it down, also while it runs.
     ///
-    /// Taken down, a cancellation around it arrives at the next checkpoint. Put up after such a
-    /// cancellation has begun to unwind what is inside, it comes too late: that goes on.
+    /// Taken down, a cancellation around it arrives at the next checkpoint. Put up after such a cancellation, it is
+    /// in time for code that is running and has not waited since; if something inside waited already when the
+    /// cancellation came, and nothing held it there, that is being unwound, and the shield comes too late: it goes on
+    /// to the scope that was cancelled. (Trio: the same.)
     pub fn set_shield(&self, shield: bool) {
         tree::set_shield(&self.node, shield);
     }
@@ -316,10 +319,9 @@ pub fn is_cancelled() -> bool {
 /// Moved out of the scope that cut it short it stays pending all the same, because there is no value
 /// that it could give; a warning says so.
 pub(crate) fn poll_cut_short<T>(what: &str, cx: &mut Context<'_>) -> Poll<T> {
-    match context::top().filter(|top| top.node().is_cancelled()) {
-        Some(top) if !top.node().holds() => top.node().park(cx.waker()),
-        Some(_) => (),
-        None => tracing::warn!(
+    match context::top().map_or(Park::Free, |top| top.node().park(cx.waker())) {
+        Park::Parked | Park::Held => (),
+        Park::Free => tracing::warn!(
             target: "anyrt::held",
             "this {what} was cut short by a cancelled scope and is polled outside of it: it has no value and \
              stays pending; do not poll a future again that a cancelled scope was polling"

@@ -21,6 +21,7 @@ use loom::sync as source;
 use std::sync as source;
 
 pub(crate) use source::MutexGuard;
+use source::{RwLockReadGuard, RwLockWriteGuard};
 
 /// A mutex without poison: the core never runs user code under a lock, so a panic leaves nothing
 /// half-done behind it.
@@ -45,6 +46,30 @@ impl<T> Mutex<T> {
 
     pub(crate) fn lock(&self) -> MutexGuard<'_, T> {
         self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+}
+
+/// A lock that many have at once to look, or one to change; it guards no value, and knows no poison.
+#[derive(Debug, Default)]
+pub(crate) struct Turns(source::RwLock<()>);
+
+impl Turns {
+    #[cfg(not(anyrt_loom))]
+    pub(crate) const fn new() -> Self {
+        Turns(source::RwLock::new(()))
+    }
+
+    #[cfg(anyrt_loom)]
+    pub(crate) fn new() -> Self {
+        Turns(source::RwLock::new(()))
+    }
+
+    pub(crate) fn shared(&self) -> RwLockReadGuard<'_, ()> {
+        self.0.read().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+
+    pub(crate) fn alone(&self) -> RwLockWriteGuard<'_, ()> {
+        self.0.write().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 }
 
@@ -82,6 +107,56 @@ macro_rules! loom_thread_local {
 }
 #[cfg(anyrt_loom)]
 pub(crate) use loom_thread_local as thread_local;
+
+/// A value for the whole program. For loom, whose own statics end with the main thread: for one order of steps.
+#[cfg(not(anyrt_loom))]
+macro_rules! global {
+    ($(#[$about:meta])* pub(super) static $name:ident: $type:ty = $init:expr;) => {
+        $(#[$about])* pub(super) static $name: $type = $init;
+    };
+}
+#[cfg(anyrt_loom)]
+macro_rules! global {
+    ($(#[$about:meta])* pub(super) static $name:ident: $type:ty = $init:expr;) => {
+        $(#[$about])* pub(super) static $name: crate::sync::OfOneOrder<$type> = {
+            std::thread_local! {
+                static MADE: std::cell::Cell<Option<(usize, &'static $type)>> = const { std::cell::Cell::new(None) };
+            }
+            crate::sync::OfOneOrder { make: || $init, made: &MADE }
+        };
+    };
+}
+pub(crate) use global;
+
+#[cfg(anyrt_loom)]
+std::thread_local! {
+    /// The number of the order that is explored: loom's threads are one of the system's.
+    pub(crate) static ORDER: std::cell::Cell<usize> = const { std::cell::Cell::new(0) };
+}
+
+/// Made anew in each order of steps, and never dropped.
+#[cfg(anyrt_loom)]
+pub(crate) struct OfOneOrder<T: 'static> {
+    pub(crate) make: fn() -> T,
+    pub(crate) made: &'static std::thread::LocalKey<std::cell::Cell<Option<(usize, &'static T)>>>,
+}
+
+#[cfg(anyrt_loom)]
+impl<T> std::ops::Deref for OfOneOrder<T> {
+    type Target = T;
+
+    fn deref(&self) -> &T {
+        let order = ORDER.get();
+        match self.made.get() {
+            Some((known, made)) if known == order => made,
+            _ => {
+                let made = Box::leak(Box::new((self.make)()));
+                self.made.set(Some((order, made)));
+                made
+            }
+        }
+    }
+}
 
 /// What std's key of a thread-local `RefCell` can do, and loom's cannot.
 #[cfg(anyrt_loom)]

@@ -53,6 +53,11 @@ impl Note {
     }
 }
 
+crate::sync::thread_local! {
+    /// Whether what is polled has left a leaf waiting that was not cancelled: it may be handed something.
+    static ASKED: Cell<bool> = const { Cell::new(false) };
+}
+
 thread_local! {
     static NOTE: Cell<Option<Note>> = const { Cell::new(None) };
     /// That of the last leaf that noted [`Whom::Holder`]. Apart, so that others do not pay for it.
@@ -68,12 +73,44 @@ pub(crate) fn leaf<T>(
     cx: &mut Context<'_>,
     act: impl FnOnce(&mut Context<'_>) -> Poll<T>,
 ) -> Poll<T> {
-    let polled =
-        uncounted(takes, called, cx, |cx| if budget::is_spent(cx.waker()) { Poll::Pending } else { act(cx) });
+    handed(takes, called, cx, |cx, gate| match gate {
+        Gate::Open => act(cx),
+        Gate::Shut => Poll::Pending,
+    })
+}
+
+/// As [`leaf`], for one that may have been handed something: `act` runs where the gate is shut too, and is ready
+/// there only with what came [before the cancellation](context::is_in_time), while it waited. It looks after it
+/// has asked the gate: from then on nobody hands it anything.
+#[inline]
+pub(crate) fn handed<T>(
+    takes: bool,
+    called: Called,
+    cx: &mut Context<'_>,
+    act: impl FnOnce(&mut Context<'_>, Gate) -> Poll<T>,
+) -> Poll<T> {
+    let before = noted();
+    let gate = context::gate(takes, called, cx.waker());
+    let yields = gate == Gate::Open && budget::is_spent(cx.waker());
+    let polled = if yields { Poll::Pending } else { act(cx, gate) };
     if polled.is_ready() {
+        NOTE.set(before);
         budget::spend();
+    } else if gate == Gate::Open {
+        asks();
     }
     polled
+}
+
+/// A leaf that is not cancelled is pending.
+#[inline]
+pub(crate) fn asks() {
+    ASKED.with(|asked| asked.set(true));
+}
+
+/// Whether a leaf that was not cancelled is pending in what is polled.
+pub(crate) fn has_asked() -> bool {
+    ASKED.with(Cell::get)
 }
 
 /// As [`leaf`], for what says itself when it yields.
@@ -85,12 +122,14 @@ pub(crate) fn uncounted<T>(
     act: impl FnOnce(&mut Context<'_>) -> Poll<T>,
 ) -> Poll<T> {
     let before = noted();
-    let polled = match context::gate(takes, called, cx.waker()) {
-        Gate::Open => act(cx),
-        Gate::Shut => Poll::Pending,
-    };
+    if context::gate(takes, called, cx.waker()) == Gate::Shut {
+        return Poll::Pending;
+    }
+    let polled = act(cx);
     if polled.is_ready() {
         NOTE.set(before);
+    } else {
+        asks();
     }
     polled
 }
@@ -145,22 +184,39 @@ pub(crate) fn noted() -> Option<Note> {
     NOTE.get()
 }
 
+/// The note is taken back: what left it is ready.
+#[inline]
+pub(crate) fn take_back(before: Option<Note>) {
+    NOTE.set(before);
+}
+
+/// What was noted where a node is polled, before that.
+#[derive(Clone, Copy)]
+pub(crate) struct Before {
+    note: Option<Note>,
+    asked: bool,
+}
+
 /// The poll of a node begins, with no note; what it is polled in has this one.
 #[inline]
-pub(crate) fn begin() -> Option<Note> {
-    NOTE.take()
+pub(crate) fn begin() -> Before {
+    Before { note: NOTE.take(), asked: ASKED.with(|asked| asked.replace(false)) }
 }
 
 /// The poll of a node has ended, pending: around it counts what it waits for, else what was `before`.
 #[inline]
-pub(crate) fn end_pending(before: Option<Note>) {
+pub(crate) fn end_pending(before: Before) {
     if NOTE.get().is_none() {
-        NOTE.set(before);
+        NOTE.set(before.note);
+    }
+    if before.asked {
+        asks();
     }
 }
 
 /// It has ended, ready, or the poll of another task has: around it counts what was `before`.
 #[inline]
-pub(crate) fn end(before: Option<Note>) {
-    NOTE.set(before);
+pub(crate) fn end(before: Before) {
+    NOTE.set(before.note);
+    ASKED.with(|asked| asked.set(before.asked));
 }

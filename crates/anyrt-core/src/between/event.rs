@@ -7,6 +7,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll, Waker};
 
 use crate::crowd::{Crowd, Look, News, Place};
+use crate::scope::moment::Moment;
 use crate::sync::{Arc, Mutex};
 use crate::wake::WakeList;
 
@@ -88,10 +89,6 @@ impl Future for Wait {
     type Output = ();
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        // Who waited when it happened does not miss it.
-        if self.look.is_waiting() && self.look.news().0.is_set() {
-            return Poll::Ready(());
-        }
         self.look.poll_look(cx)
     }
 }
@@ -115,6 +112,10 @@ impl News for Happening {
             return Ok(());
         }
         Err(state.waiting.wait(place, waker))
+    }
+
+    fn told(&self, place: &Place) -> Option<Moment> {
+        self.0.0.lock().waiting.told(place)
     }
 
     fn leave(&mut self, place: &mut Place) -> Option<Waker> {

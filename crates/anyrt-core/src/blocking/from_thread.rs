@@ -75,7 +75,7 @@ pub fn check_cancelled() -> Result<(), CheckError> {
     if !context::in_job() {
         return Err(CheckError::NotInJob);
     }
-    let cancelled = context::top().filter(|top| top.node().is_cancelled()).and_then(|top| top.node().cause());
+    let cancelled = context::top().and_then(|top| top.node().cause());
     cancelled.map_or(Ok(()), |cancelled| Err(CheckError::Cancelled(cancelled)))
 }
 

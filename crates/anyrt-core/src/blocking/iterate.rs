@@ -14,10 +14,11 @@ use futures_util::Stream;
 
 use super::limiter::CapacityLimiter;
 use super::run::{BlockingCall, RunBlocking, drop_in_pool};
-use crate::context;
+use crate::context::{self, Gate};
 use crate::handle::Handle;
+use crate::scope::moment::Moment;
 use crate::sync::{Arc, Mutex};
-use crate::waits::leaf;
+use crate::waits::{Called, handed};
 
 /// How many items are pulled in one hop to a thread, by default.
 const BATCH: usize = 64;
@@ -141,7 +142,14 @@ where
     #[expect(clippy::should_implement_trait, reason = "the same word for the same thing, awaited")]
     pub fn next(&mut self) -> impl Future<Output = Option<I::Item>> {
         let called = Location::caller();
-        poll_fn(move |cx| leaf(true, called, cx, |cx| self.poll_item(cx)))
+        poll_fn(move |cx| self.poll_next_at(called, cx))
+    }
+
+    fn poll_next_at(&mut self, called: Called, cx: &mut Context<'_>) -> Poll<Option<I::Item>> {
+        handed(true, called, cx, |cx, gate| match gate {
+            Gate::Shut if !context::is_in_time(self.shelf.told()) => Poll::Pending,
+            _ => self.poll_item(cx),
+        })
     }
 
     fn poll_item(&mut self, cx: &mut Context<'_>) -> Poll<Option<I::Item>> {
@@ -233,7 +241,8 @@ where
 
     fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<I::Item>> {
         let this = self.get_mut();
-        leaf(true, this.called, cx, |cx| this.poll_item(cx))
+        let called = this.called;
+        this.poll_next_at(called, cx)
     }
 }
 
@@ -316,6 +325,8 @@ struct Shelf<T>(Mutex<Items<T>>);
 struct Items<T> {
     items: VecDeque<T>,
     consumer: Option<Waker>,
+    /// When the consumer, who waited, was told of an item.
+    told: Option<Moment>,
     /// The consumer has gone.
     closed: bool,
 }
@@ -330,6 +341,9 @@ impl<T> Shelf<T> {
         }
         items.items.push_back(item);
         let consumer = items.consumer.take();
+        if consumer.is_some() {
+            items.told = Some(Moment::now());
+        }
         drop(items);
         if let Some(consumer) = consumer {
             consumer.wake();
@@ -341,11 +355,16 @@ impl<T> Shelf<T> {
     fn take(&self, ready: &mut VecDeque<T>, waker: Option<&Waker>) -> bool {
         let waker = waker.cloned();
         let mut items = self.0.lock();
+        items.told = None;
         std::mem::swap(&mut items.items, ready);
         let old = if ready.is_empty() { std::mem::replace(&mut items.consumer, waker) } else { None };
         drop(items);
         drop(old);
         !ready.is_empty()
+    }
+
+    fn told(&self) -> Option<Moment> {
+        self.0.lock().told
     }
 
     fn close(&self) {
@@ -360,6 +379,6 @@ impl<T> Shelf<T> {
 
 impl<T> Default for Shelf<T> {
     fn default() -> Shelf<T> {
-        Shelf(Mutex::new(Items { items: VecDeque::new(), consumer: None, closed: false }))
+        Shelf(Mutex::new(Items { items: VecDeque::new(), consumer: None, told: None, closed: false }))
     }
 }

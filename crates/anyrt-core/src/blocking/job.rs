@@ -11,6 +11,7 @@ use crate::context::{self, Place, Setting};
 use crate::group::{GroupState, Policy};
 use crate::handle::Handle;
 use crate::locals::Locals;
+use crate::scope::moment::Moment;
 use crate::scope::scoped::settle;
 use crate::scope::tree::{self, HasNode, Node, NodeRef, ScopeKind};
 use crate::scope::{Cancelled, Cause};
@@ -130,7 +131,7 @@ enum Outcome<T> {
     /// The caller has gone: nobody wants it.
     Abandoned,
     /// None: it was dropped before it ran.
-    Ended(Option<Result<T, Payload>>),
+    Ended(Option<Result<T, Payload>>, Moment),
     Taken,
 }
 
@@ -255,8 +256,8 @@ where
                 drop(old);
                 Poll::Pending
             }
-            Outcome::Ended(_) => match std::mem::replace(&mut *result, Outcome::Taken) {
-                Outcome::Ended(result) => Poll::Ready(result),
+            Outcome::Ended(..) => match std::mem::replace(&mut *result, Outcome::Taken) {
+                Outcome::Ended(result, _) => Poll::Ready(result),
                 _ => Poll::Pending,
             },
             Outcome::Abandoned | Outcome::Taken => {
@@ -266,13 +267,21 @@ where
         }
     }
 
+    /// When it ended, if it has.
+    pub(super) fn ended_at(&self) -> Option<Moment> {
+        match &*self.result.lock() {
+            Outcome::Ended(_, at) => Some(*at),
+            _ => None,
+        }
+    }
+
     /// Leaves the result for the caller; given back when nobody wants it.
     fn finish(&self, ended: Option<Result<T, Payload>>) -> Option<Result<T, Payload>> {
         let mut result = self.result.lock();
         match &mut *result {
             Outcome::Running(waker) => {
                 let waker = waker.take();
-                *result = Outcome::Ended(ended);
+                *result = Outcome::Ended(ended, Moment::now());
                 drop(result);
                 if let Some(waker) = waker {
                     waker.wake();

@@ -11,7 +11,7 @@ use super::choice::{Begins, hand_over};
 use super::grant::{Asking, Grant, Limiter};
 use super::job::{JobCell, Label, cut_off};
 use super::limiter::CapacityLimiter;
-use crate::context::{self, Setting};
+use crate::context::{self, Gate, Setting};
 use crate::fork::Forked;
 use crate::handle::Handle;
 use crate::scope::scoped::settle;
@@ -355,7 +355,15 @@ where
                         }
                         *queued = Some(waits);
                     }
-                    let Poll::Ready(result) = cell.poll(cx) else {
+                    let polled = if this.abandon {
+                        waits::handed(false, cell.called(), cx, |cx, gate| match gate {
+                            Gate::Shut if !context::is_in_time(cell.ended_at()) => Poll::Pending,
+                            _ => cell.poll(cx),
+                        })
+                    } else {
+                        cell.poll(cx)
+                    };
+                    let Poll::Ready(result) = polled else {
                         waits::note(cell.called());
                         return Poll::Pending;
                     };

@@ -10,6 +10,7 @@ use std::task::{Context, Poll, Waker};
 use super::error::SendError;
 use crate::blocking::WouldBlock;
 use crate::crowd::{Crowd, Look, News, Place};
+use crate::scope::moment::Moment;
 use crate::sync::{Arc, Mutex};
 use crate::wake::WakeList;
 
@@ -368,6 +369,10 @@ impl<T> News for Next<'_, T> {
             Some(taken) => Ok(taken),
             None => Err(state.waiting.wait(place, waker)),
         }
+    }
+
+    fn told(&self, place: &Place) -> Option<Moment> {
+        self.0.channel.lock().waiting.told(place)
     }
 
     fn leave(&mut self, place: &mut Place) -> Option<Waker> {

@@ -8,9 +8,11 @@ use std::task::{Context, Poll, Waker};
 
 use super::error::{RecvError, SendError, TryRecvError};
 use crate::blocking::WouldBlock;
+use crate::context::{self, Gate};
 use crate::crowd::{Crowd, Look, News, Place};
+use crate::scope::moment::Moment;
 use crate::sync::{Arc, Mutex};
-use crate::waits::{Called, leaf};
+use crate::waits::{Called, handed};
 use crate::wake::WakeList;
 
 /// A channel for one item, which is sent without a wait.
@@ -32,6 +34,7 @@ pub fn oneshot<T>() -> (Sender<T>, Receiver<T>) {
         has_sender: true,
         has_receiver: true,
         receiving: None,
+        told: None,
         watching: Crowd::default(),
     }));
     (Sender { channel: channel.clone() }, Receiver { channel })
@@ -44,6 +47,8 @@ struct State<T> {
     /// It was neither closed nor dropped.
     has_receiver: bool,
     receiving: Option<Waker>,
+    /// When the one who received was told that there is an item, or none to come.
+    told: Option<Moment>,
     /// Those who wait for the receiver to be gone.
     watching: Crowd,
 }
@@ -72,6 +77,7 @@ impl<T> Sender<T> {
             return Err(SendError::Broken(item));
         }
         state.item = Some(item);
+        state.told = Some(Moment::now());
         // The receiver is woken when this is dropped, after the lock.
         Ok(())
     }
@@ -98,6 +104,7 @@ impl<T> Drop for Sender<T> {
         {
             let mut state = self.channel.lock();
             state.has_sender = false;
+            state.told.get_or_insert_with(Moment::now);
             wakes.take(&mut state.receiving);
         }
         wakes.wake();
@@ -117,7 +124,7 @@ impl<T> Receiver<T> {
     /// Dropped before it is ready, it has taken nothing: the item waits in the channel.
     #[track_caller]
     pub fn recv(&mut self) -> Receiving<'_, T> {
-        Receiving { receiver: self, called: Location::caller() }
+        Receiving { receiver: self, called: Location::caller(), waiting: false }
     }
 
     /// Receives the item, if it is there.
@@ -192,15 +199,22 @@ impl<T> fmt::Debug for Receiver<T> {
 pub struct Receiving<'a, T> {
     receiver: &'a mut Receiver<T>,
     called: Called,
+    /// It has left a waker.
+    waiting: bool,
 }
 
 impl<T> Future for Receiving<'_, T> {
     type Output = Result<T, RecvError>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        leaf(true, self.called, cx, |cx| {
+        let this = self.get_mut();
+        handed(true, this.called, cx, |cx, gate| {
+            let channel = &this.receiver.channel;
+            if gate == Gate::Shut && !(this.waiting && context::is_in_time(channel.lock().told)) {
+                return Poll::Pending;
+            }
             let new = cx.waker().clone();
-            let mut state = self.receiver.channel.lock();
+            let mut state = channel.lock();
             if let Some(received) = state.take() {
                 drop(state);
                 return Poll::Ready(received);
@@ -208,6 +222,7 @@ impl<T> Future for Receiving<'_, T> {
             let old = state.receiving.replace(new);
             drop(state);
             drop(old);
+            this.waiting = true;
             Poll::Pending
         })
     }
@@ -257,6 +272,10 @@ impl<T> News for Gone<'_, T> {
     fn look(&mut self, place: &mut Place, waker: Waker) -> Result<(), Option<Waker>> {
         let mut state = self.0.channel.lock();
         if !state.has_receiver { Ok(()) } else { Err(state.watching.wait(place, waker)) }
+    }
+
+    fn told(&self, place: &Place) -> Option<Moment> {
+        self.0.channel.lock().watching.told(place)
     }
 
     fn leave(&mut self, place: &mut Place) -> Option<Waker> {

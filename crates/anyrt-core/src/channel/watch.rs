@@ -8,6 +8,7 @@ use std::task::{Context, Poll, Waker};
 
 use super::error::RecvError;
 use crate::crowd::{Crowd, Look, News, Place};
+use crate::scope::moment::Moment;
 use crate::sync::{Arc, Mutex};
 use crate::wake::WakeList;
 
@@ -306,6 +307,10 @@ impl<T> News for Newer<'_, T> {
         Err(state.waiting.wait(place, waker))
     }
 
+    fn told(&self, place: &Place) -> Option<Moment> {
+        self.receiver.channel.lock().waiting.told(place)
+    }
+
     fn leave(&mut self, place: &mut Place) -> Option<Waker> {
         self.receiver.channel.lock().waiting.leave(place)
     }
@@ -342,6 +347,10 @@ impl<T> News for Gone<'_, T> {
     fn look(&mut self, place: &mut Place, waker: Waker) -> Result<(), Option<Waker>> {
         let mut state = self.0.channel.lock();
         if state.receivers == 0 { Ok(()) } else { Err(state.watching.wait(place, waker)) }
+    }
+
+    fn told(&self, place: &Place) -> Option<Moment> {
+        self.0.channel.lock().watching.told(place)
     }
 
     fn leave(&mut self, place: &mut Place) -> Option<Waker> {

@@ -19,6 +19,8 @@ use crate::sync::Arc;
 pub(super) struct Host<T> {
     output: Option<T>,
     body_ended: bool,
+    /// What cut the body short.
+    why: Option<Cancelled>,
     /// Everything has ended, but a cancellation from outside cut body or child short: the scope that
     /// was cancelled will drop this.
     cut: Option<Cancelled>,
@@ -33,7 +35,7 @@ type Payload = Box<dyn Any + Send>;
 
 impl<T> Host<T> {
     pub(super) fn new() -> Host<T> {
-        Host { output: None, body_ended: false, cut: None, toll: None, exits: None, done: false }
+        Host { output: None, body_ended: false, why: None, cut: None, toll: None, exits: None, done: false }
     }
 
     pub(super) fn body_ended(&self) -> bool {
@@ -54,7 +56,7 @@ impl<T> Host<T> {
         match ended {
             Ok(Ending::Value(Ok(value))) => self.output = Some(value),
             Ok(Ending::Value(Err(error))) => group.fail(ChildError::of_body(error)),
-            Ok(Ending::Cancelled(_)) => (),
+            Ok(Ending::Cancelled(why)) => self.why = Some(why),
             Err(payload) => group.panicked_unheard(payload),
         }
     }
@@ -73,11 +75,14 @@ impl<T> Host<T> {
             return Poll::Ready(toll);
         }
         let exits = self.exits.get_or_insert_with(|| {
-            let exit = match node.node().cause() {
+            let exit = match &self.output {
                 _ if !toll.panics.is_empty() => Exit::Panicked,
                 _ if !toll.errors.is_empty() => Exit::Failed,
-                Some(cause) if self.output.is_none() => Exit::Cancelled(cause),
-                _ => Exit::Finished,
+                Some(_) => Exit::Finished,
+                None => {
+                    let why = self.why.clone().or_else(|| node.node().cause());
+                    why.map_or(Exit::Finished, Exit::Cancelled)
+                }
             };
             run_exits(node.clone(), exit)
         });
@@ -142,8 +147,9 @@ impl<T> Host<T> {
             tree::end(node.node());
             return Poll::Ready(Err(error));
         }
+        let why = self.why.take();
         let cause = || {
-            let cause = node.node().cause();
+            let cause = why.or_else(|| node.node().cause());
             cause.unwrap_or_else(|| Cancelled::new(Cause::Explicit, None, std::panic::Location::caller()))
         };
         if self.is_cut_from_outside(group, &node) {

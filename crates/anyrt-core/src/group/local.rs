@@ -181,7 +181,7 @@ impl<C: ?Sized> LocalScope<'_, C> {
         erase: impl FnOnce(LocalChild<F, T>) -> Pin<Box<C>>,
     ) -> LocalHandle<T> {
         let state = Arc::new(ChildState::new(default_name::<F>, Location::caller()));
-        let handle = LocalHandle { state: state.clone(), awaited: None };
+        let handle = LocalHandle { state: state.clone(), awaited: None, waiting: false };
         if !self.nursery.group.admit() {
             state.refuse();
             return handle;

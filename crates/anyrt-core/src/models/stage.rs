@@ -3,7 +3,8 @@
 use std::future::{Future, poll_fn};
 use std::io;
 use std::pin::{Pin, pin};
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::task::{Context, Poll, Wake, Waker};
 use std::time::{Duration, Instant};
 
@@ -16,7 +17,8 @@ use crate::handle::Handle;
 use crate::net::{Address, Datagram, DatagramSocket, Listener, ListenerSocket, Stream, StreamSocket};
 use crate::run::Shared;
 use crate::runtime::{NotOwned, Runtime, Timer};
-use crate::sync::Arc;
+use crate::scope::tree;
+use crate::sync::{Arc, ORDER};
 use crate::task::Task;
 
 /// So many preemptions are explored, unless `LOOM_MAX_PREEMPTIONS` says otherwise.
@@ -38,7 +40,10 @@ pub(super) fn check_whole(name: &str, model: impl Fn() + Send + Sync + 'static) 
     let counted = explored.clone();
     let (began, never) = (now(), Duration::MAX);
     builder.check(move || {
-        counted.fetch_add(1, Ordering::Relaxed);
+        let order = counted.fetch_add(1, Ordering::Relaxed);
+        ORDER.set(ORDER.get().max(order) + 1);
+        // What is global is made before there are threads.
+        tree::touch_globals();
         model();
     });
     let took = now().saturating_duration_since(began);
@@ -60,7 +65,13 @@ fn now() -> Instant {
 
 /// Runs a future as the main future of a program would be, on this thread.
 pub(super) fn on_stage<F: Future>(main: impl FnOnce(Handle) -> F) -> F::Output {
-    on(Stage { keeps: usize::MAX, spawned: AtomicUsize::new(0) }, Shared::detached(), main)
+    on(Stage::default(), Shared::detached(), main)
+}
+
+/// The same, where time stands still until the clock [passes](Clock::pass) over all deadlines at once.
+pub(super) fn with_a_clock<F: Future>(main: impl FnOnce(Arc<Clock>) -> F) -> F::Output {
+    let clock = Arc::new(Clock::default());
+    on(Stage { clock: clock.clone(), ..Stage::default() }, Shared::detached(), |_| main(clock))
 }
 
 /// The same with a pool of its own, as a run has it, which may have a notifier; of the tasks that are spawned
@@ -68,7 +79,7 @@ pub(super) fn on_stage<F: Future>(main: impl FnOnce(Handle) -> F) -> F::Output {
 pub(super) fn in_a_run<F: Future>(keeps: usize, main: impl FnOnce(Handle) -> F) -> F::Output {
     let mut shared = Shared::detached();
     shared.pool = Pool::new("stage", IDLE, PATIENCE, true);
-    on(Stage { keeps, spawned: AtomicUsize::new(0) }, shared, main)
+    on(Stage { keeps, ..Stage::default() }, shared, main)
 }
 
 fn on<F: Future>(stage: Stage, shared: Shared, main: impl FnOnce(Handle) -> F) -> F::Output {
@@ -149,6 +160,13 @@ impl Wake for Signal {
 struct Stage {
     keeps: usize,
     spawned: AtomicUsize,
+    clock: Arc<Clock>,
+}
+
+impl Default for Stage {
+    fn default() -> Stage {
+        Stage { keeps: usize::MAX, spawned: AtomicUsize::new(0), clock: Arc::default() }
+    }
 }
 
 #[async_trait]
@@ -177,8 +195,14 @@ impl Runtime for Stage {
         run();
     }
 
+    fn now(&self) -> Instant {
+        static BEGAN: OnceLock<Instant> = OnceLock::new();
+        let began = *BEGAN.get_or_init(now);
+        if self.clock.passed.load(Ordering::Acquire) { began + Clock::FAR } else { began }
+    }
+
     fn timer(&self, _: Instant) -> Pin<Box<dyn Timer>> {
-        Box::pin(NeverTimer)
+        Box::pin(ClockTimer(self.clock.clone()))
     }
 
     async fn connect(&self, _: &Address) -> io::Result<Box<dyn Stream>> {
@@ -198,13 +222,40 @@ impl Runtime for Stage {
     }
 }
 
-/// Time stands still.
-struct NeverTimer;
+/// What all timers wait for.
+#[derive(Debug, Default)]
+pub(super) struct Clock {
+    passed: AtomicBool,
+    waiting: Mutex<Option<Waker>>,
+}
 
-impl Timer for NeverTimer {
+impl Clock {
+    const FAR: Duration = Duration::from_secs(3600);
+
+    /// An hour has passed, and with it the time of all timers.
+    pub(super) fn pass(&self) {
+        let waiting = {
+            let mut waiting = self.waiting.lock().unwrap();
+            self.passed.store(true, Ordering::Release);
+            waiting.take()
+        };
+        if let Some(waiting) = waiting {
+            waiting.wake();
+        }
+    }
+}
+
+struct ClockTimer(Arc<Clock>);
+
+impl Timer for ClockTimer {
     fn reset(self: Pin<&mut Self>, _: Instant) {}
 
-    fn poll_elapsed(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<()> {
+    fn poll_elapsed(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let mut waiting = self.0.waiting.lock().unwrap();
+        if self.0.passed.load(Ordering::Acquire) {
+            return Poll::Ready(());
+        }
+        *waiting = Some(cx.waker().clone());
         Poll::Pending
     }
 }

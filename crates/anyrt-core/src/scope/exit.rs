@@ -82,8 +82,8 @@ impl ScopeHandle {
     }
 
     fn register(&self, hook: Hook) {
-        if let Err(hook) = tree::add_exit(&self.node, hook) {
-            let exit = self.cause().map_or(Exit::Finished, Exit::Cancelled);
+        if let Err((hook, late)) = tree::add_exit(&self.node, hook) {
+            let exit = late.known_story().map_or(Exit::Finished, Exit::Cancelled);
             at_the_root(vec![hook], exit);
         }
     }

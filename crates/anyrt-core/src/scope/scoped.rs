@@ -9,12 +9,12 @@ use std::time::Duration;
 use pin_project_lite::pin_project;
 
 use super::cause::Cancelled;
-use super::tree::{self, Due, NEVER, NodeRef, Verdict};
+use super::tree::{self, Attended, Due, NEVER, NodeRef, Verdict};
 use crate::clock;
 use crate::context::{self, Lazy, Place};
 use crate::handle::Handle;
 use crate::runtime::Timer;
-use crate::waits::{self, Called, Note};
+use crate::waits::{self, Before, Called};
 
 /// How the inner future came to its end.
 #[derive(Debug)]
@@ -159,7 +159,7 @@ impl<F: Future> Scoped<F> {
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         outer: Outer,
-        before: Option<Note>,
+        before: Before,
     ) -> Poll<Ending<F::Output>> {
         let mut this = self.project();
         let verdict = this.seat.verdict(cx.waker(), outer, this.inner.is_none());
@@ -170,8 +170,8 @@ impl<F: Future> Scoped<F> {
                 context::inside(&mut this.seat.place, || this.inner.set(None));
                 Poll::Pending
             }
-            Verdict::Resolve => {
-                let cause = this.seat.cause();
+            Verdict::Resolve(cut) => {
+                let cause = cut.story(this.seat.place.node().node());
                 context::inside(&mut this.seat.place, || this.inner.set(None));
                 Poll::Ready(Ending::Cancelled(cause))
             }
@@ -265,15 +265,10 @@ impl Seat {
 
     /// After a poll that was pending: what to do now.
     pub(crate) fn verdict(&mut self, waker: &Waker, outer: Outer, gone: bool) -> Verdict {
-        self.attend(waker);
-        let node = self.place.node();
-        let verdict = node.node().verdict(waker, outer == Outer::EndsHere, gone);
-        if node.node().is_cancelled() {
-            if verdict == Verdict::Stay {
-                self.watch_hold(waker);
-            } else if node.node().is_inherited() {
-                tree::mark_unwinding(node.node());
-            }
+        self.wait(waker, true);
+        let verdict = self.place.node().node().verdict(waker, outer == Outer::EndsHere, gone);
+        if matches!(verdict, Verdict::Stay) {
+            self.watch_hold(waker);
         }
         verdict
     }
@@ -312,17 +307,23 @@ impl Seat {
         }
     }
 
-    /// Waits for what may happen to the node: a cancellation, its deadline.
+    /// Waits for what may happen to the node, where no cancellation cuts short what is waited for: the end of
+    /// children.
     pub(crate) fn attend(&mut self, waker: &Waker) {
-        let deadline = match self.place {
+        self.wait(waker, false);
+    }
+
+    /// Waits for what may happen to the node: a cancellation, its deadline.
+    fn wait(&mut self, waker: &Waker, cut: bool) {
+        let Attended { due, fired } = match self.place {
             Place::Lazy(lazy) => {
                 self.place = Place::Linked(context::link_here(lazy, Some(waker)));
-                lazy.deadline
+                Attended { due: lazy.deadline, fired: false }
             }
-            Place::Linked(ref node) => node.node().attend(waker),
+            Place::Linked(ref node) => node.node().attend(waker, cut),
         };
-        if deadline != NEVER || self.timers.deadline().is_some() {
-            self.arm(deadline, waker);
+        if due != NEVER || self.timers.deadline().is_some() {
+            self.arm(due, fired, waker);
         }
     }
 
@@ -341,12 +342,6 @@ impl Seat {
             self.place = Place::Linked(context::link_here(lazy, None));
         }
         self.place.node()
-    }
-
-    pub(crate) fn cause(&mut self) -> Cancelled {
-        let node = self.link().node();
-        node.cause()
-            .unwrap_or_else(|| Cancelled::new(super::Cause::Explicit, None, std::panic::Location::caller()))
     }
 
     /// The node goes on without this future: somebody else ends it.
@@ -369,8 +364,8 @@ impl Seat {
     /// Cancels when the deadline has passed; else sets the timer to it, which may have been moved meanwhile.
     ///
     /// The clock is read after each pending poll: what is awaited may be no leaf that looks, and the timer may be
-    /// late. The waker was left before, so a timer that fires meanwhile finds it.
-    fn arm(&mut self, deadline: u64, waker: &Waker) {
+    /// late. The waker was left before, so a timer that fires meanwhile finds it. `fired`: it has, and found none.
+    fn arm(&mut self, deadline: u64, fired: bool, waker: &Waker) {
         let node = self.place.node();
         if deadline != NEVER && !node.node().is_cancelled() && context::is_past(deadline) {
             if tree::come_due(node) == Due::AfterThoseInside {
@@ -380,7 +375,7 @@ impl Seat {
         }
         // Of one that is cancelled from outside as well: taken out or shielded off, it comes here again.
         if node.node().is_cancelled()
-            || self.timers.deadline().is_some_and(|armed| armed.deadline == deadline)
+            || !fired && self.timers.deadline().is_some_and(|armed| armed.deadline == deadline)
         {
             return;
         }
@@ -391,6 +386,7 @@ impl Seat {
         let opened = node.node().opened();
         let handle = Handle::current_for(opened.unwrap_or_else(std::panic::Location::caller));
         match self.timers.deadline() {
+            Some(armed) if armed.deadline == deadline => (),
             Some(armed) => {
                 armed.timer.as_mut().reset(instant);
                 armed.deadline = deadline;

@@ -6,6 +6,7 @@
 
 mod cancel;
 mod children;
+mod cut;
 mod exits;
 mod hold;
 mod kind;
@@ -15,14 +16,15 @@ mod seen;
 mod stop;
 mod verdict;
 
-pub(crate) use cancel::{
-    Due, cancel, come_due, expire, mark_unwinding, orphaned, set_deadline, set_shield, time_out,
-};
+pub(crate) use cancel::{Due, cancel, come_due, expire, orphaned, set_deadline, set_shield, time_out};
+pub(crate) use cut::Cut;
+#[cfg(all(test, anyrt_loom))]
+pub(crate) use cut::touch_globals;
 pub(crate) use exits::{add_exit, close_exits, take_exits};
 pub(crate) use hold::{hold_no_parent, hold_parent, holders};
 pub use kind::ScopeKind;
-pub(crate) use node::{HasNode, NEVER, Node, NodeRef};
+pub(crate) use node::{Attended, HasNode, NEVER, Node, NodeRef};
 pub(crate) use place::{born, end, link, link_new, link_owned, unlink};
 pub(crate) use seen::{Seen, task_around};
 pub(crate) use stop::{begin_grace, stop};
-pub(crate) use verdict::Verdict;
+pub(crate) use verdict::{Park, Verdict};

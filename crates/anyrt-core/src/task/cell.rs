@@ -14,7 +14,7 @@ use super::ended::{TaskEnded, Why, panic_message};
 use super::handle::Observed;
 use super::home::Home;
 use super::info::TaskInfo;
-use super::slot::Slot;
+use super::slot::{Slot, Unobserved};
 use super::status::TaskStatus;
 use crate::context::{self, TaskRef, Tasked};
 use crate::group::{BoxError, ChildError, GroupState, Lost};
@@ -22,7 +22,8 @@ use crate::handle::Handle;
 use crate::locals::Locals;
 use crate::observe;
 use crate::scope::Cancelled;
-use crate::scope::tree::{self, HasNode, Node, NodeRef, Verdict};
+use crate::scope::moment::Moment;
+use crate::scope::tree::{self, Cut, HasNode, Node, NodeRef, Verdict};
 use crate::sync::atomic::{AtomicBool, Ordering};
 use crate::sync::{Arc, Mutex};
 use crate::wake::attempt;
@@ -126,8 +127,9 @@ pub(super) struct TaskCell<F: Future, T> {
 enum End<T> {
     Value(T),
     Failed(BoxError),
-    /// None when nobody asks for the story.
-    Cancelled(Option<Cancelled>),
+    Cancelled(Cancelled),
+    /// Cancelled, and nobody asks for the story.
+    Unheard(Unobserved),
     Panicked(Payload),
     Lost,
 }
@@ -160,13 +162,9 @@ impl<F: Future, T> TaskCell<F, T> {
         drop(self.slot.fill(Err(TaskEnded::new(self.info.label(), why))));
     }
 
-    /// Notes above, that what came from there has cut this short; the task's own node is at its end.
-    fn mark_unwinding(&self) {
-        let group = self.group().node();
-        if self.node.parent_address() != group.address() {
-            tree::mark_unwinding(&self.node);
-        } else if self.node.is_inherited() {
-            tree::mark_unwinding(group);
+    /// The group is told that a child was cut short.
+    fn tell_cut(&self, cut: &Cut) {
+        if cut.is_from_outside() && self.node.parent_address() == self.group().node().address() {
             self.group().child_cut(&self.node);
         }
     }
@@ -188,18 +186,20 @@ impl<F: Future, T> TaskCell<F, T> {
                 if !self.node.is_cancelled() {
                     context::expire_task(&self.node);
                 }
-                if self.node.resolves_at_once() {
-                    return Verdict::Resolve;
+                if let Some(cut) = self.node.resolves_at_once() {
+                    return Verdict::Resolve(cut);
                 }
                 if !new {
-                    self.node.attend(cx.waker());
+                    self.node.attend(cx.waker(), true);
                 }
                 self.node.verdict(cx.waker(), true, false)
             })) {
-                Ok(Verdict::Resolve) => {
-                    let cause = if self.slot.is_observed() { self.node.cause() } else { None };
-                    self.mark_unwinding();
-                    End::Cancelled(cause)
+                Ok(Verdict::Resolve(cut)) => {
+                    self.tell_cut(&cut);
+                    match self.slot.unobserved() {
+                        Some(nobody) => End::Unheard(nobody),
+                        None => End::Cancelled(cut.story(&self.node)),
+                    }
                 }
                 Ok(Verdict::Stay | Verdict::Drop) => return None,
                 Err(payload) => End::Panicked(payload),
@@ -238,8 +238,8 @@ where
                 attempt(|| self.group().fail(ChildError::of_task(self.info.label(), error)));
                 Err(Why::Failed(text.into()))
             }
-            End::Cancelled(None) => return self.leave(),
-            End::Cancelled(Some(cancelled)) => Err(Why::Cancelled(cancelled)),
+            End::Unheard(_) => return self.leave(),
+            End::Cancelled(cancelled) => Err(Why::Cancelled(cancelled)),
             End::Panicked(payload) => {
                 let message = panic_message(&*payload);
                 attempt(
@@ -403,6 +403,10 @@ where
 
     fn ended(&self) -> Option<TaskStatus> {
         self.slot.status()
+    }
+
+    fn ended_at(&self) -> Option<Moment> {
+        self.slot.ended_at()
     }
 
     fn is_cancelled(&self) -> bool {

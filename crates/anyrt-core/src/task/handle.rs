@@ -9,10 +9,12 @@ use std::task::{Context, Poll};
 use super::ended::TaskEnded;
 use super::info::{Label, TaskId, TaskInfo};
 use super::status::{NotFinished, TaskStatus};
+use crate::context::{self, Gate};
+use crate::scope::moment::Moment;
 use crate::scope::tree::{self, NodeRef};
 use crate::scope::{Cancelled, Cause};
 use crate::sync::Arc;
-use crate::waits::{self, Called, awaited_at, leaf};
+use crate::waits::{self, Called, awaited_at, handed};
 
 /// What a handle sees of its task.
 pub(crate) trait Observed<T>: Send + Sync {
@@ -22,6 +24,8 @@ pub(crate) trait Observed<T>: Send + Sync {
     fn poll_ended(&self, cx: &mut Context<'_>) -> Poll<TaskStatus>;
     /// How it ended, if it has.
     fn ended(&self) -> Option<TaskStatus>;
+    /// When it ended, in the order of cancellations.
+    fn ended_at(&self) -> Option<Moment>;
     fn is_cancelled(&self) -> bool;
     fn place(self: Arc<Self>) -> NodeRef;
     fn abandon(&self);
@@ -40,6 +44,8 @@ pub struct TaskHandle<T> {
     spawned: Called,
     /// Where it waits, once it was polled.
     awaited: Option<Called>,
+    /// It was polled, and not cancelled: from then on the end of the task is handed to it.
+    waiting: bool,
 }
 
 /// The field's name for [`TaskHandle`].
@@ -48,7 +54,7 @@ pub type JoinHandle<T> = TaskHandle<T>;
 impl<T> TaskHandle<T> {
     #[track_caller]
     pub(crate) fn new(task: Arc<dyn Observed<T>>) -> TaskHandle<T> {
-        TaskHandle { task, spawned: Location::caller(), awaited: None }
+        TaskHandle { task, spawned: Location::caller(), awaited: None, waiting: false }
     }
 
     /// Cancels this task alone. The first reason is kept; after its end nothing changes.
@@ -120,14 +126,18 @@ impl<T> TaskHandle<T> {
     #[track_caller]
     pub fn wait(&mut self) -> impl Future<Output = TaskStatus> {
         let called = Location::caller();
-        let mut polled = false;
+        let mut waiting = false;
         poll_fn(move |cx| {
-            if std::mem::replace(&mut polled, true)
-                && let Some(status) = self.task.ended()
-            {
-                return Poll::Ready(status);
-            }
-            leaf(false, called, cx, |cx| self.waits(self.task.poll_ended(cx)))
+            handed(false, called, cx, |cx, gate| match gate {
+                Gate::Open => {
+                    waiting = true;
+                    self.waits(self.task.poll_ended(cx))
+                }
+                Gate::Shut if waiting && context::is_in_time(self.task.ended_at()) => {
+                    self.task.ended().map_or(Poll::Pending, Poll::Ready)
+                }
+                Gate::Shut => Poll::Pending,
+            })
         })
     }
 
@@ -154,15 +164,19 @@ impl<T> Future for TaskHandle<T> {
     #[track_caller]
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let polled = Location::caller();
-        // What was handed over before a cancellation is returned, but a first call checks first.
-        if self.awaited.is_some()
-            && let Some(result) = self.task.take_result()
-        {
-            return Poll::Ready(result);
-        }
         let spawned = self.spawned;
         let called = *self.awaited.get_or_insert_with(|| awaited_at(polled, spawned));
-        leaf(false, called, cx, |cx| self.waits(self.task.poll_result(cx)))
+        handed(false, called, cx, |cx, gate| match gate {
+            Gate::Open => {
+                self.waiting = true;
+                self.waits(self.task.poll_result(cx))
+            }
+            // What was handed over before a cancellation is returned, but a first call checks first.
+            Gate::Shut if self.waiting && context::is_in_time(self.task.ended_at()) => {
+                self.task.take_result().map_or(Poll::Pending, Poll::Ready)
+            }
+            Gate::Shut => Poll::Pending,
+        })
     }
 }
 

@@ -4,6 +4,7 @@ use std::task::{Context, Poll, Waker};
 
 use super::ended::TaskEnded;
 use super::status::TaskStatus;
+use crate::scope::moment::Moment;
 use crate::sync::Mutex;
 use crate::sync::atomic::{AtomicU8, Ordering};
 
@@ -14,6 +15,9 @@ pub(crate) struct Slot<T> {
     stage: AtomicU8,
     state: Mutex<State<T>>,
 }
+
+/// That nobody has the handle any more: without it each result is filled in.
+pub(crate) struct Unobserved(());
 
 /// No result yet, and nobody has asked.
 const RUNNING: u8 = 0;
@@ -29,9 +33,9 @@ const TAKEN: u8 = 4;
 enum State<T> {
     /// Not there yet; the waiter's waker.
     Running(Option<Waker>),
-    Ended(Result<T, TaskEnded>),
+    Ended(Result<T, TaskEnded>, Moment),
     /// The handle has it.
-    Taken(TaskStatus),
+    Taken(TaskStatus, Moment),
 }
 
 impl<T> Slot<T> {
@@ -48,6 +52,11 @@ impl<T> Slot<T> {
         self.stage.compare_exchange(from, to, Ordering::AcqRel, Ordering::Acquire).is_ok()
     }
 
+    /// That nobody will ask for the result, if it is so.
+    pub(crate) fn unobserved(&self) -> Option<Unobserved> {
+        (!self.is_observed()).then_some(Unobserved(()))
+    }
+
     /// Whether somebody may ask for the result.
     pub(crate) fn is_observed(&self) -> bool {
         self.stage() != UNOBSERVED
@@ -62,7 +71,7 @@ impl<T> Slot<T> {
         match &mut *state {
             State::Running(waker) if self.end() => {
                 let waker = waker.take();
-                *state = State::Ended(result);
+                *state = State::Ended(result, Moment::now());
                 Ok(waker)
             }
             _ => {
@@ -95,8 +104,8 @@ impl<T> Slot<T> {
                 drop(waker);
                 None
             }
-            State::Ended(result) => Some(result),
-            State::Taken(_) => None,
+            State::Ended(result, _) => Some(result),
+            State::Taken(..) => None,
         }
     }
 
@@ -111,15 +120,15 @@ impl<T> Slot<T> {
         }
         let mut state = self.state.lock();
         match &mut *state {
-            State::Ended(result) => {
-                let status = TaskStatus::of(result);
+            State::Ended(result, at) => {
+                let (status, at) = (TaskStatus::of(result), *at);
                 self.stage.store(TAKEN, Ordering::Release);
-                match std::mem::replace(&mut *state, State::Taken(status)) {
-                    State::Ended(result) => Some(result),
+                match std::mem::replace(&mut *state, State::Taken(status, at)) {
+                    State::Ended(result, _) => Some(result),
                     _ => None,
                 }
             }
-            State::Taken(_) => {
+            State::Taken(..) => {
                 drop(state);
                 panic!("a task's handle was polled again after it was ready")
             }
@@ -153,7 +162,7 @@ impl<T> Slot<T> {
                 self.stage.store(AWAITED, Ordering::Release);
                 (waker.replace(new), true)
             }
-            State::Ended(_) | State::Taken(_) => (Some(new), false),
+            State::Ended(..) | State::Taken(..) => (Some(new), false),
         };
         drop(state);
         drop(old);
@@ -166,8 +175,16 @@ impl<T> Slot<T> {
             return None;
         }
         match &*self.state.lock() {
-            State::Ended(result) => Some(TaskStatus::of(result)),
-            State::Taken(status) => Some(*status),
+            State::Ended(result, _) => Some(TaskStatus::of(result)),
+            State::Taken(status, _) => Some(*status),
+            State::Running(_) => None,
+        }
+    }
+
+    /// When it ended, if it has.
+    pub(crate) fn ended_at(&self) -> Option<Moment> {
+        match &*self.state.lock() {
+            State::Ended(_, at) | State::Taken(_, at) => Some(*at),
             State::Running(_) => None,
         }
     }

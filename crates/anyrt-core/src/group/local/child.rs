@@ -8,7 +8,7 @@ use std::task::{Context, Poll};
 
 use pin_project_lite::pin_project;
 
-use crate::context::{Lazy, Place, ScopeNode};
+use crate::context::{self, Gate, Lazy, Place, ScopeNode};
 use crate::group::error::{BoxError, ChildError};
 use crate::group::state::GroupState;
 use crate::scope::scoped::{Ending, Outer, Scoped};
@@ -16,7 +16,7 @@ use crate::scope::tree::{self, Node, NodeRef, ScopeKind};
 use crate::scope::{Cancelled, Cause};
 use crate::sync::{Arc, Mutex, OnceLock};
 use crate::task::{Label, NotFinished, Slot, TaskEnded, TaskStatus, Why, panic_message};
-use crate::waits::{Called, awaited_at, leaf};
+use crate::waits::{Called, awaited_at, handed};
 
 /// What a child and its handle share.
 pub(super) struct ChildState<T> {
@@ -60,6 +60,8 @@ pub struct LocalHandle<T> {
     pub(super) state: Arc<ChildState<T>>,
     /// Where it waits, once it was polled.
     pub(super) awaited: Option<Called>,
+    /// It was polled, and not cancelled: from then on the end of the child is handed to it.
+    pub(super) waiting: bool,
 }
 
 impl<T> LocalHandle<T> {
@@ -102,14 +104,19 @@ impl<T> LocalHandle<T> {
     #[track_caller]
     pub fn wait(&mut self) -> impl Future<Output = TaskStatus> {
         let called = Location::caller();
-        let mut polled = false;
+        let mut waiting = false;
+        let slot = &self.state.slot;
         poll_fn(move |cx| {
-            if std::mem::replace(&mut polled, true)
-                && let Some(status) = self.state.slot.status()
-            {
-                return Poll::Ready(status);
-            }
-            leaf(false, called, cx, |cx| self.state.slot.poll_ended(cx))
+            handed(false, called, cx, |cx, gate| match gate {
+                Gate::Open => {
+                    waiting = true;
+                    slot.poll_ended(cx)
+                }
+                Gate::Shut if waiting && context::is_in_time(slot.ended_at()) => {
+                    slot.status().map_or(Poll::Pending, Poll::Ready)
+                }
+                Gate::Shut => Poll::Pending,
+            })
         })
     }
 }
@@ -120,14 +127,18 @@ impl<T> Future for LocalHandle<T> {
     #[track_caller]
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let polled = Location::caller();
-        if self.awaited.is_some()
-            && let Some(result) = self.state.slot.take()
-        {
-            return Poll::Ready(result);
-        }
         let spawned = self.state.spawned;
         let called = *self.awaited.get_or_insert_with(|| awaited_at(polled, spawned));
-        leaf(false, called, cx, |cx| self.state.slot.poll(cx))
+        handed(false, called, cx, |cx, gate| match gate {
+            Gate::Open => {
+                self.waiting = true;
+                self.state.slot.poll(cx)
+            }
+            Gate::Shut if self.waiting && context::is_in_time(self.state.slot.ended_at()) => {
+                self.state.slot.take().map_or(Poll::Pending, Poll::Ready)
+            }
+            Gate::Shut => Poll::Pending,
+        })
     }
 }
 

@@ -4,12 +4,14 @@ use std::panic::Location;
 use std::task::Waker;
 use std::time::Duration;
 
-use super::hold::update_holds;
+use super::cut::{SHIELDS, mark_what_was_caught};
+use super::hold::update_holds_into;
 use super::node::{
-    ENDED, INHERITED, LINKED, NEVER, Node, NodeRef, OWN, Passed, SHIELD, STOP_INHERITED, State, TOLD, UNSEEN,
-    UNWINDING, effective, inherited, shielded, stops, told_bit,
+    CAUGHT, ENDED, INHERITED, LINKED, NEVER, Node, NodeRef, OWN, Passed, SHIELD, STOP_INHERITED, State, TOLD,
+    UNSEEN, effective, inherited, shielded, stops, told_bit,
 };
 use crate::scope::Cancelled;
+use crate::scope::moment::Moment;
 use crate::sync::atomic::Ordering;
 use crate::wake::WakeList;
 
@@ -23,6 +25,7 @@ pub(crate) fn cancel(target: &NodeRef, cause: impl FnOnce() -> Cancelled) -> boo
     // Before it is anybody's: a subscriber is user code.
     let told = tracing::enabled!(target: "anyrt::cancel", tracing::Level::DEBUG).then(|| cause.clone());
     let mut wakes = WakeList::default();
+    Moment::begin_cancelling();
     let spread = {
         let mut state = node.state.lock();
         let before = node.bits();
@@ -33,6 +36,9 @@ pub(crate) fn cancel(target: &NodeRef, cause: impl FnOnce() -> Cancelled) -> boo
         state.rare().cause = Some(cause);
         state.rare().wake_watchers(&mut wakes);
         wakes.take(&mut state.waker);
+        if !effective(before) {
+            state.cancelled = Moment::now();
+        }
         !effective(before)
     };
     if spread {
@@ -181,13 +187,27 @@ pub(crate) fn set_deadline(
 }
 
 /// Puts the shield up or takes it down.
+///
+/// Too late is a shield that goes up when something inside was cut short, or waited when the cancellation
+/// came and will be; in time for what is running and has not waited since.
 pub(crate) fn set_shield(target: &NodeRef, shield: bool) {
-    change(target, |node, state| {
+    let mut wakes = WakeList::default();
+    {
+        let _alone = (shield && target.node().was_linked()).then(|| SHIELDS.alone());
+        if shield {
+            mark_what_was_caught(target);
+        } else {
+            Moment::begin_cancelling();
+        }
         let (set, clear) = if shield { (SHIELD, 0) } else { (0, SHIELD) };
-        node.set_bits(state, set, clear);
-        None
-    });
-    update_holds(target.clone(), |_| ());
+        change_into(target, &mut wakes, |node, state| {
+            node.set_bits(state, set, clear);
+            None
+        });
+        // Before somebody who was told of the shield can ask whether it holds.
+        update_holds_into(target.node(), |_| (), &mut wakes);
+    }
+    wakes.wake();
 }
 
 /// A node has no parent any more: it inherits nothing.
@@ -197,8 +217,17 @@ pub(crate) fn orphaned(target: &NodeRef) {
 
 /// Changes what a node makes of what it inherits, then tells it and its subtree.
 pub(super) fn change(target: &NodeRef, apply: impl FnOnce(&Node, &mut State) -> Option<Waker>) {
-    let node = target.node();
     let mut wakes = WakeList::default();
+    change_into(target, &mut wakes, apply);
+    wakes.wake();
+}
+
+fn change_into(
+    target: &NodeRef,
+    wakes: &mut WakeList,
+    apply: impl FnOnce(&Node, &mut State) -> Option<Waker>,
+) {
+    let node = target.node();
     let mut apply = Some(apply);
     loop {
         // Downwards only: the parent's lock is taken first, then it must still be the parent.
@@ -213,54 +242,34 @@ pub(super) fn change(target: &NodeRef, apply: impl FnOnce(&Node, &mut State) -> 
         if !same {
             continue;
         }
-        let (before, stopped) = (node.is_cancelled(), node.is_stopping());
+        let (before, stopped) = (node.bits(), node.is_stopping());
         if let Some(apply) = apply.take()
             && let Some(waker) = apply(node, &mut state)
         {
             wakes.push(waker);
         }
         let passed = parent.as_ref().map_or(Passed::NOTHING, |parent| parent.node().passes());
-        let mut spread = node.refresh_locked(&mut state, passed, &mut wakes);
+        let mut spread = node.refresh_locked(&mut state, passed, wakes);
         if stopped != node.is_stopping() {
-            state.told_to_stop(&mut wakes);
+            state.told_to_stop(wakes);
             spread = true;
         }
-        if before != node.is_cancelled() {
+        let after = node.bits();
+        if effective(before) != effective(after) {
             // The flag itself did not move, what is made of it did.
-            state.turned(!before, &mut wakes);
+            state.turned(effective(after), wakes);
             spread = true;
+        }
+        if !inherited(before) && inherited(after) && node.waits.load(Ordering::Relaxed) {
+            node.set_bits(&state, CAUGHT, 0);
         }
         drop(state);
         drop(above);
         if spread {
-            pass_down(target.clone(), &mut wakes);
+            pass_down(target.clone(), wakes);
         }
         break;
     }
-    wakes.wake();
-}
-
-/// Notes, from a node that an inherited cancellation cut short up to the scope it came from, that
-/// it can no longer be shielded off.
-pub(crate) fn mark_unwinding(from: &Node) {
-    let mut next = mark_one(from);
-    while let Some(node) = next {
-        next = mark_one(node.node());
-    }
-}
-
-/// Marks one node; its parent, if that is to be marked too. Of many siblings the first marks those above.
-fn mark_one(node: &Node) -> Option<NodeRef> {
-    let to_be_marked = |bits| inherited(bits) && bits & UNWINDING == 0;
-    if !to_be_marked(node.bits()) {
-        return None;
-    }
-    let state = node.state.lock();
-    if !to_be_marked(node.bits()) {
-        return None;
-    }
-    node.set_bits(&state, UNWINDING, 0);
-    state.parent.as_ref().filter(|parent| to_be_marked(parent.node().bits())).cloned()
 }
 
 impl Node {
@@ -278,16 +287,22 @@ impl Node {
         if !shielded(bits) && passed.deadline < state.own_deadline {
             self.deadline.store(passed.deadline, Ordering::Relaxed);
         }
+        if passed.cancelled {
+            state.cancelled = Moment::now();
+        }
         told
     }
 
     /// What a new node makes of its parent: nobody has read it, nobody is to be told. Whether it is a hold there.
-    pub(super) fn inherit_first(&self, state: &State, passed: Passed) -> bool {
+    pub(super) fn inherit_first(&self, state: &mut State, passed: Passed) -> bool {
         let bits = self.bits();
         let told = state.tells(bits);
         self.set_bits(state, LINKED | told_bit(told) | inherits(passed), TOLD);
         if !shielded(bits) && passed.deadline < state.own_deadline {
             self.deadline.store(passed.deadline, Ordering::Release);
+        }
+        if passed.cancelled {
+            state.cancelled = Moment::now();
         }
         told
     }
@@ -302,9 +317,12 @@ impl Node {
         let before = self.bits();
         let mut after = before & !(INHERITED | STOP_INHERITED) | inherits(passed);
         if after & INHERITED == 0 {
-            after &= !UNSEEN;
+            after &= !(UNSEEN | CAUGHT);
         } else if before & INHERITED == 0 {
             after |= UNSEEN;
+        }
+        if !inherited(before) && inherited(after) && self.waits.load(Ordering::Relaxed) {
+            after |= CAUGHT;
         }
         if before != after {
             self.set_bits(state, after, before);

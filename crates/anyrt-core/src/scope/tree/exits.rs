@@ -1,13 +1,15 @@
 //! The clean-ups of a node: registered while it lives, taken at its end.
 
+use super::cut::Cut;
 use super::hold::update_holds;
 use super::node::{ENDED, EXITED, EXITS, Node, NodeRef};
 use crate::scope::exit::{Hook, run_dropped};
 
 /// Registers a clean-up; from now on the node is a drop point, and holds its parent. Given back when the
-/// node has ended.
-pub(crate) fn add_exit(target: &NodeRef, hook: Hook) -> Result<(), Hook> {
+/// node has ended, with how it stood with the node then.
+pub(crate) fn add_exit(target: &NodeRef, hook: Hook) -> Result<(), (Hook, Cut)> {
     let mut hook = Some(hook);
+    let mut late = None;
     update_holds(target.clone(), |state| {
         let node = target.node();
         if node.bits() & (ENDED | EXITED) == 0
@@ -15,9 +17,11 @@ pub(crate) fn add_exit(target: &NodeRef, hook: Hook) -> Result<(), Hook> {
         {
             state.rare().exits.push(hook);
             node.set_bits(state, EXITS, 0);
+        } else {
+            late = Some(node.why(state));
         }
     });
-    hook.map_or(Ok(()), Err)
+    hook.zip(late).map_or(Ok(()), Err)
 }
 
 /// The clean-ups that were registered since the last call, the latest one last.

@@ -35,9 +35,13 @@ pub(crate) fn hold_no_parent(node: &NodeRef) {
 
 pub(super) fn update_holds(node: NodeRef, change: impl FnOnce(&mut State)) {
     let mut wakes = WakeList::default();
-    let above = update_locked(node.node(), &mut node.node().state.lock(), change, &mut wakes);
-    tell(above, &mut wakes);
+    update_holds_into(node.node(), change, &mut wakes);
     wakes.wake();
+}
+
+pub(super) fn update_holds_into(node: &Node, change: impl FnOnce(&mut State), wakes: &mut WakeList) {
+    let above = update_locked(node, &mut node.state.lock(), change, wakes);
+    tell(above, wakes);
 }
 
 /// A change of the holds of a node's parent that follows from one of its own.

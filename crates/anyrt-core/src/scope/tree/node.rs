@@ -15,8 +15,9 @@ use crate::group::GroupState;
 use crate::handle::Handle;
 use crate::observe::Track;
 use crate::scope::exit::Hook;
+use crate::scope::moment::Moment;
 use crate::scope::{Cancelled, Cause};
-use crate::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
+use crate::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use crate::sync::{Arc, Mutex};
 use crate::task::TaskInfo;
 use crate::waits::{self, Called, Holder, Note, Whom};
@@ -67,6 +68,9 @@ pub(super) const HOLDS_PARENT: u32 = 1 << 16;
 pub(super) const KEPT_ONCE: u32 = 1 << 17;
 /// What is around it was cancelled, and it was not polled since.
 pub(super) const UNSEEN: u32 = 1 << 18;
+/// It waited when what is around it was cancelled, and no poll since has ended with its being kept: a
+/// shield put up now comes too late.
+pub(super) const CAUGHT: u32 = 1 << 19;
 
 /// Whatever has a place in the tree: a scope, a task, a group.
 pub(crate) trait HasNode: Send + Sync {
@@ -128,6 +132,8 @@ pub(crate) struct Node {
     /// Where it was opened, for messages. None for tasks.
     pub(super) opened: Option<&'static Location<'static>>,
     pub(super) kind: ScopeKind,
+    /// Its future is pending, and is not being polled: if it is cancelled now, it is cut short where it is.
+    pub(super) waits: AtomicBool,
     pub(super) state: Mutex<State>,
 }
 
@@ -138,6 +144,8 @@ pub(super) struct State {
     pub(super) children: Children,
     /// How many things inside hold.
     pub(super) holds: i32,
+    /// When it was cancelled, if it is.
+    pub(super) cancelled: Moment,
     pub(super) own_deadline: u64,
     /// The time that was asked for, in nanoseconds, if the deadline was given as one; else [`NEVER`].
     pub(super) after: u64,
@@ -158,6 +166,8 @@ pub(super) struct Rare {
     /// The cause that it inherits, noted here and there in a deep tree, so that a chain of a million
     /// scopes that end one by one is not walked up a million times.
     pub(super) inherited: Option<Cancelled>,
+    /// Why its inner future was dropped before its end.
+    pub(super) cut: Option<Cancelled>,
     pub(super) reason: Option<Box<str>>,
     /// To be run at its end, the last one first.
     pub(super) exits: Vec<Hook>,
@@ -174,6 +184,14 @@ pub(super) struct Rare {
     /// Woken when the cancellation arrives, or the word to stop: those who wait for it. A place is its
     /// owner's until that gives it back.
     pub(super) watchers: Slab<Option<Waker>>,
+}
+
+/// What a node tells its owner, who waits from now on.
+pub(crate) struct Attended {
+    /// When it is to be cancelled.
+    pub(crate) due: u64,
+    /// Its timer has fired, and found nobody to wake.
+    pub(crate) fired: bool,
 }
 
 /// A cancellation to come, when a grace is over.
@@ -241,7 +259,9 @@ impl Node {
         if waker.is_some() {
             state.note();
         }
+        let waits = waker.is_some();
         state.waker = waker;
+        node.waits = AtomicBool::new(waits);
         node
     }
 
@@ -268,11 +288,13 @@ impl Node {
             parent: AtomicUsize::new(0),
             opened,
             kind,
+            waits: AtomicBool::new(false),
             state: Mutex::new(State {
                 parent: None,
                 slot: 0,
                 children: Children::One(None),
                 holds: 0,
+                cancelled: Moment::FIRST,
                 own_deadline,
                 after,
                 waker: None,
@@ -362,7 +384,14 @@ impl Node {
         self.state.lock().own_deadline
     }
 
+    /// Whether it was cancelled after `given`, or is not at all.
+    pub(crate) fn is_later(&self, given: Moment) -> bool {
+        let state = self.state.lock();
+        !effective(self.bits()) || given < state.cancelled
+    }
+
     /// Whether something inside holds.
+    #[cfg(all(test, anyrt_loom))]
     pub(crate) fn holds(&self) -> bool {
         self.state.lock().holds > 0
     }
@@ -420,25 +449,36 @@ impl Node {
         self.state.lock().rare().reason = Some(reason.into());
     }
 
-    /// Remembers whom to wake when something changes here, and where it waits; when it is due to be cancelled.
-    pub(crate) fn attend(&self, waker: &Waker) -> u64 {
+    /// Remembers whom to wake when something changes here, and where it waits; what its owner must look at.
+    /// `cut`: a cancellation cuts it short where it waits.
+    pub(crate) fn attend(&self, waker: &Waker, cut: bool) -> Attended {
         {
             let mut state = self.state.lock();
             state.note();
+            self.waits.store(cut, Ordering::Relaxed);
             if self.bits() & UNSEEN != 0 {
                 self.set_bits(&state, 0, UNSEEN);
             }
             if state.waker.as_ref().is_some_and(|known| known.will_wake(waker)) {
-                return state.due();
+                return self.attended(&state);
             }
         }
         let new = waker.clone();
         let mut state = self.state.lock();
         let old = state.waker.replace(new);
-        let due = state.due();
+        let attended = self.attended(&state);
         drop(state);
         drop(old);
-        due
+        attended
+    }
+
+    /// Under the lock under which the waker was left: what came before it found none, and is told here.
+    fn attended(&self, state: &State) -> Attended {
+        let fired = self.bits() & TIMER != 0;
+        if fired {
+            self.set_bits(state, 0, TIMER);
+        }
+        Attended { due: state.due(), fired }
     }
 
     /// Its owner has noticed that it is cancelled and held.
@@ -461,16 +501,6 @@ impl Node {
     /// The waker of who owns it, as of its last pending poll.
     pub(crate) fn owner(&self) -> Option<Waker> {
         self.state.lock().waker.clone()
-    }
-
-    /// Waits to be dropped with the scope; woken if a hold begins in it after all.
-    pub(crate) fn park(&self, waker: &Waker) {
-        self.keep(waker, |rare| &mut rare.parked);
-    }
-
-    /// Waits to be dropped with the scope; woken only if the cancellation is taken back.
-    pub(crate) fn shut(&self, waker: &Waker) {
-        self.keep(waker, |rare| &mut rare.shut);
     }
 
     /// Waits for the cancellation, or for the word to stop, in a place of its own.
@@ -496,16 +526,6 @@ impl Node {
             state.rare.as_mut().and_then(|rare| rare.watchers.try_remove(key))
         };
         drop(removed);
-    }
-
-    fn keep(&self, waker: &Waker, list: fn(&mut Rare) -> &mut Vec<Waker>) {
-        const LOOK_BACK: usize = 64;
-        let new = waker.clone();
-        let mut state = self.state.lock();
-        let list = list(state.rare());
-        if !list.iter().rev().take(LOOK_BACK).any(|known| known.will_wake(&new)) {
-            list.push(new);
-        }
     }
 
     /// Notes that the timer fired; the scope looks at it when it is polled.
@@ -551,6 +571,7 @@ impl State {
 
     /// Collects whom it concerns that the node is cancelled now, or is not any more.
     pub(super) fn turned(&mut self, cancelled: bool, wakes: &mut WakeList) {
+        self.cancelled = Moment::now();
         wakes.take(&mut self.waker);
         if let Some(rare) = &mut self.rare {
             if cancelled {

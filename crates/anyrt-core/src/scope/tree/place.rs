@@ -82,9 +82,10 @@ pub(crate) fn link_owned(
             if waker.is_some() {
                 state.note();
                 state.waker = waker;
+                child.waits.store(true, Ordering::Relaxed);
             }
             child.parent.store(parent.address(), Ordering::Relaxed);
-            child.inherit_first(&state, passed)
+            child.inherit_first(&mut state, passed)
         };
         if told { update_locked(parent, &mut above, |state| state.holds += 1, &mut wakes) } else { None }
     };
