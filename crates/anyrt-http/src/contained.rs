@@ -72,8 +72,9 @@ impl<F: Future> Future for Contained<F> {
 
 #[cfg(test)]
 mod tests {
-    use std::future::ready;
+    use std::future::{poll_fn, ready};
     use std::panic::panic_any;
+    use std::task::Poll;
 
     use futures_util::FutureExt;
 
@@ -105,10 +106,10 @@ mod tests {
         let bomb = Bomb;
         drop(Contained::new(async move { drop(bomb) }));
         let bomb = Bomb;
-        let keeps = async move {
+        let keeps = poll_fn(move |_| {
             let _kept = &bomb;
-            7
-        };
-        assert_eq!(Contained::new(keeps).now_or_never(), Some(Some(7)));
+            Poll::Ready(7)
+        });
+        assert_eq!(Contained::new(keeps).now_or_never(), Some(Some(7)), "it has ended when it is dropped");
     }
 }
