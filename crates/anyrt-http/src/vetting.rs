@@ -123,9 +123,7 @@ mod tests {
             request = request.header(*name, *value);
         }
         let mut request = request.body(()).expect("a request");
-        let mut limits = Limits::default();
-        limits.uri = 20;
-        look(&mut request, &limits)?;
+        look(&mut request, &Limits { uri: 20, ..Limits::default() })?;
         Ok(request.headers()["host"].to_str().expect("a text").to_owned())
     }
 

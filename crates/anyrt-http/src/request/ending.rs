@@ -61,10 +61,6 @@ pub(crate) fn told() -> Option<Ended> {
 
 /// Who waits for the end of a response's sending.
 #[derive(Debug)]
-#[expect(
-    clippy::large_enum_variant,
-    reason = "moved twice in its life; a box would be an allocation a request"
-)]
 pub(crate) enum Waiter {
     /// Is left to be done.
     After(After),
