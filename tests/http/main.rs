@@ -1,10 +1,16 @@
 //! The application side, case by case, over real sockets on every backend. The ids in the names (`wd_01_..`) are those of the
 //! conformance lists.
 
+mod asking;
 #[path = "../http_client.rs"]
 mod client;
+mod dropped;
+mod heads;
 mod layers;
 mod log;
+mod overrides;
+mod paths;
+mod stuck;
 
 mod view;
 mod wb;

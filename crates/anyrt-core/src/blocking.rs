@@ -25,12 +25,12 @@ pub(crate) use job::InJob;
 pub use job::Job;
 pub use limiter::{
     Acquire, AcquireOnBehalf, AlreadyBorrowed, CapacityLimiter, LimiterStatistics, NotBorrowed, Token,
-    TryAcquireError, WouldBlock,
+    TryAcquireError, Turn, WouldBlock,
 };
 pub use pool::PoolStatistics;
 pub(crate) use pool::{IDLE, PATIENCE, Pool};
 pub use portal::{BlockingPortal, PortalThread, SharedPortal, blocking_portal, try_blocking_portal};
-pub use run::{BlockingCall, RunBlocking, StartError, TryBlockingCall, run_blocking, run_cpu};
+pub use run::{BlockingCall, RunBlocking, StartError, TryBlockingCall, drop_in_pool, run_blocking, run_cpu};
 pub use waited::BlockingHandle;
 
 /// The size of the default limiter: AnyIO's and so FastAPI's.

@@ -71,15 +71,15 @@ pub use between::{
     LockStatistics, Locking, OnceCell, Permit, Reading, RwLock, RwLockReadGuard, RwLockStatistics,
     RwLockWriteGuard, Semaphore, SemaphoreStatistics, SetError, Wait, Writing,
 };
-#[doc(hidden)]
-pub use blocking::PoolStatistics;
 pub use blocking::{
     Acquire, AcquireOnBehalf, AlreadyBorrowed, BlockingCall, BlockingHandle, BlockingPool, BlockingPortal,
     Borrower, BoxedJob, CallError, CapacityLimiter, IterateBlocking, Job, Leaving, Limiter,
     LimiterStatistics, NotBorrowed, PortalThread, RunBlocking, SharedPortal, StartError, Token,
-    TryAcquireError, TryBlockingCall, WouldBlock, asyncify, blocking_context, blocking_portal, from_thread,
-    iterate_blocking, run_blocking, run_cpu, syncify, try_blocking_portal,
+    TryAcquireError, TryBlockingCall, WouldBlock, asyncify, blocking_context, blocking_portal, drop_in_pool,
+    from_thread, iterate_blocking, run_blocking, run_cpu, syncify, try_blocking_portal,
 };
+#[doc(hidden)]
+pub use blocking::{PoolStatistics, Turn};
 pub use checkpoint::{checkpoint, checkpoint_if_cancelled, yield_shielded};
 pub use combine::{
     AsCompleted, Either, as_completed, for_each_concurrent, join, join_all, map_concurrent, race, try_join,

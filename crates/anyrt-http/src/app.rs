@@ -18,7 +18,7 @@ use crate::error::{Error, Result};
 use crate::handler::{Callable, Dispatch, Kind};
 use crate::host::Hosted;
 use crate::layers::Next;
-use crate::lifespan::{Lifespan, LifespanEnd, Planned};
+use crate::lifespan::{LifespanFunction, Planned};
 use crate::limits::Limits;
 use crate::needs::Need;
 use crate::provider::{Provide, Provider};
@@ -128,12 +128,19 @@ impl App {
 
     /// Checks the app, and puts its parts into their places.
     pub(crate) fn build(self) -> Result<(AppService, Vec<Planned>)> {
-        let Flat { mut routes, sources, lifespans, layers, has_view } = self.router.flatten()?;
-        graph::check(&mut routes, &sources)?;
+        let Flat { mut routes, mut sources, lifespans, layers, has_view } = self.router.flatten()?;
+        graph::check(&mut routes, &mut sources, &lifespans)?;
         // A program that anyrt did not start may meet it first in a handler.
         anyrt::init();
         let requests = has_view.then(Arc::default);
-        let core = Core { routes, sources, limits: self.limits, requests };
+        let core = Core {
+            routes,
+            sources,
+            limits: self.limits,
+            requests,
+            drops: Arc::default(),
+            lane: Arc::default(),
+        };
         core.log();
         Ok((AppService::new(core, &layers), lifespans))
     }

@@ -12,6 +12,7 @@ use axum_core::extract::Request;
 use axum_core::response::Response;
 use futures_util::FutureExt;
 
+use crate::admission;
 use crate::alive::Alive;
 use crate::connection::Connection;
 use crate::contained::{Contained, contained, let_go};
@@ -144,6 +145,8 @@ impl Attended {
             Some(locals) => locals.run(poll),
             None => poll(),
         };
+        // A turn in the pool's queue is for the next call of the same poll.
+        admission::let_turn_go();
         match polled {
             Ok(Poll::Pending) => Poll::Pending,
             Ok(Poll::Ready(response)) => {

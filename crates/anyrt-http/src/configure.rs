@@ -80,9 +80,16 @@ pub trait Configure<Args>: Callable<Args> + Sized {
         Configured::new(self).with(|settings| settings.scope = Some(scope))
     }
 
+    /// What a provider makes is dropped wherever its request ends, also on the event loop, although a plain function made
+    /// it: for a value whose drop is known not to block. For all values of a type:
+    /// [`Dependency::DROPS_ANYWHERE`](crate::Dependency::DROPS_ANYWHERE).
+    fn drop_here(self) -> Configured<Self> {
+        Configured::new(self).with(|settings| settings.drop_here = true)
+    }
+
     /// At most so many values of a provider exist at the same time. A request waits for its turn, in the order
     /// of arrival and without a thread, after what the provider itself asks for is there; its place is
-    /// free when the value has been undone.
+    /// free when the value has been undone, and, where the pool drops it, dropped.
     ///
     /// Zero is a mistake, found when the app is built.
     fn max_concurrency(self, most: usize) -> Configured<Self> {
@@ -108,6 +115,7 @@ pub struct Settings {
     pub(crate) leaving: Option<Disconnect>,
     pub(crate) deadline: Option<Duration>,
     pub(crate) scope: Option<Scope>,
+    pub(crate) drop_here: bool,
     /// `Some(None)` is the mistake of zero.
     pub(crate) most: Option<Option<NonZeroUsize>>,
 }
@@ -141,6 +149,7 @@ again! {
     deadline(deadline: Duration) deadline = Some(deadline);
     named(name: &'static str) name = Some(name);
     scope(scope: Scope) scope = Some(scope);
+    drop_here() drop_here = true;
     max_concurrency(most: usize) most = Some(NonZeroUsize::new(most));
 }
 

@@ -2,12 +2,14 @@
 
 use std::any::TypeId;
 use std::fmt;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use anyrt::TaskContext;
 use anyrt::sync::Event;
+use anyrt::{TaskContext, Token};
 use axum_core::extract::Request;
 use axum_core::response::Response;
+use http::Method;
 use http::request::Parts;
 
 use crate::attended::Home;
@@ -17,7 +19,8 @@ use crate::limits::Limits;
 use crate::live::Live;
 use crate::operation::{Answer, answered};
 use crate::request::{
-    After, Background, Entry, List, Outcome, Reply, ResponseHeaders, Stack, Waiter, at_end, internal, told,
+    After, Background, Entry, Kept, KeptList, List, Outcome, Reply, ResponseHeaders, Stack, Waiter, at_end,
+    internal, told,
 };
 use crate::routes::{Parameters, Place};
 use crate::service::Core;
@@ -37,6 +40,8 @@ pub struct RequestContext {
     gone: Option<Event>,
     /// If the app has a view.
     live: Option<Live>,
+    /// A call of it had a token of the pool.
+    begun: AtomicBool,
     state: Mutex<State>,
 }
 
@@ -48,6 +53,8 @@ struct State {
     request: Stack,
     background: Option<Arc<List>>,
     reply: Option<Arc<Reply>>,
+    /// Last, so that it is dropped after all that may hold what is in it.
+    kept: KeptList,
 }
 
 impl RequestContext {
@@ -65,6 +72,7 @@ impl RequestContext {
             home,
             gone,
             live: None,
+            begun: AtomicBool::new(false),
             state: Mutex::default(),
         }
     }
@@ -79,6 +87,7 @@ impl RequestContext {
             home: Home::Root,
             gone: None,
             live: None,
+            begun: AtomicBool::new(false),
             state: Mutex::default(),
         }
     }
@@ -90,6 +99,11 @@ impl RequestContext {
             Some(place) => core.routes.operated(place).call(request, context),
             None => answered(internal()),
         }
+    }
+
+    /// Whether the path operation is one for GET, whatever it was asked by.
+    pub(crate) fn is_of_get(&self) -> bool {
+        self.place.is_some_and(|place| self.core.routes.operated(place).method == Some(Method::GET))
     }
 
     pub(crate) fn is_followed_by(&mut self, live: Live) {
@@ -172,6 +186,26 @@ impl RequestContext {
         }
     }
 
+    /// Keeps a value whose drop may block until the request is over.
+    pub(crate) fn keep(&self, value: Value, place: Option<Token>) {
+        self.lock().kept.push(Kept::new(value, place), &self.core.drops);
+    }
+
+    /// Whether a call of this request had a token of the pool.
+    pub(crate) fn has_begun(&self) -> bool {
+        self.begun.load(Ordering::Relaxed)
+    }
+
+    /// Notes that a call of this request has one.
+    pub(crate) fn begins(&self) {
+        self.begun.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether the path operation itself runs in the pool.
+    pub(crate) fn ends_in_pool(&self) -> bool {
+        self.place.is_some_and(|place| self.core.routes.operated(place).operation.blocking())
+    }
+
     /// What was made at start-up and has to be undone at shutdown.
     pub(crate) fn into_stack(self) -> Stack {
         self.state.into_inner().unwrap_or_else(PoisonError::into_inner).request
@@ -185,6 +219,7 @@ impl RequestContext {
             && state.request.is_empty()
             && state.background.is_none()
             && state.reply.is_none()
+            && state.kept.is_empty()
     }
 
     /// Undoes the function scope, and puts what is left onto the response.
@@ -216,12 +251,23 @@ impl RequestContext {
             response = at_end(response, &self.home, Waiter::Gone(gone));
         }
         if stack.is_empty() && background.is_none() {
-            return response;
+            // What has no body to wait for stays here, and is dropped with the last that may hold it.
+            return if http_body::Body::is_end_stream(response.body()) {
+                response
+            } else {
+                self.kept().attach(response)
+            };
         }
         let (home, locals) = (self.home.clone(), TaskContext::capture());
         let live = self.live.clone();
-        let after = After { home, live, background, stack, outcome, locals };
+        let lane = self.has_begun().then(|| Arc::clone(&self.core.lane));
+        let after = After { home, live, background, lane, stack, outcome, locals, kept: self.kept() };
         at_end(response, &self.home, Waiter::After(after))
+    }
+
+    /// What is kept, for whoever goes on when this context is dropped.
+    fn kept(&self) -> KeptList {
+        std::mem::take(&mut self.lock().kept)
     }
 
     /// Undoes all of a request that makes no response.

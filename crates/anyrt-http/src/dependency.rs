@@ -16,7 +16,7 @@ pub(crate) type Value = Arc<dyn Any + Send + Sync>;
 
 /// A value that a provider may return: what [`Dep`] then finds.
 ///
-/// The trait has nothing to implement. It tells a value from a future and from a `Result`, so that
+/// The trait has nothing that must be implemented. It tells a value from a future and from a `Result`, so that
 /// one verb, [`App::provide`](crate::App::provide), takes providers of every kind:
 ///
 /// ```
@@ -31,7 +31,24 @@ pub(crate) type Value = Arc<dyn Any + Send + Sync>;
     label = "needs `impl anyrt_http::Dependency for ..`",
     note = "write `impl anyrt_http::Dependency for YourType {{}}`; wrap a foreign type in a struct, or use `provide_value`"
 )]
-pub trait Dependency: Send + Sync + 'static {}
+pub trait Dependency: Send + Sync + 'static {
+    /// Whether dropping a value is quick, wherever that is: it frees memory, and neither waits nor blocks.
+    ///
+    /// What a plain function made, and what was made from it, is dropped in the thread pool when the request is over: a
+    /// connection that says goodbye to its server would keep an event loop from all others. That costs a job of the pool
+    /// for each request, all its values together. A type which owns texts and numbers need not go there, and says so:
+    ///
+    /// ```
+    /// struct User { name: String, roles: Vec<String> }
+    /// impl anyrt_http::Dependency for User {
+    ///     const DROPS_ANYWHERE: bool = true;
+    /// }
+    /// ```
+    ///
+    /// A type that has nothing to drop does not go there either. The same for one provider:
+    /// [`Configure::drop_here`](crate::Configure::drop_here).
+    const DROPS_ANYWHERE: bool = false;
+}
 
 /// A dependency, found by its type: what [`App::provide`](crate::App::provide) or
 /// [`App::provide_value`](crate::App::provide_value) told the app to give.

@@ -2,7 +2,7 @@
 
 use std::convert::Infallible;
 use std::fmt;
-use std::future::{Future, ready};
+use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -19,7 +19,7 @@ use crate::arriving::Arriving;
 use crate::attended::{Attended, Home};
 use crate::connection::Connection;
 use crate::contained::let_go;
-use crate::disconnect::{Arrival, Leaving};
+use crate::disconnect::Arrival;
 use crate::framed::{Framed, framed};
 use crate::host;
 use crate::request::Ended;
@@ -52,8 +52,11 @@ impl hyper::service::Service<Request<Incoming>> for PerRequest {
                 self.connection.body_begins();
                 self.connection.body_is_let_go();
             }
-            let attended =
-                Attended::new(Box::pin(ready(refusal)), Home::of(&self.connection), Leaving::default());
+            let arrival = Arrival::at(Home::of(&self.connection));
+            let request = request.map(|_| Body::empty());
+            let answer = host::begin_refused(&*self.connection.server.host, request, refusal, &arrival);
+            let (home, leaving) = arrival.said();
+            let attended = Attended::new(answer, home, leaving);
             return Answering { attended, head, flight: Some(flight), answer: None };
         }
         let request = request.map(|body| {

@@ -9,7 +9,8 @@ use serde::de::DeserializeOwned;
 use crate::context::RequestContext;
 use crate::{body, query};
 
-/// A URL-encoded form in the request's body, read into a value by serde.
+/// A URL-encoded form in the request's body, read into a value by serde, as [`Query`](crate::Query) reads a query: a key that
+/// comes several times is a list.
 ///
 /// Refused with 415 without the content type `application/x-www-form-urlencoded`, 413 beyond
 /// [`Limits::body`](crate::Limits::body), and 422 when it does not fit.

@@ -83,7 +83,8 @@ fn fit(head: bool, parts: &mut Parts, body: &mut Framed) -> Result<(), Unfit> {
         parts.headers.remove(TRANSFER_ENCODING);
     }
     if head {
-        if let (None, Some(known)) = (declared, known) {
+        // Who gives no body may have answered HEAD by himself, and has said what he wants to say.
+        if let (None, Some(known @ 1..)) = (declared, known) {
             parts.headers.insert(CONTENT_LENGTH, HeaderValue::from(known));
         }
         body.finish(Ended::Whole(None));

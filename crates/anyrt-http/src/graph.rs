@@ -7,19 +7,20 @@ use std::collections::HashMap;
 use crate::configure::Scope;
 use crate::dependency::{Argument, ArgumentKind};
 use crate::error::Error;
+use crate::lifespan::Planned;
 use crate::provider::Provider;
 use crate::routes::Routes;
-use crate::sources::{Source, Sources};
+use crate::sources::{Fake, Fakes, Source, Sources};
 
 /// Finds the first fault, in the order in which routes were added, and tells each route what it may have to do.
-pub(crate) fn check(routes: &mut Routes, sources: &Sources) -> Result<(), Error> {
-    let mut graph = Graph { sources, known: HashMap::new(), above: Vec::new() };
+pub(crate) fn check(routes: &mut Routes, sources: &mut Sources, lifespans: &[Planned]) -> Result<(), Error> {
+    let mut graph = Graph { sources, fakes: None, known: HashMap::new(), above: Vec::new() };
     let mut facts = Vec::new();
     for (path, operated) in routes.all() {
         let by = || operated.label(path);
         let settings = operated.operation.settings();
-        if settings.scope.is_some() || settings.most.is_some() {
-            let reason = "`scope` and `max_concurrency` are for providers";
+        if settings.scope.is_some() || settings.most.is_some() || settings.drop_here {
+            let reason = "`scope`, `max_concurrency` and `drop_here` are for providers";
             return Err(Error::Setting { by: by(), reason });
         }
         let needs = operated.needs.iter().flat_map(|needs| needs.iter()).map(|need| &need.argument);
@@ -34,14 +35,29 @@ pub(crate) fn check(routes: &mut Routes, sources: &Sources) -> Result<(), Error>
     for (kind, source) in sources.iter() {
         graph.source(kind, source)?;
     }
+    for lifespan in lifespans {
+        let by = || format!("the lifespan `{}`", lifespan.name);
+        for need in &lifespan.needs {
+            let fact = graph.arguments([need], &by)?;
+            if fact.scope != Scope::App {
+                let (scope, needed, until) = (Scope::App, need.name, fact.scope);
+                return Err(Error::Scope { by: by(), scope, needed, until });
+            }
+        }
+    }
+    let from_pool: Vec<_> =
+        graph.known.iter().filter(|(_, fact)| fact.from_pool).map(|(kind, _)| *kind).collect();
+    sources.made_from_pool(from_pool);
     Ok(())
 }
 
-/// Checks a provider that is put in place of another while the app runs.
-pub(crate) fn check_fake(provider: &dyn Provider, sources: &Sources) -> Result<(), Error> {
-    let by = || label(provider);
-    let mut graph = Graph { sources, known: HashMap::new(), above: Vec::new() };
-    graph.arguments(provider.arguments(), &by).map(drop)
+/// Checks the whole graph with what stands in for its parts while the app runs.
+pub(crate) fn check_fakes(fakes: &Fakes, sources: &Sources) -> Result<(), Error> {
+    let mut graph = Graph { sources, fakes: Some(fakes), known: HashMap::new(), above: Vec::new() };
+    for (kind, source) in sources.iter() {
+        graph.source(kind, source)?;
+    }
+    Ok(())
 }
 
 /// What is known of a dependency, with all that it needs.
@@ -53,10 +69,19 @@ struct Fact {
     attended: bool,
     /// It, or what it needs, asks whether the client is still there.
     watched: bool,
+    /// A plain function made it, or what it was made from, and it may hold on to that.
+    from_pool: bool,
+}
+
+impl Fact {
+    /// Of what lives as long as the app, and asks for nothing.
+    const SHARED: Fact = Fact { scope: Scope::App, attended: false, watched: false, from_pool: false };
 }
 
 struct Graph<'a> {
     sources: &'a Sources,
+    /// Of an app that runs: what stands in for its parts.
+    fakes: Option<&'a Fakes>,
     known: HashMap<TypeId, Fact>,
     /// The dependencies on the way down to here.
     above: Vec<(TypeId, &'static str)>,
@@ -69,7 +94,7 @@ impl<'a> Graph<'a> {
         arguments: impl IntoIterator<Item = &'b Argument>,
         by: &dyn Fn() -> String,
     ) -> Result<Fact, Error> {
-        let mut all = Fact { scope: Scope::App, attended: false, watched: false };
+        let mut all = Fact::SHARED;
         for argument in arguments {
             let fact = match argument.is {
                 ArgumentKind::Dependency(kind) => {
@@ -83,18 +108,26 @@ impl<'a> Graph<'a> {
                     continue;
                 }
                 ArgumentKind::Context => continue,
-                ArgumentKind::Client => Fact { scope: Scope::App, attended: false, watched: true },
+                ArgumentKind::Client => Fact { watched: true, ..Fact::SHARED },
             };
             all.scope = all.scope.max(fact.scope);
             all.attended |= fact.attended;
             all.watched |= fact.watched;
+            all.from_pool |= fact.from_pool;
         }
         Ok(all)
     }
 
     fn source(&mut self, kind: TypeId, source: &'a Source) -> Result<Fact, Error> {
-        let Some((provider, rules)) = source.provider() else {
-            return Ok(Fact { scope: Scope::App, attended: false, watched: false });
+        let made_by_now = self.fakes.is_some() && !matches!(source, Source::Provider { .. });
+        let (provider, rules) = match (self.fakes.and_then(|fakes| fakes.get(&kind)), source.provider()) {
+            (Some(Fake::Value(_)), _) => return Ok(Fact::SHARED),
+            // Of what is made by now, a stand-in is made for each request.
+            (Some(Fake::Provider(fake)), rules) => {
+                (fake, rules.map(|(_, rules)| rules).filter(|_| !made_by_now))
+            }
+            (None, Some((provider, rules))) if !made_by_now => (provider, Some(rules)),
+            (None, _) => return Ok(Fact::SHARED),
         };
         if let Some(fact) = self.known.get(&kind) {
             return Ok(*fact);
@@ -104,7 +137,9 @@ impl<'a> Graph<'a> {
             return Err(Error::Cycle { circle });
         }
         self.above.push((kind, provider.makes().1));
-        let fact = self.provider(&**provider, rules.scope, rules.places.is_some());
+        let scope = rules.map_or(Scope::Request, |rules| rules.scope);
+        let limited = rules.is_some_and(|rules| rules.places.is_some());
+        let fact = self.provider(&**provider, scope, limited);
         self.above.pop();
         let fact = fact?;
         self.known.insert(kind, fact);
@@ -122,7 +157,8 @@ impl<'a> Graph<'a> {
         {
             return Err(Error::AtStart { by: by(), argument: argument.name });
         }
-        let needed = self.arguments(provider.arguments(), &by)?;
+        let mut needed = self.arguments(provider.arguments(), &by)?;
+        needed.from_pool |= provider.blocking() && provider.drop_may_block();
         // A value that nobody undoes is as good as what it was made of.
         let undone = provider.undoes() || limited;
         if !undone && provider.settings().scope.is_none() {

@@ -9,9 +9,9 @@ use std::sync::Arc;
 
 use axum_core::response::{IntoResponse, Response};
 
-use crate::admission;
+use crate::admission::{self, Then};
 use crate::configure::Settings;
-use crate::limits::Limits;
+use crate::context::RequestContext;
 use crate::respond::respond;
 use crate::spare;
 
@@ -123,7 +123,7 @@ pub trait Dispatch<R> {
         handler: &Arc<H>,
         args: A,
         inline: bool,
-        limits: &Limits,
+        context: &RequestContext,
     ) -> impl Future<Output = Response> + Send
     where
         H: Callable<A, Output = R> + Send + Sync + 'static,
@@ -137,7 +137,7 @@ where
 {
     const BLOCKING: bool = false;
 
-    async fn run<H, A>(handler: &Arc<H>, args: A, _: bool, _: &Limits) -> Response
+    async fn run<H, A>(handler: &Arc<H>, args: A, _: bool, _: &RequestContext) -> Response
     where
         H: Callable<A, Output = R> + Send + Sync + 'static,
         A: Send + 'static,
@@ -153,7 +153,7 @@ where
 {
     const BLOCKING: bool = true;
 
-    async fn run<H, A>(handler: &Arc<H>, args: A, inline: bool, limits: &Limits) -> Response
+    async fn run<H, A>(handler: &Arc<H>, args: A, inline: bool, context: &RequestContext) -> Response
     where
         H: Callable<A, Output = R> + Send + Sync + 'static,
         A: Send + 'static,
@@ -169,7 +169,7 @@ where
             spare::keep(headers);
             respond(value)
         };
-        let answer = admission::run(limits, job).await;
+        let answer = admission::run(context, Then::Nothing, job).await;
         answer.unwrap_or_else(|refusal| refusal)
     }
 }

@@ -7,6 +7,7 @@ use std::sync::{Mutex, PoisonError};
 use anyrt::BoxError;
 use axum_core::body::Body;
 use axum_core::extract::Request;
+use axum_core::response::Response;
 use bytes::Bytes;
 use http::StatusCode;
 use http::uri::{PathAndQuery, Uri};
@@ -23,6 +24,11 @@ pub(crate) trait Host: Send + Sync {
     /// Begins to answer. `arrival` takes what the route says about a client that leaves.
     fn call(&self, request: Request, arrival: &Arrival) -> Answer;
 
+    /// Begins to answer a request that was refused before anything looked at it.
+    fn refused(&self, _: Request, refusal: Response, _: &Arrival) -> Answer {
+        answered(refusal)
+    }
+
     /// Whether somebody may look at the requests.
     fn has_view(&self) -> bool {
         false
@@ -32,6 +38,16 @@ pub(crate) trait Host: Send + Sync {
 /// Begins to answer; what panics already here, such as a service that is cloned, is a 500.
 pub(crate) fn begin(host: &dyn Host, request: Request, arrival: &Arrival) -> Answer {
     contained(|| host.call(request, arrival)).unwrap_or_else(|_| answered(internal()))
+}
+
+/// As [`begin`], of a request that was refused.
+pub(crate) fn begin_refused(
+    host: &dyn Host,
+    request: Request,
+    refusal: Response,
+    arrival: &Arrival,
+) -> Answer {
+    contained(|| host.refused(request, refusal, arrival)).unwrap_or_else(|_| answered(internal()))
 }
 
 /// A tower service as a [`Host`]: cloned for each request, as tower wants it.

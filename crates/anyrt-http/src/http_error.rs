@@ -13,7 +13,11 @@ use crate::request::Source;
 
 /// An error that a path operation, a provider or a teardown returns: answered with its status and `{"detail": ..}`.
 ///
-/// The source is not shown to the client: it is told to the teardowns ([`Outcome::source`](crate::Outcome::source)).
+/// The source is not shown to the client: it is told to the teardowns ([`Outcome::source`](crate::Outcome::source)), and of an
+/// error of the server (500 and above) to the log.
+///
+/// Ordinary errors become one with 500, by `?` or [`internal`](HttpError::internal); where `?` is to take any error, it is
+/// [`AnyError`](crate::AnyError).
 ///
 /// ```
 /// use anyrt_http::HttpError;
@@ -43,6 +47,21 @@ impl HttpError {
         HttpError(Box::new(Told { status, detail: detail.into(), headers: HeaderMap::new(), source: None }))
     }
 
+    /// 500, with the error that it comes from, of which the client is told nothing.
+    ///
+    /// ```
+    /// use anyrt_http::HttpError;
+    ///
+    /// fn resolve(host: &str) -> Result<usize, HttpError> {
+    ///     let found = std::net::ToSocketAddrs::to_socket_addrs(host).map_err(HttpError::internal)?;
+    ///     Ok(found.count())
+    /// }
+    /// # assert!(resolve("nowhere").is_err());
+    /// ```
+    pub fn internal(source: impl Into<BoxError>) -> Self {
+        HttpError::from(StatusCode::INTERNAL_SERVER_ERROR).source(source)
+    }
+
     /// Adds a header to the response.
     pub fn header(mut self, name: HeaderName, value: HeaderValue) -> Self {
         self.0.headers.append(name, value);
@@ -68,12 +87,33 @@ impl From<StatusCode> for HttpError {
     }
 }
 
+/// Errors that are 500. All of them at once cannot be: an `HttpError` is one, too.
+macro_rules! internal {
+    ($($error:ty),* $(,)?) => {$(
+        impl From<$error> for HttpError {
+            /// As [`HttpError::internal`].
+            fn from(error: $error) -> Self {
+                HttpError::internal(error)
+            }
+        }
+    )*};
+}
+internal! {
+    BoxError, std::io::Error, fmt::Error, std::num::ParseIntError, std::num::ParseFloatError, std::num::TryFromIntError,
+    std::str::Utf8Error, std::string::FromUtf8Error, std::time::SystemTimeError, std::sync::mpsc::RecvError,
+    serde_json::Error, anyrt::TimedOut, anyrt::Cancelled, anyrt::GroupError, anyrt::TaskEnded, anyrt::StartError,
+    crate::TooLate,
+}
+
 impl IntoResponse for HttpError {
     fn into_response(self) -> Response {
         let Told { status, detail: text, headers, source } = *self.0;
         let mut response = detail(status, &text);
         response.headers_mut().extend(headers);
         if let Some(source) = source {
+            if status.is_server_error() {
+                tracing::error!(status = status.as_u16(), error = %source.0, "a request failed");
+            }
             response.extensions_mut().insert(source);
         }
         response

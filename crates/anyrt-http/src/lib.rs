@@ -99,8 +99,10 @@
 //!
 //! Accepted, as RFC 9112 allows: `Content-Length` beside `Transfer-Encoding` (the latter counts, and the
 //! connection is closed after the answer), several equal `Content-Length`s, and a lone LF as the end
-//! of a line. Behind a proxy that reads these otherwise, refuse them there. Paths arrive as they were
-//! sent: `/../` is not resolved.
+//! of a line. Behind a proxy that reads these otherwise, refuse them there.
+//!
+//! Paths arrive as they were sent: `/../` is not resolved. But the route is that of the path in its normal form (RFC 3986,
+//! 6.2.2), which the request then gets if it makes a difference: `/users/m%65` is `/users/me`.
 //!
 //! # Cancellation, and the end
 //!
@@ -139,6 +141,7 @@ mod context;
 mod handler;
 mod needs;
 mod operation;
+mod pattern;
 mod request;
 mod respond;
 mod routes;
@@ -148,8 +151,10 @@ mod graph;
 mod provider;
 mod sources;
 
+mod any_error;
 mod body;
 mod form;
+mod headers;
 mod http_error;
 mod json;
 mod path;
@@ -191,6 +196,7 @@ mod tokio_compat;
 mod transport;
 mod vetting;
 
+pub use any_error::AnyError;
 pub use anyrt::BoxError;
 pub use app::App;
 pub use client::{Client, ClientDisconnect};
@@ -202,6 +208,7 @@ pub use error::{Error, Result};
 pub use form::Form;
 #[cfg(feature = "tls")]
 pub use futures_rustls::rustls;
+pub use headers::{Cookies, Headers};
 pub use http_error::HttpError;
 pub use json::Json;
 pub use layers::Next;
@@ -236,7 +243,7 @@ pub mod detection {
     };
     pub use crate::dependency::{Argument, ArgumentKind};
     pub use crate::handler::{Async, Blocking, Callable, Dispatch, Kind};
-    pub use crate::lifespan::LifespanEnd;
+    pub use crate::lifespan::{LifespanEnd, LifespanFunction};
     pub use crate::provider::{Fallible, Plain, Provide, Provided, Undoable};
     pub use crate::request::{BackgroundOutput, BackgroundTask, Undo, Undone};
     pub use crate::sse::IntoEvent;

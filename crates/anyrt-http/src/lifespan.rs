@@ -1,6 +1,6 @@
 //! Lifespans: what a program does before its first request and after its last.
 
-use std::any::TypeId;
+use std::any::{TypeId, type_name};
 use std::fmt;
 use std::future::Future;
 use std::marker::PhantomData;
@@ -11,7 +11,7 @@ use std::time::Duration;
 use anyrt::sync::Event;
 use anyrt::{BoxError, CancelScope, ScopeHandle, TaskGroup};
 
-use crate::dependency::Value;
+use crate::dependency::{Argument, ArgumentKind, Dep, Value};
 use crate::error::Error;
 use crate::sources::Sources;
 
@@ -38,6 +38,9 @@ use crate::sources::Sources;
 /// let app = App::new().lifespan(lifespan).post("/orders", order);
 /// # drop(app);
 /// ```
+///
+/// Further arguments are [`Dep`]s, up to four, of what lives as long as the app: values, dependencies of
+/// [`Scope::App`](crate::Scope::App), and the state of lifespans around. They are made before it begins, and undone after it has ended.
 ///
 /// The state is a [`Dep`](crate::Dep) for everyone. Lifespans run in one task each, those of nested routers inside
 /// of the one around; if two serve the same type of state, that of the outer one counts. An error before `serve` ends the
@@ -84,10 +87,68 @@ impl<E: Into<BoxError> + Send + 'static> LifespanEnd for Result<(), E> {
     }
 }
 
+/// A function that can be a lifespan: of its [`Lifespan`], and up to four [`Dep`]s, which are there before it begins.
+///
+/// Implemented for all that it fits; nobody needs to implement or call it.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not a function that a lifespan can be",
+    label = "expected an async function of a `Lifespan<S>` and up to four `Dep`s"
+)]
+pub trait LifespanFunction<S, A>: Send + 'static {
+    #[doc(hidden)]
+    fn asks_for() -> Vec<Argument>;
+
+    #[doc(hidden)]
+    fn begin(self, lifespan: Lifespan<S>, found: &dyn Fn(&Argument) -> Option<Value>) -> Ending;
+}
+
+macro_rules! lifespan_function {
+    ($($dep:ident)*) => {
+        #[allow(non_snake_case, unused_variables, reason = "the type's name serves as the value's")]
+        impl<Function, End, S, $($dep),*> LifespanFunction<S, ($($dep,)*)> for Function
+        where
+            S: Send + Sync + 'static,
+            Function: FnOnce(Lifespan<S>, $(Dep<$dep>),*) -> End + Send + 'static,
+            End: Future<Output: LifespanEnd> + Send + 'static,
+            $($dep: Send + Sync + 'static,)*
+        {
+            fn asks_for() -> Vec<Argument> {
+                vec![$(Argument::dependency::<$dep>()),*]
+            }
+
+            fn begin(self, lifespan: Lifespan<S>, found: &dyn Fn(&Argument) -> Option<Value>) -> Ending {
+                $(let $dep = match found(&Argument::dependency::<$dep>()).and_then(|value| value.downcast().ok()) {
+                    Some(value) => Dep::shared(value),
+                    None => return not_there::<$dep>(),
+                };)*
+                Box::pin(async move { self(lifespan, $($dep),*).await.end() })
+            }
+        }
+    };
+}
+lifespan_function!();
+lifespan_function!(A);
+lifespan_function!(A B);
+lifespan_function!(A B C);
+lifespan_function!(A B C D);
+
+/// It asks for the state of a lifespan that has not begun, its own perhaps.
+fn not_there<T>() -> Ending {
+    let text = format!("it asks for a `{}`, which is not there before it serves", type_name::<T>());
+    Box::pin(std::future::ready(Err(BoxError::from(text))))
+}
+
 type Ending = Pin<Box<dyn Future<Output = Result<(), BoxError>> + Send>>;
 
+type Beginning = Box<dyn FnOnce(Arc<Run>, &dyn Fn(&Argument) -> Option<Value>) -> Ending + Send>;
+
 /// A lifespan that has not begun.
-pub(crate) struct Planned(Box<dyn FnOnce(Arc<Run>) -> Ending + Send>);
+pub(crate) struct Planned {
+    begin: Beginning,
+    /// What it asks for, which is made before it begins.
+    pub(crate) needs: Vec<Argument>,
+    pub(crate) name: &'static str,
+}
 
 /// What a lifespan and the app share.
 struct Run {
@@ -108,20 +169,20 @@ pub(crate) struct Begun {
 }
 
 impl Planned {
-    pub(crate) fn new<S, L, F>(lifespan: L) -> Self
+    pub(crate) fn new<S, L, A>(lifespan: L) -> Self
     where
         S: Send + Sync + 'static,
-        L: FnOnce(Lifespan<S>) -> F + Send + 'static,
-        F: Future + Send + 'static,
-        F::Output: LifespanEnd,
+        L: LifespanFunction<S, A>,
     {
-        Planned(Box::new(|run| {
-            Box::pin(async move { lifespan(Lifespan { run, of: PhantomData }).await.end() })
-        }))
+        Planned {
+            begin: Box::new(|run, found| lifespan.begin(Lifespan { run, of: PhantomData }, found)),
+            needs: L::asks_for(),
+            name: type_name::<L>(),
+        }
     }
 
     /// Begins it in a task of its own. `failing` is set when it ends, which it should not do by itself.
-    pub(crate) fn begin(self, group: &TaskGroup, failing: &Event) -> Begun {
+    pub(crate) fn begin(self, group: &TaskGroup, failing: &Event, sources: &Sources) -> Begun {
         let run = Arc::new(Run { moved: Event::new(), stop: Event::new(), given: Mutex::default() });
         let (ended, end) = (Event::new(), Arc::new(Mutex::new(None)));
         let scope = CancelScope::new();
@@ -131,7 +192,11 @@ impl Planned {
             ended: ended.clone(),
             end: Arc::clone(&end),
         };
-        let lifespan = (self.0)(Arc::clone(&run));
+        let found = |argument: &Argument| match argument.is {
+            ArgumentKind::Dependency(kind) => sources.ready(kind),
+            _ => None,
+        };
+        let lifespan = (self.begin)(Arc::clone(&run), &found);
         let failing = failing.clone();
         // In a shield: it is ended by those who wait for it, when all requests have ended.
         drop(group.named("lifespan").spawn(anyrt::shield(async move {

@@ -113,25 +113,25 @@ where
         let Attention { needs, attended } = attention;
         let Settings { inline, deadline, .. } = self.settings;
         let (parts, body) = request.into_parts();
-        let head = parts.method == Method::HEAD;
+        let head = parts.method == Method::HEAD && context.is_of_get();
         if attended {
             return Box::pin(async move {
                 let work: Work<'_> = Box::pin(async {
                     let response = match gather::<A, M>(parts, body, needs, &context).await {
-                        Ok(arguments) => K::run(&function, arguments, inline, context.limits()).await,
+                        Ok(arguments) => K::run(&function, arguments, inline, &context).await,
                         Err(refusal) => refusal,
                     };
-                    if head { without_body(response) } else { response }
+                    if head { for_head(response) } else { response }
                 });
                 attend(work, &context, deadline).await
             });
         }
         Box::pin(async move {
             let response = match gather::<A, M>(parts, body, needs, &context).await {
-                Ok(arguments) => K::run(&function, arguments, inline, context.limits()).await,
+                Ok(arguments) => K::run(&function, arguments, inline, &context).await,
                 Err(refusal) => refusal,
             };
-            let response = if head { without_body(response) } else { response };
+            let response = if head { for_head(response) } else { response };
             if context.is_done() {
                 return response;
             }
@@ -226,13 +226,16 @@ async fn find_all(needs: &[Need], parts: &mut Parts, context: &RequestContext) -
     Ok(findings)
 }
 
-/// The answer to HEAD: the length stays, the body goes.
-pub(crate) fn without_body(mut response: Response) -> Response {
-    let length = response.body().size_hint().exact();
-    if let (Some(length), false) = (length, response.headers().contains_key(CONTENT_LENGTH)) {
-        response.headers_mut().insert(CONTENT_LENGTH, HeaderValue::from(length));
+/// An answer to HEAD by the path operation of GET, for the layers around it: with its body, which is taken away outside of
+/// them all. What has none says so.
+fn for_head(mut response: Response) -> Response {
+    let status = response.status();
+    let never =
+        status.is_informational() || [StatusCode::NO_CONTENT, StatusCode::NOT_MODIFIED].contains(&status);
+    if response.body().is_end_stream() && !never && !response.headers().contains_key(CONTENT_LENGTH) {
+        response.headers_mut().insert(CONTENT_LENGTH, HeaderValue::from(0));
     }
-    response.map(|_| Body::empty())
+    response
 }
 
 impl fmt::Debug for dyn Operation {

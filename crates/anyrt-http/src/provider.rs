@@ -4,20 +4,22 @@ use std::any::{TypeId, type_name};
 use std::fmt;
 use std::future::Future;
 use std::marker::PhantomData;
+use std::mem::needs_drop;
+use std::path::PathBuf;
 use std::pin::Pin;
 use std::sync::Arc;
 
 use anyrt::CapacityLimiter;
 use axum_core::response::{IntoResponse, Response};
+use bytes::Bytes;
 use http::request::Parts;
 
-use crate::admission;
+use crate::admission::{self, Then};
 use crate::arguments::FromHead;
 use crate::configure::{Scope, Settings};
 use crate::context::RequestContext;
 use crate::dependency::{Argument, Dep, Dependency, Value};
 use crate::handler::{Async, Blocking, Callable};
-use crate::limits::Limits;
 use crate::request::{Entry, Teardown, UndoOf};
 
 /// A provider, whatever its arguments.
@@ -36,6 +38,9 @@ pub(crate) trait Provider: Send + Sync {
 
     /// Whether what it makes has to be undone.
     fn undoes(&self) -> bool;
+
+    /// Whether the drop of what it makes may block.
+    fn drop_may_block(&self) -> bool;
 
     /// What was set at the function.
     fn settings(&self) -> &Settings;
@@ -57,11 +62,13 @@ pub(crate) struct Rules {
     pub(crate) scope: Scope,
     /// How many there may be at once.
     pub(crate) places: Option<CapacityLimiter>,
+    /// It is made from what a plain function made, and may hold on to that.
+    pub(crate) from_pool: bool,
 }
 
 impl Default for Rules {
     fn default() -> Self {
-        Rules { scope: Scope::Request, places: None }
+        Rules { scope: Scope::Request, places: None, from_pool: false }
     }
 }
 
@@ -90,9 +97,23 @@ pub trait Provided<K>: Sized {
     #[doc(hidden)]
     const UNDOES: bool = false;
 
+    /// Whether the drop of the value may block.
+    #[doc(hidden)]
+    fn drop_may_block() -> bool {
+        needs_drop::<Self::Value>() && !is_memory(TypeId::of::<Self::Value>())
+    }
+
     /// The value, or the response that refuses the request.
     #[doc(hidden)]
     fn provided(self) -> Result<Made<Self::Value>, Response>;
+}
+
+/// Types that free memory when they are dropped, and do nothing else.
+fn is_memory(kind: TypeId) -> bool {
+    macro_rules! is_one_of {
+        ($($memory:ty),*) => { [$(TypeId::of::<$memory>()),*].contains(&kind) };
+    }
+    is_one_of!(String, Box<str>, Arc<str>, Vec<u8>, Vec<String>, Bytes, PathBuf)
 }
 
 /// Marks values that a provider returns as they are.
@@ -109,6 +130,10 @@ pub struct Fallible<K>(PhantomData<K>);
 
 impl<T: Dependency> Provided<Plain> for T {
     type Value = T;
+
+    fn drop_may_block() -> bool {
+        needs_drop::<T>() && !T::DROPS_ANYWHERE
+    }
 
     fn provided(self) -> Result<Made<T>, Response> {
         Ok(Made { value: self, undo: None })
@@ -127,6 +152,10 @@ impl<T: Send + Sync + 'static> Provided<Undoable> for Teardown<T> {
 impl<T: Provided<K>, K, E: IntoResponse> Provided<Fallible<K>> for Result<T, E> {
     type Value = T::Value;
     const UNDOES: bool = T::UNDOES;
+
+    fn drop_may_block() -> bool {
+        T::drop_may_block()
+    }
 
     fn provided(self) -> Result<Made<T::Value>, Response> {
         self.map_err(IntoResponse::into_response)?.provided()
@@ -150,13 +179,17 @@ pub trait Provide<K>: Sized {
     #[doc(hidden)]
     const UNDOES: bool;
 
+    /// Whether the drop of the value may block.
+    #[doc(hidden)]
+    fn drop_may_block() -> bool;
+
     /// Calls the provider where it belongs: a plain function in the thread pool, unless it was said to run inline.
     #[doc(hidden)]
     fn run<H, A>(
         provider: &Arc<H>,
         arguments: A,
         inline: bool,
-        limits: &Limits,
+        context: &RequestContext,
     ) -> impl Future<Output = Result<Made<Self::Value>, Response>> + Send
     where
         H: Callable<A, Output = Self> + Send + Sync + 'static,
@@ -172,11 +205,15 @@ where
     const BLOCKING: bool = false;
     const UNDOES: bool = <F::Output as Provided<K>>::UNDOES;
 
+    fn drop_may_block() -> bool {
+        <F::Output as Provided<K>>::drop_may_block()
+    }
+
     async fn run<H, A>(
         provider: &Arc<H>,
         arguments: A,
         _: bool,
-        _: &Limits,
+        _: &RequestContext,
     ) -> Result<Made<Self::Value>, Response>
     where
         H: Callable<A, Output = Self> + Send + Sync + 'static,
@@ -195,11 +232,15 @@ where
     const BLOCKING: bool = true;
     const UNDOES: bool = R::UNDOES;
 
+    fn drop_may_block() -> bool {
+        <R as Provided<K>>::drop_may_block()
+    }
+
     async fn run<H, A>(
         provider: &Arc<H>,
         arguments: A,
         inline: bool,
-        limits: &Limits,
+        context: &RequestContext,
     ) -> Result<Made<Self::Value>, Response>
     where
         H: Callable<A, Output = Self> + Send + Sync + 'static,
@@ -209,7 +250,7 @@ where
             return provider.invoke(arguments).provided();
         }
         let provider = Arc::clone(provider);
-        admission::run(limits, move || provider.invoke(arguments).provided()).await?
+        admission::run(context, Then::More, move || provider.invoke(arguments).provided()).await?
     }
 }
 
@@ -266,6 +307,10 @@ where
         <H::Output as Provide<K>>::UNDOES
     }
 
+    fn drop_may_block(&self) -> bool {
+        <H::Output as Provide<K>>::drop_may_block() && !self.settings.drop_here
+    }
+
     fn settings(&self) -> &Settings {
         &self.settings
     }
@@ -284,9 +329,14 @@ where
                 None => None,
             };
             let (function, inline) = (&self.function, self.settings.inline);
-            let run = <H::Output as Provide<K>>::run(function, arguments, inline, context.limits());
+            let run = <H::Output as Provide<K>>::run(function, arguments, inline, context);
             let Made { value, undo } = run.await?;
-            let value = Arc::new(value);
+            let (value, mut place) = (Arc::new(value), place);
+            // What is the app's is dropped with the app.
+            if rules.scope != Scope::App && self.drop_may_block() && (self.blocking() || rules.from_pool) {
+                // The place is free when the value is gone.
+                context.keep(Arc::clone(&value) as Value, place.take());
+            }
             if undo.is_some() || place.is_some() {
                 let made = Dep::shared(Arc::clone(&value));
                 let undo = undo.map(|undo| Box::new(move |outcome| undo(made, outcome)) as _);

@@ -4,6 +4,7 @@ mod after;
 mod around;
 mod background;
 mod ending;
+mod kept;
 mod outcome;
 mod reply;
 mod teardown;
@@ -16,6 +17,7 @@ pub use background::{
     Background, BackgroundEnded, BackgroundHandle, BackgroundOutput, BackgroundTask, TooLate,
 };
 pub(crate) use ending::{Ended, Waiter, at_end, telling, told as told_ended};
+pub(crate) use kept::{Dropping, Drops, Kept, KeptList};
 pub use outcome::{Failure, Outcome};
 pub(crate) use outcome::{Source, message};
 pub(crate) use reply::Reply;

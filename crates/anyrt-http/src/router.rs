@@ -2,7 +2,6 @@
 
 use std::any::TypeId;
 use std::fmt;
-use std::future::Future;
 use std::sync::Arc;
 
 use anyrt::BoxError;
@@ -17,7 +16,7 @@ use crate::error::{Error, Result};
 use crate::handler::{Callable, Dispatch, Kind};
 use crate::host::{Host, Hosted};
 use crate::layers::{Endpoint, Layering, Next};
-use crate::lifespan::{Lifespan, LifespanEnd, Planned};
+use crate::lifespan::{LifespanFunction, Planned};
 use crate::needs::Need;
 use crate::operation::{self, Operation};
 use crate::provider::{self, Provide, Provider};
@@ -59,6 +58,8 @@ pub struct Router {
     sources: Vec<(TypeId, &'static str, Source)>,
     pub(crate) fakes: Vec<(TypeId, &'static str, Fake)>,
     pub(crate) lifespans: Vec<Planned>,
+    /// What answers where nothing else here does.
+    fallback: Option<Box<dyn Operation>>,
     pub(crate) has_view: bool,
     /// The first mistake.
     mistake: Option<Error>,
@@ -68,6 +69,8 @@ struct Declared {
     method: Option<Method>,
     path: String,
     operation: Box<dyn Operation>,
+    /// Its path is meant to the letter: under a prefix, `/` is not the prefix itself.
+    exact: bool,
 }
 
 /// A router whose parts are in their places.
@@ -92,7 +95,15 @@ impl Router {
             method: Some(method),
             path: path.to_owned(),
             operation: Box::new(operation),
+            exact: false,
         });
+    }
+
+    pub(crate) fn answers_the_rest(&mut self, operation: impl Operation + 'static) {
+        if self.fallback.replace(Box::new(operation)).is_some() {
+            let reason = "a router has one fallback".to_owned();
+            self.note(Err(Error::Route { path: "/{*rest}".to_owned(), reason }));
+        }
     }
 
     pub(crate) fn hosted(&mut self, prefix: &str, host: impl Host + 'static) {
@@ -101,10 +112,8 @@ impl Router {
         for (path, rest) in
             [(prefix.to_owned(), false), (format!("{prefix}/"), false), (format!("{prefix}/{{*rest}}"), true)]
         {
-            if !path.is_empty() {
-                let operation = operation::Mounted::new(Arc::clone(&host), rest);
-                self.routes.push(Declared { method: None, path, operation: Box::new(operation) });
-            }
+            let operation = Box::new(operation::Mounted::new(Arc::clone(&host), rest));
+            self.routes.push(Declared { method: None, path, operation, exact: true });
         }
     }
 
@@ -167,19 +176,28 @@ impl Router {
             }
         }
         fakes.extend(self.fakes);
-        for Declared { method, path, operation } in self.routes {
-            let operated = Operated {
-                method,
-                operation,
-                needs: shared.clone(),
-                layered: layered.clone(),
-                attended: false,
-                watched: false,
+        let operated = |method, operation| Operated {
+            method,
+            operation,
+            needs: shared.clone(),
+            layered: layered.clone(),
+            attended: false,
+            watched: false,
+        };
+        for Declared { method, path, operation, exact } in self.routes {
+            if !path.starts_with('/') && !(exact && path.is_empty()) {
+                return Err(Error::Route { path, reason: "a path starts with `/`".to_owned() });
+            }
+            // Under a prefix, `/` is the prefix itself; without one there is nothing before it.
+            let path = match &*path {
+                "" if prefix.is_empty() => continue,
+                "/" if !prefix.is_empty() && !exact => prefix.to_owned(),
+                path => format!("{prefix}{path}"),
             };
-            // Under a prefix, `/` is the prefix itself.
-            let path =
-                if path == "/" && !prefix.is_empty() { prefix.to_owned() } else { format!("{prefix}{path}") };
-            flat.routes.add(&path, operated)?;
+            flat.routes.add(&path, operated(method, operation))?;
+        }
+        if let Some(fallback) = self.fallback {
+            flat.routes.add_fallback(prefix, operated(None, fallback))?;
         }
         for (below, router) in self.nested {
             router.flatten_into(flat, fakes, &format!("{prefix}{below}"), &needs, &layers)?;
@@ -256,6 +274,38 @@ macro_rules! building {
                 B::Error: Into<BoxError>,
             {
                 self.router().hosted(prefix, Hosted::new(service));
+                self
+            }
+
+            /// Answers, with any method, what nothing else below this router's prefix does: a 404 of your own. The status is
+            /// what the function returns. What the layers of a router are around, its fallback is, too; without one, what is
+            /// not found is answered outside of them, inside of those of the app.
+            ///
+            /// Of nested routers the innermost that has a fallback answers. A path that exists with other methods is 405 all
+            /// the same.
+            ///
+            /// ```
+            /// use anyrt_http::{App, Router};
+            /// use http::{StatusCode, Uri};
+            ///
+            /// async fn no_such_page(uri: Uri) -> (StatusCode, String) {
+            ///     (StatusCode::NOT_FOUND, format!("there is no {}", uri.path()))
+            /// }
+            ///
+            /// let api = Router::new().get("/items", async || "items").fallback(async || StatusCode::NOT_FOUND);
+            /// let app = App::new().nest("/api", api).fallback(no_such_page);
+            /// # drop(app);
+            /// ```
+            pub fn fallback<H, A, M, K>(mut self, handler: H) -> Self
+            where
+                H: Callable<A> + Send + Sync + 'static,
+                A: FromArgs<M> + 'static,
+                H::Output: Kind<K>,
+                K: Dispatch<H::Output> + 'static,
+                M: 'static,
+            {
+                let operation = operation::Function::<H, A, M, K>::new(handler);
+                self.router().answers_the_rest(operation);
                 self
             }
 
@@ -340,7 +390,10 @@ macro_rules! building {
             }
 
             /// Puts a tower layer around the routes here and in the routers nested here; around those that were added before.
-            /// A layer of the app is around everything, also around what is not found.
+            /// It is around all that these routes answer, also around what they say by themselves: OPTIONS, that a method is
+            /// not allowed (a preflight of CORS has the layers of the path operation that it asks for), and the
+            /// [`fallback`](Self::fallback). A layer of the app is around everything, also around what is not found, and
+            /// what is refused because of its target or its `Host`; not around what cannot be parsed.
             pub fn layer<L, B>(mut self, layer: L) -> Self
             where
                 L: Layer<Next> + Send + Sync + 'static,
@@ -363,16 +416,14 @@ macro_rules! building {
                 self.get(page, $crate::view::page).get(&format!("{path}/state.json"), $crate::view::state)
             }
 
-            /// Runs `lifespan` around all requests: what it does before [`Lifespan::serve`] is the start-up, what it does
+            /// Runs `lifespan` around all requests: what it does before [`Lifespan::serve`](crate::Lifespan::serve) is the start-up, what it does
             /// after it the shutdown, all in one task. The state that it serves is a [`Dep`](crate::Dep) for everyone.
             ///
-            /// See [`Lifespan`].
-            pub fn lifespan<S, L, F>(mut self, lifespan: L) -> Self
+            /// See [`Lifespan`](crate::Lifespan).
+            pub fn lifespan<S, L, A>(mut self, lifespan: L) -> Self
             where
                 S: Send + Sync + 'static,
-                L: FnOnce(Lifespan<S>) -> F + Send + 'static,
-                F: Future + Send + 'static,
-                F::Output: LifespanEnd,
+                L: LifespanFunction<S, A>,
             {
                 let router = self.router();
                 let source = Source::Lifespan { name: std::any::type_name::<S>(), given: Default::default() };

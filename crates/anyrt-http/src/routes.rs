@@ -6,13 +6,14 @@ use std::sync::Arc;
 
 use axum_core::extract::Request;
 use http::Method;
-use http::header::HeaderValue;
+use http::header::{ACCESS_CONTROL_REQUEST_METHOD, HeaderValue};
 
 use crate::context::RequestContext;
 use crate::error::Error;
 use crate::host::Host;
 use crate::needs::Need;
 use crate::operation::{Answer, Attention, Operation};
+use crate::pattern;
 
 /// Path parameters as ranges into the path: no text is copied to find a route.
 #[derive(Debug, Clone, Copy, Default)]
@@ -46,6 +47,8 @@ impl Parameters {
 #[derive(Default)]
 pub(crate) struct Routes {
     paths: matchit::Router<usize>,
+    /// Where nothing else matches.
+    fallbacks: matchit::Router<usize>,
     routes: Vec<Route>,
 }
 
@@ -85,13 +88,8 @@ impl Routes {
     pub(crate) fn add(&mut self, path: &str, operated: Operated) -> Result<(), Error> {
         let refused = |reason: String| Error::Route { path: path.to_owned(), reason };
         let Some(known) = self.routes.iter_mut().find(|route| route.pattern == path) else {
-            if !path.starts_with('/') {
-                return Err(refused("a path starts with `/`".to_owned()));
-            }
-            let names = names(path);
-            if names.len() > Parameters::MOST {
-                return Err(refused(format!("a path has at most {} parameters", Parameters::MOST)));
-            }
+            pattern::check(path).map_err(refused)?;
+            let names = names_of(path)?;
             self.paths.insert(path, self.routes.len()).map_err(|error| refused(error.to_string()))?;
             let mut operations = Operations { by_method: Vec::new(), allow: HeaderValue::from_static("") };
             operations.add(operated);
@@ -111,9 +109,39 @@ impl Routes {
         }
     }
 
+    /// Adds what answers below a prefix where nothing else does.
+    pub(crate) fn add_fallback(&mut self, prefix: &str, operated: Operated) -> Result<(), Error> {
+        let pattern = format!("{prefix}/{{*rest}}");
+        pattern::check(&pattern).map_err(|reason| Error::Route { path: pattern.clone(), reason })?;
+        let names = names_of(&pattern)?;
+        for path in [prefix, &format!("{prefix}/"), &pattern].into_iter().filter(|path| !path.is_empty()) {
+            self.fallbacks.insert(path, self.routes.len()).map_err(|_| Error::Route {
+                path: pattern.clone(),
+                reason: "two fallbacks answer there".to_owned(),
+            })?;
+        }
+        let mut operations = Operations { by_method: Vec::new(), allow: HeaderValue::from_static("") };
+        operations.add(operated);
+        self.routes.push(Route { pattern, names, operations });
+        Ok(())
+    }
+
+    /// The methods of all paths: what `OPTIONS *` asks for.
+    pub(crate) fn allow(&self) -> HeaderValue {
+        let mut all: Vec<&str> = Vec::new();
+        for route in &self.routes {
+            let methods = route.operations.allow.to_str().unwrap_or_default().split(", ");
+            all.extend(methods.filter(|method| !method.is_empty()));
+        }
+        all.sort_unstable();
+        all.dedup();
+        // Methods are tokens, so that their list is a header value.
+        HeaderValue::try_from(all.join(", ")).unwrap_or_else(|_| HeaderValue::from_static("OPTIONS"))
+    }
+
     /// The route of this path, by its index, and the parameters in the path.
     pub(crate) fn find(&self, path: &str) -> Option<(usize, Parameters)> {
-        let found = self.paths.at(path).ok()?;
+        let found = self.paths.at(path).or_else(|_| self.fallbacks.at(path)).ok()?;
         Some((*found.value, Parameters::of(path, &found.params)))
     }
 
@@ -173,6 +201,15 @@ impl Operations {
         Some((place, &self.by_method[place]))
     }
 
+    /// The layers around what is said of this path without a path operation. A preflight of CORS is asked for another
+    /// one, and has the layers of that.
+    pub(crate) fn layers(&self, request: &Request) -> Option<&Arc<dyn Host>> {
+        let meant = request.headers().get(ACCESS_CONTROL_REQUEST_METHOD);
+        let meant = meant.and_then(|method| Method::from_bytes(method.as_bytes()).ok());
+        let meant = meant.and_then(|method| self.find(&method)).map(|(_, operated)| operated);
+        meant.or(self.by_method.first())?.layered.as_ref()
+    }
+
     fn exact(&self, method: &Method) -> Option<usize> {
         self.by_method.iter().position(|known| known.method.as_ref() == Some(method))
     }
@@ -189,9 +226,19 @@ impl Operated {
     pub(crate) fn label(&self, path: &str) -> String {
         match &self.method {
             Some(method) => format!("`{method} {path}` ({})", self.operation.name()),
-            None => format!("what is nested at `{path}`"),
+            None => format!("`{path}` ({})", self.operation.name()),
         }
     }
+}
+
+/// The names of its parameters, if they are not too many.
+fn names_of(path: &str) -> Result<Vec<String>, Error> {
+    let names = names(path);
+    if names.len() > Parameters::MOST {
+        let reason = format!("a path has at most {} parameters", Parameters::MOST);
+        return Err(Error::Route { path: path.to_owned(), reason });
+    }
+    Ok(names)
 }
 
 /// The names of a path's parameters: `/{a}/{*b}` has `a` and `b`; `{{` is a brace.

@@ -12,19 +12,22 @@ use axum_core::body::Body;
 use axum_core::extract::Request;
 use axum_core::response::Response;
 use bytes::Bytes;
-use http::header::ALLOW;
+use http::header::{ALLOW, HeaderValue};
 use http::{Method, StatusCode};
 
+use crate::admission::Lane;
 use crate::attended::{Attended, Home};
 use crate::context::RequestContext;
 use crate::disconnect::Arrival;
 use crate::framed::{Framed, framed};
 use crate::host::{self, Host};
-use crate::layers::{Carried, Layering};
+use crate::layers::{Carried, Layering, Refused};
 use crate::limits::Limits;
 use crate::live::Requests;
 use crate::operation::{Answer, answered};
+use crate::pattern::normal_form;
 use crate::problem::detail;
+use crate::request::Drops;
 use crate::router::around;
 use crate::routes::{Operations, Routes};
 use crate::sources::Sources;
@@ -36,6 +39,10 @@ pub(crate) struct Core {
     pub(crate) limits: Limits,
     /// If the app has a view.
     pub(crate) requests: Option<Arc<Requests>>,
+    /// What its requests have left to the pool to be dropped.
+    pub(crate) drops: Arc<Drops>,
+    /// Calls of requests that had begun when the pool was stuck.
+    pub(crate) lane: Arc<Lane>,
 }
 
 /// A built and checked [`App`](crate::App): a tower service that any tower server can call, for
@@ -54,13 +61,14 @@ pub struct AppService {
     core: Arc<Core>,
     /// With the layers of the app.
     host: Arc<dyn Host>,
+    layered: bool,
 }
 
 impl AppService {
     pub(crate) fn new(core: Core, layers: &[Layering]) -> Self {
         let core = Arc::new(core);
         let host = around(layers, Arc::new(Routed(Arc::clone(&core))));
-        AppService { core, host }
+        AppService { core, host, layered: !layers.is_empty() }
     }
 
     pub(crate) fn core(&self) -> &Arc<Core> {
@@ -80,6 +88,14 @@ impl Host for AppService {
         }
     }
 
+    fn refused(&self, mut request: Request, refusal: Response, arrival: &Arrival) -> Answer {
+        if !self.layered {
+            return answered(refusal);
+        }
+        request.extensions_mut().insert(Refused::new(refusal));
+        Host::call(self, request, arrival)
+    }
+
     fn has_view(&self) -> bool {
         self.core.requests.is_some()
     }
@@ -91,12 +107,31 @@ struct Routed(Arc<Core>);
 impl Host for Routed {
     fn call(&self, mut request: Request, arrival: &Arrival) -> Answer {
         let core = &self.0;
-        let Some((route, parameters)) = core.routes.find(request.uri().path()) else {
+        if !request.extensions().is_empty()
+            && let Some(answer) = Refused::of(&mut request)
+        {
+            return answer;
+        }
+        let mut found = core.routes.find(request.uri().path());
+        if let Some(uri) = normal_form(request.uri()) {
+            let normal = core.routes.find(uri.path());
+            // A path comes as it was sent, unless it leads elsewhere as it is meant.
+            if normal.map(|(route, _)| route) != found.map(|(route, _)| route) {
+                (*request.uri_mut(), found) = (uri, normal);
+            }
+        }
+        let Some((route, parameters)) = found else {
+            if *request.method() == Method::OPTIONS && request.uri().path() == "*" {
+                return answered(options(core.routes.allow()));
+            }
             return answered(detail(StatusCode::NOT_FOUND, "Not Found"));
         };
         let operations = core.routes.operations(route);
         let Some((operation, operated)) = operations.find(request.method()) else {
-            return answered(not_allowed(request.method(), operations));
+            let answer = not_allowed(request.method(), operations);
+            let Some(layers) = operations.layers(&request) else { return answered(answer) };
+            request.extensions_mut().insert(Carried::answer(answer));
+            return layers.call(request, arrival);
         };
         if let Some(leaving) = operated.operation.settings().leaving {
             arrival.on_disconnect(leaving);
@@ -112,7 +147,7 @@ impl Host for Routed {
         match &operated.layered {
             None => operated.call(request, context),
             Some(layers) => {
-                request.extensions_mut().insert(Carried::new(context));
+                request.extensions_mut().insert(Carried::operation(context));
                 layers.call(request, arrival)
             }
         }
@@ -121,14 +156,18 @@ impl Host for Routed {
 
 /// What a path says that has no operation for a method: which it has.
 fn not_allowed(method: &Method, operations: &Operations) -> Response {
-    let mut response = if *method == Method::OPTIONS {
-        let mut response = Response::new(Body::empty());
-        *response.status_mut() = StatusCode::NO_CONTENT;
-        response
-    } else {
-        detail(StatusCode::METHOD_NOT_ALLOWED, "Method Not Allowed")
-    };
+    if *method == Method::OPTIONS {
+        return options(operations.allow.clone());
+    }
+    let mut response = detail(StatusCode::METHOD_NOT_ALLOWED, "Method Not Allowed");
     response.headers_mut().insert(ALLOW, operations.allow.clone());
+    response
+}
+
+fn options(allow: HeaderValue) -> Response {
+    let mut response = Response::new(Body::empty());
+    *response.status_mut() = StatusCode::NO_CONTENT;
+    response.headers_mut().insert(ALLOW, allow);
     response
 }
 

@@ -12,8 +12,9 @@ use http::request::Parts;
 use crate::configure::Scope;
 use crate::context::RequestContext;
 use crate::dependency::Value;
+use crate::error::Error;
 use crate::provider::{Provider, Rules};
-use crate::request::internal;
+use crate::request::{Dropping, Kept, internal};
 
 /// Where each dependency comes from.
 #[derive(Default)]
@@ -22,7 +23,7 @@ pub(crate) struct Sources {
     /// In the order in which they were given.
     order: Vec<TypeId>,
     /// What stands in for them, changed while the app runs: by a test client.
-    fakes: RwLock<HashMap<TypeId, Fake>>,
+    fakes: RwLock<Fakes>,
     faked: AtomicBool,
 }
 
@@ -37,6 +38,9 @@ pub(crate) enum Source {
     /// The app's lifespan.
     Lifespan { name: &'static str, given: OnceLock<Value> },
 }
+
+/// What stands in for what.
+pub(crate) type Fakes = HashMap<TypeId, Fake>;
 
 #[derive(Clone)]
 pub(crate) enum Fake {
@@ -133,6 +137,17 @@ impl Sources {
         Ok(made)
     }
 
+    /// Notes what is made from what a plain function made.
+    pub(crate) fn made_from_pool(&mut self, kinds: impl IntoIterator<Item = TypeId>) {
+        for kind in kinds {
+            if let Some(Source::Provider { rules, .. } | Source::App { rules, .. }) =
+                self.by_type.get_mut(&kind)
+            {
+                rules.from_pool = true;
+            }
+        }
+    }
+
     /// Takes the state that a lifespan serves.
     pub(crate) fn give(&self, kind: TypeId, state: Value) {
         // That of an outer lifespan, which came before, stays.
@@ -144,6 +159,11 @@ impl Sources {
     /// Whether anything has to be made, or given, before the first request.
     pub(crate) fn has_start(&self) -> bool {
         self.by_type.values().any(|source| matches!(source, Source::App { .. } | Source::Lifespan { .. }))
+    }
+
+    /// Whether it is one of those that have to be made before the first request.
+    pub(crate) fn is_to_start(&self, kind: TypeId) -> bool {
+        matches!(self.by_type.get(&kind), Some(Source::App { .. }))
     }
 
     /// What has to be made before the first request, in the order in which it was provided.
@@ -173,11 +193,22 @@ impl Sources {
         self.fakes.read().unwrap_or_else(PoisonError::into_inner).get(&kind).cloned()
     }
 
-    /// Puts a stand-in before a dependency, for the requests that ask from now on.
-    pub(crate) fn put_fake(&self, kind: TypeId, fake: Fake) {
-        let old = self.fakes.write().unwrap_or_else(PoisonError::into_inner).insert(kind, fake);
+    /// Puts a stand-in before a dependency, for the requests that ask from now on; if the whole still passes the check.
+    pub(crate) fn put_fake(
+        &self,
+        kind: TypeId,
+        fake: Fake,
+        check: impl FnOnce(&Fakes) -> Result<(), Error>,
+    ) -> Result<(), Error> {
+        let mut fakes = self.fakes.write().unwrap_or_else(PoisonError::into_inner);
+        let mut changed = fakes.clone();
+        changed.insert(kind, fake);
+        check(&changed)?;
+        let old = std::mem::replace(&mut *fakes, changed);
         self.faked.store(true, Ordering::Release);
+        drop(fakes);
         drop(old);
+        Ok(())
     }
 
     /// Takes all stand-ins away.
@@ -188,6 +219,20 @@ impl Sources {
     }
 }
 
+/// What an app had for all its requests is dropped where it may block, last given first.
+impl Drop for Sources {
+    fn drop(&mut self) {
+        let kept: Vec<Kept> =
+            self.order.drain(..).filter_map(|kind| self.by_type.remove(&kind)?.kept()).collect();
+        let fakes = std::mem::take(self.fakes.get_mut().unwrap_or_else(PoisonError::into_inner));
+        let fakes = fakes.into_values().filter_map(|fake| match fake {
+            Fake::Value(value) => Some(Kept::new(value, None)),
+            Fake::Provider(_) => None,
+        });
+        Dropping::new(kept.into_iter().chain(fakes).collect(), None).in_pool();
+    }
+}
+
 /// An app with a start-up is not handed out before that; only an extractor that asks during it comes here.
 fn not_started() -> Response {
     tracing::error!("a dependency of the app's scope was asked for before the app had started");
@@ -195,11 +240,22 @@ fn not_started() -> Response {
 }
 
 impl Source {
+    /// The value that all requests share.
+    fn kept(self) -> Option<Kept> {
+        let value = match self {
+            Source::Value(value) => Some(value),
+            Source::App { made, .. } => made.into_inner(),
+            Source::Lifespan { given, .. } => given.into_inner(),
+            Source::Provider { .. } => None,
+        };
+        value.map(|value| Kept::new(value, None))
+    }
+
     /// A provider, as its settings say.
     pub(crate) fn of(provider: Arc<dyn Provider>) -> Source {
         let settings = provider.settings();
         let places = settings.most.flatten().map(|most| anyrt::CapacityLimiter::new(most.get()));
-        let rules = Rules { scope: settings.scope.unwrap_or(Scope::Request), places };
+        let rules = Rules { scope: settings.scope.unwrap_or(Scope::Request), places, from_pool: false };
         match rules.scope {
             Scope::App => Source::App { provider, rules, made: OnceLock::new() },
             Scope::Request | Scope::Function => Source::Provider { provider, rules },

@@ -182,7 +182,8 @@ impl TestClient {
     ///
     /// # Errors
     ///
-    /// When nothing makes such a type, or what the provider asks for is not there. A dependency of the app's scope is made by
+    /// When nothing makes such a type, or what the provider asks for is not there, needs itself at last
+    /// ([`Error::Cycle`]), or does not live long enough: the whole is checked as when the app was built. A dependency of the app's scope is made by
     /// now: override it before the start.
     pub fn override_with<H, A, M, K>(&self, provider: H) -> Result<()>
     where
@@ -193,8 +194,6 @@ impl TestClient {
         M: 'static,
     {
         let provider: Arc<dyn Provider> = Arc::new(provider::Function::<H, A, M, K>::new(provider));
-        let sources = &self.service.core().sources;
-        graph::check_fake(&*provider, sources)?;
         let (kind, name) = provider.makes();
         self.stand_in(kind, name, Fake::Provider(provider))
     }
@@ -213,8 +212,7 @@ impl TestClient {
         if sources.get(kind).is_none() {
             return Err(Error::NothingToOverride(name));
         }
-        sources.put_fake(kind, fake);
-        Ok(())
+        sources.put_fake(kind, fake, |fakes| graph::check_fakes(fakes, sources))
     }
 
     /// Takes back what was overridden by this client.

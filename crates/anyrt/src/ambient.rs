@@ -236,6 +236,23 @@ where
     anyrt_core::run_blocking(job)
 }
 
+/// Drops a value, whose drop may block, in a thread of the pool, and does not wait for it: here, if this is such a
+/// thread, or where there is no runtime.
+///
+/// It waits for no token. The end of the run waits for it, as for every closure that nobody waits for.
+///
+/// ```
+/// anyrt::run(async {
+///     let closed_at_leisure = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+///     anyrt::drop_in_pool(closed_at_leisure);
+/// });
+/// ```
+#[track_caller]
+pub fn drop_in_pool<V: Send + 'static>(value: V) {
+    init();
+    anyrt_core::drop_in_pool(value);
+}
+
 /// As [`run_blocking`], for work that computes and does not wait: its limiter is of the size of the
 /// machine and independent of the run's default one.
 ///

@@ -6,7 +6,7 @@ use std::pin::{Pin, pin};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll};
 
-use super::limiter::{Acquire, CapacityLimiter, Token, thread_waker};
+use super::limiter::{Acquire, CapacityLimiter, Token, Turn, thread_waker};
 use super::run::StartError;
 use crate::scope::shield;
 use crate::sync::{Arc, thread};
@@ -83,7 +83,13 @@ impl fmt::Display for Borrower {
 /// A call that waits for its grant.
 pub(super) enum Asking {
     Ours(Acquire),
-    Foreign { of: Borrowing, called: Called, waits: Option<Pin<Box<dyn Future<Output = ()> + Send>>> },
+    /// It was given before it was asked for.
+    Given(Option<Token>),
+    Foreign {
+        of: Borrowing,
+        called: Called,
+        waits: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
+    },
 }
 
 /// A limiter of somebody else's, and as whom it is asked.
@@ -98,6 +104,20 @@ impl Asking {
         Asking::Ours(limiter.acquire_for_call(called))
     }
 
+    pub(super) fn turn(turn: Turn) -> Asking {
+        match turn {
+            Turn::Waits(acquire) => Asking::Ours(acquire),
+            Turn::Has(token) => Asking::Given(Some(token)),
+        }
+    }
+
+    /// Of one that goes before those who start.
+    pub(super) fn continuing(limiter: &CapacityLimiter, called: Called) -> Asking {
+        let mut acquire = limiter.acquire_for_call(called);
+        acquire.go_first();
+        Asking::Ours(acquire)
+    }
+
     pub(super) fn foreign(limiter: Arc<dyn Limiter>, called: Called) -> Asking {
         Asking::Foreign { of: Borrowing { limiter, borrower: Borrower::new() }, called, waits: None }
     }
@@ -108,6 +128,10 @@ impl Asking {
                 Poll::Ready(token) => Poll::Ready(Ok(Grant::Ours(token))),
                 Poll::Pending if acquire.waits_for_itself() => Poll::Ready(Err(StartError::WaitsForItself)),
                 Poll::Pending => Poll::Pending,
+            },
+            Asking::Given(token) => match token.take() {
+                Some(token) => Poll::Ready(Ok(Grant::Ours(token))),
+                None => unreachable!("a call is granted once"),
             },
             Asking::Foreign { of, called, waits } => leaf(true, called, cx, |cx| {
                 waits

@@ -13,7 +13,7 @@ use std::time::Duration;
 use futures_util::Stream;
 
 use super::limiter::CapacityLimiter;
-use super::run::{BlockingCall, RunBlocking, drop_in_pool};
+use super::run::{BlockingCall, RunBlocking, drop_called_at};
 use crate::context::{self, Gate};
 use crate::handle::Handle;
 use crate::scope::moment::Moment;
@@ -314,7 +314,7 @@ where
 {
     fn drop(&mut self) {
         if let Some(source) = self.source.take() {
-            drop_in_pool(source, self.called);
+            drop_called_at(source, self.called);
         }
     }
 }

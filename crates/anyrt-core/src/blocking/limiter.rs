@@ -15,7 +15,7 @@ use crate::scope::tree::NodeRef;
 use crate::sync::thread::{self, Thread};
 use crate::sync::{Arc, Mutex};
 use crate::task::TaskId;
-use crate::waits::{Called, leaf};
+use crate::waits::{self, Called, leaf};
 use crate::wake::WakeList;
 
 /// Who waited longer than this is told of in the log, unless the limiter was told otherwise.
@@ -53,6 +53,8 @@ pub struct CapacityLimiter(Arc<Mutex<State>>);
 struct State {
     total: usize,
     borrowed: usize,
+    /// How many tokens came back so far.
+    returned: u64,
     waiting: Queue<()>,
     /// Who has, or waits for, a token on behalf of a key.
     keys: HashMap<Arc<str>, Borrower>,
@@ -123,6 +125,7 @@ impl CapacityLimiter {
         CapacityLimiter(Arc::new(Mutex::new(State {
             total,
             borrowed: 0,
+            returned: 0,
             waiting: Queue::new(),
             keys: HashMap::new(),
             serial: 0,
@@ -275,6 +278,29 @@ impl CapacityLimiter {
         self.0.lock().borrowed
     }
 
+    /// How many tokens have come back so far: whether anything moves.
+    #[doc(hidden)]
+    pub fn returned(&self) -> u64 {
+        self.0.lock().returned
+    }
+
+    /// For layers above: lines up for a token among those who continue, before the one that is held comes back: so it
+    /// goes to whoever takes the turn, and to nobody who starts.
+    #[doc(hidden)]
+    #[track_caller]
+    pub fn line_up(&self) -> Turn {
+        let mut acquire = self.acquire_for_call(Location::caller());
+        acquire.go_first();
+        let before = waits::begin();
+        // Who takes the turn asks again, with a waker.
+        let lined_up = Pin::new(&mut acquire).poll(&mut Context::from_waker(Waker::noop()));
+        waits::end(before);
+        match lined_up {
+            Poll::Ready(token) => Turn::Has(token),
+            Poll::Pending => Turn::Waits(acquire),
+        }
+    }
+
     /// How many wait for a token.
     pub fn waiting(&self) -> usize {
         self.0.lock().waiting.len()
@@ -351,6 +377,7 @@ impl CapacityLimiter {
         {
             let mut state = self.0.lock();
             state.borrowed -= 1;
+            state.returned += 1;
             state.serve(&mut wakes);
         }
         wakes.wake();
@@ -524,6 +551,15 @@ impl Supply for Tokens {
     }
 }
 
+/// A place in the line of a limiter, or the token that came of it; dropped, it goes to the next.
+#[doc(hidden)]
+#[derive(Debug)]
+#[must_use = "it keeps a token from others"]
+pub enum Turn {
+    Waits(Acquire),
+    Has(Token),
+}
+
 /// The future of [`CapacityLimiter::acquire`].
 #[must_use = "futures do nothing unless polled"]
 pub struct Acquire {
@@ -537,6 +573,11 @@ pub struct Acquire {
 impl Acquire {
     fn limiter(&self) -> &CapacityLimiter {
         &self.take.supply().0
+    }
+
+    /// From now on it goes before those who start.
+    pub(super) fn go_first(&mut self) {
+        self.take.go_first();
     }
 
     /// Whether it stands in the queue.

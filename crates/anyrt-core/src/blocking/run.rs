@@ -10,7 +10,7 @@ use std::task::{Context, Poll, ready};
 use super::choice::{Begins, hand_over};
 use super::grant::{Asking, Grant, Limiter};
 use super::job::{JobCell, Label, cut_off};
-use super::limiter::CapacityLimiter;
+use super::limiter::{CapacityLimiter, Turn};
 use crate::context::{self, Gate, Setting};
 use crate::fork::Forked;
 use crate::handle::Handle;
@@ -108,6 +108,8 @@ pub enum StartError {
 pub struct RunBlocking<F> {
     job: F,
     limiter: Limit,
+    /// The token that was lined up for it.
+    turn: Option<Turn>,
     abandon: bool,
     name: Option<Arc<str>>,
     handle: Option<Handle>,
@@ -121,6 +123,8 @@ enum Limit {
     Nobodys,
     Own(CapacityLimiter),
     Foreign(Arc<dyn Limiter>),
+    /// Of the run, before those who start.
+    Continuing,
 }
 
 impl<F> RunBlocking<F> {
@@ -130,7 +134,15 @@ impl<F> RunBlocking<F> {
     }
 
     pub(super) fn called_at(job: F, called: &'static Location<'static>) -> RunBlocking<F> {
-        RunBlocking { job, limiter: Limit::OfRun, abandon: false, name: None, handle: None, called }
+        RunBlocking {
+            job,
+            limiter: Limit::OfRun,
+            turn: None,
+            abandon: false,
+            name: None,
+            handle: None,
+            called,
+        }
     }
 
     pub(crate) fn on(mut self, handle: Handle) -> RunBlocking<F> {
@@ -171,6 +183,21 @@ impl<F> RunBlocking<F> {
     /// ```
     pub fn unlimited(mut self) -> RunBlocking<F> {
         self.limiter = Limit::Nobodys;
+        self
+    }
+
+    /// For layers above: the call continues what has begun, and goes before those that start, as what a job calls
+    /// does.
+    #[doc(hidden)]
+    pub fn continuing(mut self) -> RunBlocking<F> {
+        self.limiter = Limit::Continuing;
+        self
+    }
+
+    /// For layers above: takes the token of a turn that was lined up for it.
+    #[doc(hidden)]
+    pub fn turn(mut self, turn: Turn) -> RunBlocking<F> {
+        (self.limiter, self.turn) = (Limit::Continuing, Some(turn));
         self
     }
 
@@ -288,6 +315,7 @@ impl<F, T> State<F, T> {
             Limit::Nobodys => Asking::ours(&handle.0.shared.unlimited, called),
             Limit::Own(limiter) => Asking::ours(limiter, called),
             Limit::Foreign(limiter) => Asking::foreign(limiter.clone(), called),
+            Limit::Continuing => Asking::continuing(handle.limiter(), called),
         };
         State::Asking { asking, limiter, job: Some(job), handle, label }
     }
@@ -317,6 +345,9 @@ where
                     let handle = call.handle.unwrap_or_else(|| Handle::current_for(call.called));
                     let label = Label { name: call.name, called: call.called };
                     this.state = State::asking(call.limiter, call.job, handle, label);
+                    if let (Some(turn), State::Asking { asking, .. }) = (call.turn, &mut this.state) {
+                        *asking = Asking::turn(turn);
+                    }
                 }
                 State::Asking { asking, limiter, job, handle, label } => {
                     let grant = match ready!(asking.poll(cx)) {
@@ -407,8 +438,24 @@ where
     }
 }
 
-/// Drops `value`, which may block, in a thread of the pool; here, if this is one, or where there is none.
-pub(super) fn drop_in_pool<V: Send + 'static>(value: V, called: &'static Location<'static>) {
+/// Drops a value, whose drop may block, in a thread of the pool, and does not wait for it: here, if this is such a
+/// thread, or where there is no runtime.
+///
+/// It waits for no token. The end of the run waits for it, as for every closure that nobody waits for.
+///
+/// ```
+/// # anyrt_core::drop_in_pool(());
+/// # async fn demo(file: std::fs::File) {
+/// anyrt_core::drop_in_pool(file);
+/// # }
+/// ```
+#[track_caller]
+pub fn drop_in_pool<V: Send + 'static>(value: V) {
+    drop_called_at(value, Location::caller());
+}
+
+/// As [`drop_in_pool`], named after another place.
+pub(super) fn drop_called_at<V: Send + 'static>(value: V, called: &'static Location<'static>) {
     if context::in_job() {
         return;
     }

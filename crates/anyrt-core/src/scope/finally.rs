@@ -76,6 +76,29 @@ where
 
 /// As [`finally`], with a clean-up that is told how the work ended. For a limit,
 /// [`shield_within`](crate::shield_within) inside it.
+///
+/// In a task that is spawned, and with work that ends in a type with a `dyn` in it, such as a `Result<T, BoxError>`, the
+/// compiler (1.95) refuses a closure as clean-up: "implementation of `AsyncFnOnce` is not general enough". There it is a
+/// function:
+///
+/// ```
+/// use anyrt_core::{BoxError, Outcome, finally_with, task_group};
+///
+/// async fn work() -> Result<u32, BoxError> {
+///     Ok(7)
+/// }
+///
+/// async fn say(outcome: Outcome<'_, Result<u32, BoxError>>) {
+///     println!("cut short: {}", matches!(outcome, Outcome::Cancelled(_)));
+/// }
+///
+/// # async fn demo() -> Result<(), anyrt_core::GroupError> {
+/// task_group(async |tg| {
+///     tg.try_spawn(finally_with(work(), say));
+/// })
+/// .await
+/// # }
+/// ```
 #[track_caller]
 pub fn finally_with<F, C>(work: F, cleanup: C) -> impl Future<Output = F::Output>
 where

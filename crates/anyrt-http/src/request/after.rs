@@ -8,8 +8,10 @@ use anyrt::TaskContext;
 
 use super::background::List;
 use super::keeping;
+use super::kept::KeptList;
 use super::outcome::Outcome;
 use super::undo::{Stack, told};
+use crate::admission::Lane;
 use crate::attended::Home;
 use crate::live::{Live, Stage};
 
@@ -19,9 +21,13 @@ pub(crate) struct After {
     /// If the app has a view.
     pub(crate) live: Option<Live>,
     pub(crate) background: Option<Arc<List>>,
+    /// If the request has begun: its calls of the pool go before those of others that have not.
+    pub(crate) lane: Option<Arc<Lane>>,
     pub(crate) stack: Stack,
     pub(crate) outcome: Outcome,
     pub(crate) locals: TaskContext,
+    /// Dropped last.
+    pub(crate) kept: KeptList,
 }
 
 impl After {
@@ -31,14 +37,14 @@ impl After {
     }
 
     async fn all(self) {
-        let After { home, live, background, stack, mut outcome, .. } = self;
+        let After { home, live, background, lane, stack, mut outcome, kept: _kept, .. } = self;
         if let Some(live) = &live {
             live.goes_to(Stage::After);
             live.is_in_this_task();
         }
         if let Some(list) = background {
             let mut left = Some((stack, outcome));
-            let ran = super::unless_cut(list.run(&home), async |why| {
+            let ran = super::unless_cut(list.run(&home, lane.as_ref()), async |why| {
                 list.give_up();
                 if let Some((stack, _)) = left.take() {
                     stack.undo(&mut Outcome::cancelled(why), |name, response| told(name, &response)).await;

@@ -14,6 +14,7 @@ use futures_util::FutureExt;
 use http::StatusCode;
 
 use super::outcome::{Outcome, Source, message};
+use crate::admission::Lane;
 use crate::attended::{Home, report};
 use crate::handler::{Async, Blocking};
 use crate::problem::detail;
@@ -128,7 +129,7 @@ impl List {
     /// # Cancel safety
     ///
     /// Dropped, the task that runs is cancelled, and the rest is left to [`give_up`](List::give_up).
-    pub(crate) async fn run(&self, home: &Home) -> Option<Outcome> {
+    pub(crate) async fn run(&self, home: &Home, lane: Option<&Arc<Lane>>) -> Option<Outcome> {
         loop {
             let Listed { name, task } = {
                 let mut state = self.lock();
@@ -140,7 +141,10 @@ impl List {
                     }
                 }
             };
-            let failed = match home.run(&name, AssertUnwindSafe(run(task)).catch_unwind()).await {
+            let failed = match home
+                .run(&name, AssertUnwindSafe(run(task, lane.cloned())).catch_unwind())
+                .await
+            {
                 Some(Ok(Ok(()))) => continue,
                 Some(Ok(Err(error))) => {
                     tracing::error!(task = &*name, %error, "a background task failed, and stops those after it");
@@ -173,10 +177,13 @@ impl List {
     }
 }
 
-async fn run(task: Prepared) -> Result<(), BoxError> {
+async fn run(task: Prepared, lane: Option<Arc<Lane>>) -> Result<(), BoxError> {
     match task {
         Prepared::Async(task) => task.await,
-        Prepared::Blocking(task) => anyrt::run_blocking(task).name("background task").await,
+        Prepared::Blocking(task) => match lane {
+            Some(lane) => lane.call(task, "background task").await,
+            None => anyrt::run_blocking(task).name("background task").await,
+        },
     }
 }
 

@@ -33,10 +33,6 @@ impl Stack {
         self.0.push(entry);
     }
 
-    pub(crate) fn append(&mut self, mut later: Stack) {
-        self.0.append(&mut later.0);
-    }
-
     pub(crate) fn is_empty(&self) -> bool {
         self.0.is_empty()
     }

@@ -20,6 +20,7 @@ pub(super) struct State {
     requests: Vec<Seen>,
     /// None where a server of others calls.
     server: Option<Counts>,
+    pool: Pool,
     /// None outside of any runtime of ours.
     tasks: Option<TaskTree>,
     /// Circles of tasks that wait for each other.
@@ -36,9 +37,26 @@ impl State {
             routes: core.listing(),
             requests: others.map(|live| Seen::of(live.story(), core, handle.as_ref())).collect(),
             server: Counts::of(context.home()),
+            pool: Pool::of(core),
             deadlocks: tasks.as_ref().map(TaskTree::deadlocks).unwrap_or_default(),
             tasks,
         }
+    }
+}
+
+/// Calls of requests that have begun, when the pool is stuck: beyond the limit.
+#[derive(Serialize)]
+struct Pool {
+    beyond: usize,
+    most_beyond: usize,
+    /// Threads of the pool then, at most.
+    most_threads: usize,
+}
+
+impl Pool {
+    fn of(core: &Core) -> Pool {
+        let (beyond, most_beyond, most_threads) = core.lane.counts();
+        Pool { beyond, most_beyond, most_threads }
     }
 }
 
