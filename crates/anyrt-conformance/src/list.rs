@@ -264,6 +264,7 @@ macro_rules! for_each_case {
                 program rule_16_branches_that_nobody_wakes_follow_their_future_into_another_scope [TasksRun];
                 program rule_27_a_limited_group_lets_spawning_wait [TasksRun];
                 program rule_74_what_has_ended_comes_back_whatever_the_limit [];
+                program rule_74_other_limits_change_nothing_of_what_comes_back_either [TasksRun, ForeignWake];
                 program rule_74_a_limited_map_ends_beside_a_clean_up_that_waits_for_it [];
                 program rule_56_a_child_that_has_the_only_place_of_its_group_does_not_wait_for_itself [TasksRun];
             }

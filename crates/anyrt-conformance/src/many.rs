@@ -5,8 +5,8 @@ use std::num::NonZeroUsize;
 use std::sync::Arc;
 
 use anyrt_core::{
-    CancelScope, Event, Lock, as_completed, channel, checkpoint, finally, for_each_concurrent, join_all,
-    map_concurrent, shield, task_group,
+    CancelScope, Event, Lock, ScopeHandle, as_completed, channel, checkpoint, finally, for_each_concurrent,
+    iterate_blocking, join_all, map_concurrent, shield, task_group,
 };
 use futures::future::{BoxFuture, FutureExt, pending};
 
@@ -257,6 +257,77 @@ pub(crate) async fn rule_74_a_limited_map_ends_beside_a_clean_up_that_waits_for_
         assert!(left.await.is_err());
         assert_eq!(drained.get(), 2, "limit {limit}: both calls have ended");
     }
+}
+
+pub(crate) async fn rule_74_other_limits_change_nothing_of_what_comes_back_either() {
+    for items in 1..=3 {
+        // The last one to be worked on cancels all, and everybody ends all the same.
+        let ends = async |scope: &ScopeHandle, item: usize| {
+            if item + 1 == items {
+                scope.cancel("in the last one");
+            }
+            shield(checkpoint()).await;
+        };
+        for limit in 1..=items + 1 {
+            let limit = NonZeroUsize::new(limit).expect("at least one");
+            let worked = Counter::new();
+            let batches = CancelScope::new().run(async |scope| {
+                let mut numbers = iterate_blocking(0..items).batch(limit);
+                while let Some(item) = numbers.next().await {
+                    ends(&scope, item).await;
+                    worked.add();
+                }
+                7
+            });
+            assert_eq!(batches.await.ok(), Some(7), "{items} items in batches of {limit}");
+            assert_eq!(worked.get(), items);
+
+            let (ended, all_spawned) = (Counter::new(), Event::new());
+            let group = CancelScope::new().run(async |scope| {
+                task_group(async |group| {
+                    let limited = group.limit(limit);
+                    for item in 0..items {
+                        let (scope, ended, all_spawned) = (scope.clone(), ended.clone(), all_spawned.clone());
+                        let last = item + 1 == items;
+                        let child = async move {
+                            if last {
+                                all_spawned.wait().await;
+                                scope.cancel("in the last one");
+                            }
+                            shield(checkpoint()).await;
+                            ended.add();
+                        };
+                        limited.spawn(child).await;
+                    }
+                    all_spawned.set();
+                    7
+                })
+                .await
+            });
+            assert_eq!(group.await.ok().and_then(Result::ok), Some(7), "{items} children, {limit} at once");
+            assert_eq!(ended.get(), items);
+        }
+        let values = CancelScope::new().run(async |scope| {
+            let mut values = as_completed((0..items).map(|item| ends(&scope, item)));
+            let mut ended = 0;
+            while values.next().await.is_some() {
+                ended += 1;
+            }
+            ended
+        });
+        assert_eq!(values.await.ok(), Some(items), "{items} values as they end");
+    }
+    // Who asks for ever is stopped.
+    let asks = CancelScope::new().run(async |scope| {
+        let mut numbers = iterate_blocking(0..1);
+        while numbers.next().await.is_some() {}
+        scope.cancel("after the end");
+        loop {
+            numbers.next().await;
+        }
+    });
+    let asks: Result<std::convert::Infallible, _> = asks.await;
+    assert!(asks.is_err());
 }
 
 pub(crate) async fn rule_56_a_child_that_has_the_only_place_of_its_group_does_not_wait_for_itself() {

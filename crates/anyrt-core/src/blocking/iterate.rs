@@ -7,7 +7,7 @@ use std::future::{Future, IntoFuture, poll_fn};
 use std::num::NonZeroUsize;
 use std::panic::{AssertUnwindSafe, Location, catch_unwind, resume_unwind};
 use std::pin::Pin;
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll, Waker, ready};
 use std::time::Duration;
 
 use futures_util::Stream;
@@ -18,7 +18,7 @@ use crate::context::{self, Gate};
 use crate::handle::Handle;
 use crate::scope::moment::Moment;
 use crate::sync::{Arc, Mutex};
-use crate::waits::{Called, handed};
+use crate::waits::{self, Called, handed};
 
 /// How many items are pulled in one hop to a thread, by default.
 const BATCH: usize = 64;
@@ -58,7 +58,8 @@ const TURN: Duration = Duration::from_millis(1);
 /// # Cancel safety
 ///
 /// No item is lost. Cancelled, nothing more is handed out; the scope waits until the thread is done with the
-/// item that it is at, and no further one is pulled. Dropped by foreign code, nobody waits for that.
+/// item that it is at, and no further one is pulled. That the iterator has ended is told all the same, where it has said so (by a
+/// `next`, or by its [`size_hint`](Iterator::size_hint)): who has worked on all items goes on. Dropped by foreign code, nobody waits for that.
 #[track_caller]
 pub fn iterate_blocking<I>(items: I) -> IterateBlocking<I>
 where
@@ -73,6 +74,7 @@ where
         shelf: Arc::new(Shelf::default()),
         ready: VecDeque::new(),
         state: State::Rests(Kept::new(Source::New(items), Location::caller())),
+        end_is_told: false,
     }
 }
 
@@ -92,6 +94,8 @@ where
     /// Taken off the shelf, to be handed out.
     ready: VecDeque<I::Item>,
     state: State<I>,
+    /// The consumer knows that there is no further item.
+    end_is_told: bool,
 }
 
 enum State<I>
@@ -146,10 +150,47 @@ where
     }
 
     fn poll_next_at(&mut self, called: Called, cx: &mut Context<'_>) -> Poll<Option<I::Item>> {
-        handed(true, called, cx, |cx, gate| match gate {
+        let before = waits::noted();
+        let polled = handed(true, called, cx, |cx, gate| match gate {
             Gate::Shut if !context::is_in_time(self.shelf.told()) => Poll::Pending,
             _ => self.poll_item(cx),
-        })
+        });
+        if polled.is_pending() && context::view().0 && self.poll_end(cx).is_ready() {
+            waits::take_back(before);
+            return Poll::Ready(None);
+        }
+        polled
+    }
+
+    /// In a cancelled scope: whether all items were handed out, and there is no further one. Tells it once, so that
+    /// who asks for ever is stopped.
+    fn poll_end(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        if self.end_is_told || !self.ready.is_empty() {
+            return Poll::Pending;
+        }
+        if let State::Pulls(_) = &self.state {
+            let left = self.shelf.take(&mut self.ready, Some(cx.waker()));
+            if left || self.poll_call(cx).is_pending() {
+                return Poll::Pending;
+            }
+        }
+        self.end_is_told = self.ready.is_empty() && matches!(self.state, State::Ended);
+        if self.end_is_told { Poll::Ready(()) } else { Poll::Pending }
+    }
+
+    /// Waits for the end of the batch that is being pulled; what is left of it is ready then.
+    fn poll_call(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let State::Pulls(call) = &mut self.state else { return Poll::Ready(()) };
+        let polled = catch_unwind(AssertUnwindSafe(|| Pin::new(call).poll(cx)));
+        self.state = match polled {
+            Ok(Poll::Pending) => return Poll::Pending,
+            Ok(Poll::Ready(Some(rest))) => State::Rests(rest),
+            Ok(Poll::Ready(None)) => State::Ended,
+            Err(payload) => State::Panicked(payload),
+        };
+        // What was left there before its end.
+        self.shelf.take(&mut self.ready, None);
+        Poll::Ready(())
     }
 
     fn poll_item(&mut self, cx: &mut Context<'_>) -> Poll<Option<I::Item>> {
@@ -162,27 +203,20 @@ where
                     let kept = kept.moved();
                     self.state = State::Pulls(self.pull(kept));
                 }
-                State::Pulls(call) => {
-                    if self.shelf.take(&mut self.ready, Some(cx.waker())) {
-                        continue;
+                State::Pulls(_) => {
+                    if !self.shelf.take(&mut self.ready, Some(cx.waker())) {
+                        ready!(self.poll_call(cx));
                     }
-                    let polled = catch_unwind(AssertUnwindSafe(|| Pin::new(call).poll(cx)));
-                    let ended = match polled {
-                        Ok(Poll::Pending) => return Poll::Pending,
-                        Ok(Poll::Ready(Some(rest))) => State::Rests(rest),
-                        Ok(Poll::Ready(None)) => State::Ended,
-                        Err(payload) => State::Panicked(payload),
-                    };
-                    self.state = ended;
-                    // What was left there before its end.
-                    self.shelf.take(&mut self.ready, None);
                 }
                 State::Panicked(_) => {
                     if let State::Panicked(payload) = std::mem::replace(&mut self.state, State::Ended) {
                         resume_unwind(payload);
                     }
                 }
-                State::Ended => return Poll::Ready(None),
+                State::Ended => {
+                    self.end_is_told = true;
+                    return Poll::Ready(None);
+                }
             }
         }
     }
@@ -223,7 +257,8 @@ fn pull<I: IntoIterator>(
             break;
         }
     }
-    Some(Source::Begun(items))
+    // Its end is known without asking for one more, so it does not depend on the size of a batch.
+    (items.size_hint().1 != Some(0)).then_some(Source::Begun(items))
 }
 
 /// Whether the consumer's scope is cancelled.
