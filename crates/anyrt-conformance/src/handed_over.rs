@@ -27,8 +27,10 @@ impl Pair {
     }
 }
 
+type Make = fn() -> Pair;
+
 /// A pair of each kind whose giver is a call. Who waited may be gone when it gives.
-const PAIRS: [(&str, fn() -> Pair); 14] = [
+const PAIRS: [(&str, Make); 14] = [
     ("event", || {
         let event = Event::new();
         let told = event.clone();
@@ -143,7 +145,7 @@ const PAIRS: [(&str, fn() -> Pair); 14] = [
 ];
 
 /// In one step of one task: gives, and cancels the scope of the waiter, which is another task.
-async fn between_two_polls(make: fn() -> Pair, cancels_first: bool) -> usize {
+async fn between_two_polls(make: Make, cancels_first: bool) -> usize {
     let went_on = Counter::new();
     let counts = went_on.clone();
     let _ = task_group(async move |group| {
@@ -166,7 +168,7 @@ async fn between_two_polls(make: fn() -> Pair, cancels_first: bool) -> usize {
 }
 
 /// The same between the poll of the waiter and the end of that poll.
-async fn inside_a_poll(make: fn() -> Pair, cancels_first: bool) -> usize {
+async fn inside_a_poll(make: Make, cancels_first: bool) -> usize {
     let went_on = Counter::new();
     let counts = went_on.clone();
     let _ = CancelScope::new()

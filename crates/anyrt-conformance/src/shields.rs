@@ -428,11 +428,11 @@ pub(crate) async fn rule_66_a_shield_in_the_step_of_the_cancellation_is_in_time_
             CancelScope::new()
                 .run(async move |inner| {
                     checkpoint().await;
-                    let other = std::thread::spawn(move || {
+                    let other = std::thread::Builder::new().name("shields".to_owned()).spawn(move || {
                         outer.cancel("now");
                         inner.set_shield(true);
                     });
-                    other.join().expect("it does not panic");
+                    other.expect("a thread").join().expect("it does not panic");
                     checkpoint().await;
                     counts.add();
                 })
