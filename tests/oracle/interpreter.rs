@@ -73,16 +73,10 @@ fn block(world: Arc<World>, statements: &'static [Statement], place: Place) -> B
 
 /// Nobody else acts at that tick of a round.
 async fn until_its_tick(world: &World, id: u64) {
-    loop {
-        let tick = world.tick_of(Limit { tick: id, rounds: 0 });
-        sleep_until(world, tick).await;
-        if world.clock.is_given_up() {
-            // Time does not order anything any more.
-            return std::future::pending().await;
-        }
-        if world.clock.tick() == tick {
-            break;
-        }
+    sleep_until(world, world.tick_of(Limit { tick: id, rounds: 0 })).await;
+    if world.clock.is_given_up() {
+        // Time does not order anything any more.
+        std::future::pending().await
     }
 }
 
@@ -99,14 +93,17 @@ async fn execute(world: &Arc<World>, statement: &'static Statement, place: &Plac
     };
     match &statement.op {
         Op::Sleep { rounds } => {
-            sleep_until(world, world.clock.tick() + rounds * world.program.round).await;
+            let tick = match rounds {
+                0 => world.clock.tick(),
+                _ => world.tick_of(Limit { tick: id, rounds: rounds - 1 }),
+            };
+            sleep_until(world, tick).await;
             tell("slept");
         }
         Op::Checkpoint => {
             anyrt::checkpoint().await;
             tell("passed");
         }
-        Op::Burn { rounds } => world.clock.pass(rounds * world.program.round),
         Op::Raise => return Err(Fault::One(format!("e{id}"))),
         Op::Catch { body } => match inside(body).await {
             Ok(()) => tell("nothing to catch"),

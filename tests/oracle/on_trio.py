@@ -35,7 +35,7 @@ def told(error):
 
 def is_cancelled_outside(scope):
     """Whether a cancellation around a scope reaches into it. The one thing here that is not Trio's public API."""
-    return scope._cancel_status.parent_cancellation_is_visible_to_us
+    return scope._cancel_status is not None and scope._cancel_status.parent_cancellation_is_visible_to_us
 
 
 def leaves(error):
@@ -102,8 +102,12 @@ class World:
         self.too_late = set()
         # The groups of which a child ended by a cancellation when one from outside of the group was there.
         self.cut_from_outside = set()
-        # The scopes which a cancellation came through when it was raised.
-        self.came_from_outside = {}
+        # The scopes that are being left or run in, and those of them which a cancellation came through when it was raised.
+        self.open, self.came_from_outside = set(), {}
+        # What children and bodies of groups ended with, other than well.
+        self.raised = []
+        # When those were entered whose deadline had passed by then.
+        self.entered_late = {}
         # How often each class of differences was met.
         self.classes = collections.Counter()
         self.scopes = [trio.CancelScope(shield=scope["shield"]) for scope in program["scopes"]]
@@ -128,6 +132,9 @@ class World:
         if number in self.ended:
             if not scope.cancel_called:
                 self.too_late.add(number)
+        elif number not in self.reasons and self.entered_late.get(number) == now():
+            self.classes["deadline had passed when it was entered"] += 1
+            self.reasons[number] = reason
         elif number not in self.reasons and not (number in self.entered and scope.cancel_called):
             self.reasons[number] = reason
         scope.cancel(reason)
@@ -173,28 +180,21 @@ class World:
                 await getattr(self, "do_" + statement["op"])(statement, place)
         except trio.Cancelled as cancelled:
             if cancelled not in self.came_from_outside:
-                alive = self.entered - self.ended
-                self.came_from_outside[cancelled] = {number for number in alive if is_cancelled_outside(self.scopes[number])}
+                self.came_from_outside[cancelled] = {scope for scope in self.open if is_cancelled_outside(scope)}
             raise
 
     async def until_its_tick(self, id):
         """Nobody else acts at that tick of a round."""
-        while True:
-            tick = self.tick_of({"tick": id, "rounds": 0})
-            await trio.sleep_until(tick)
-            if now() == tick:
-                break
+        await trio.sleep_until(self.tick_of({"tick": id, "rounds": 0}))
 
     async def do_sleep(self, it, place):
-        await trio.sleep_until(now() + it["rounds"] * self.program["round"])
+        later = it["rounds"] - 1
+        await trio.sleep_until(self.tick_of({"tick": it["id"], "rounds": later}) if later >= 0 else now())
         self.tell(place, it["id"], "slept")
 
     async def do_checkpoint(self, it, place):
         await trio.lowlevel.checkpoint()
         self.tell(place, it["id"], "passed")
-
-    async def do_burn(self, it, place):
-        self.clock.jump(it["rounds"] * self.program["round"])
 
     async def do_raise(self, it, place):
         raise Fault(f"e{it['id']}")
@@ -216,25 +216,20 @@ class World:
         await self.in_scope(it["scope"], it["id"], it["body"], place)
 
     async def in_scope(self, number, id, body, place):
-        scope, raised = self.scopes[number], None
+        scope = self.scopes[number]
         limit = self.program["scopes"][number]["limit"]
         if limit:
             scope.deadline = min(scope.deadline, self.tick_of(limit))
         self.entered.add(number)
-        with scope:
-            try:
+        if number not in self.reasons and scope.deadline <= now():
+            self.entered_late[number] = now()
+        try:
+            with self.noted(scope) as raised:
                 await self.block(body, place)
-            except BaseException as error:
-                raised = error
-                raise
-            finally:
-                self.ended.add(number)
+        finally:
+            self.ended.add(number)
         if scope.cancelled_caught:
-            for cancelled in leaves(raised):
-                if number in self.came_from_outside.get(cancelled, ()):
-                    self.classes["shield put up too late, then cancelled itself"] += 1
-                    raise cancelled
-            reason = reason_of(raised)
+            reason = reason_of(raised[0])
             own = self.reasons.get(number, "Deadline")
             if reason != own:
                 self.classes["reason of a scope inside"] += 1
@@ -242,17 +237,41 @@ class World:
         else:
             self.tell(place, id, "finished")
 
+    @contextlib.contextmanager
+    def noted(self, scope):
+        """In a scope: gives what it catches. What came from outside through it goes on, even if it was cancelled itself behind a
+        shield that was put up meanwhile."""
+        raised = []
+        with scope:
+            self.open.add(scope)
+            try:
+                yield raised
+            except BaseException as error:
+                raised.append(error)
+                raise
+            finally:
+                self.open.discard(scope)
+        if scope.cancelled_caught:
+            self.go_on_from(scope, raised[0])
+
+    def go_on_from(self, scope, error):
+        for cancelled in leaves(error):
+            if scope in self.came_from_outside.get(cancelled, ()):
+                self.classes["shield put up too late, then cancelled itself"] += 1
+                raise cancelled
+
     async def do_move_on(self, it, place):
-        with trio.move_on_at(self.tick_of(it["limit"])) as scope:
+        scope = trio.CancelScope(deadline=self.tick_of(it["limit"]))
+        with self.noted(scope):
             await self.block(it["body"], place)
         self.tell(place, it["id"], "cut" if scope.cancelled_caught else "finished")
 
     async def do_fail_after(self, it, place):
-        try:
-            with trio.fail_at(self.tick_of(it["limit"])):
-                await self.block(it["body"], place)
-        except trio.TooSlowError:
-            raise Fault(f"late{it['id']}") from None
+        scope = trio.CancelScope(deadline=self.tick_of(it["limit"]))
+        with self.noted(scope):
+            await self.block(it["body"], place)
+        if scope.cancelled_caught:
+            raise Fault(f"late{it['id']}")
         self.tell(place, it["id"], "finished")
 
     async def do_shield(self, it, place):
@@ -278,8 +297,16 @@ class World:
         try:
             async with trio.open_nursery() as nursery:
                 self.groups[it["group"]] = nursery
-                await self.block(it["body"], place)
+                self.open.add(nursery.cancel_scope)
+                try:
+                    await self.block(it["body"], place)
+                except BaseException as error:
+                    self.raised.append((nursery, error))
+                    raise
                 finished = True
+            for group, error in self.raised:
+                if group is nursery:
+                    self.go_on_from(nursery.cancel_scope, error)
         except BaseException as error:
             fault, _ = parted(error)
             if fault is not None:
@@ -293,11 +320,12 @@ class World:
         """The task of a child, with a handle as anyrt has it: it cancels this task, and knows how it ended."""
         handle = place.handle
         try:
-            with handle.scope:
+            with self.noted(handle.scope):
                 await self.block(body, place)
         except BaseException as error:
             # A child of `start` may belong to another group by now.
             group = trio.lowlevel.current_task().parent_nursery
+            self.raised.append((group, error))
             fault, cancelled = parted(error)
             if fault is not None:
                 self.tell(place, id, "fails", fault)

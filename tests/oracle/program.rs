@@ -56,10 +56,6 @@ pub(crate) enum Op {
         rounds: u64,
     },
     Checkpoint,
-    /// Time passes, and nobody else runs.
-    Burn {
-        rounds: u64,
-    },
     Raise,
     Catch {
         body: Block,

@@ -6,7 +6,7 @@ import random
 WEIGHTS = {
     "sleep": 5, "checkpoint": 1, "act": 9, "wait": 2.5, "ended": 1.5, "scope": 5, "move_on": 2, "fail_after": 2, "shield": 1.5, "finally": 3,
     "group": 4, "spawn": 7, "start": 3, "started": 8, "catch": 3, "raise": 1.2, "lock": 2, "semaphore": 1.5, "limiter": 1,
-    "send": 2, "receive": 2, "await": 1, "notify": 1, "join": 1, "race": 1, "burn": 0,
+    "send": 2, "receive": 2, "await": 1, "notify": 1, "join": 1, "race": 1,
 }
 ACTS = {
     "cancel_scope": 6, "cancel_group": 3, "cancel_child": 1.5, "shield": 4, "deadline": 2, "expire": 0.7, "set": 7, "try_send": 1.5, "try_receive": 1,
@@ -135,9 +135,6 @@ class Writer:
 
     def write_checkpoint(self, task, depth):
         return {}
-
-    def write_burn(self, task, depth):
-        return {"rounds": self.random.randint(1, 2)}
 
     def write_fault(self, task, depth):
         return {}

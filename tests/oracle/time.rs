@@ -56,16 +56,6 @@ impl Clock {
         ((instant - self.began).as_millis() / TICK.as_millis()) as u64
     }
 
-    /// Lets time pass while somebody computes.
-    pub(crate) fn pass(&self, ticks: u64) {
-        let due = {
-            let mut state = self.state();
-            state.now += TICK * u32::try_from(ticks).unwrap_or(u32::MAX);
-            state.due()
-        };
-        due.into_iter().for_each(Waker::wake);
-    }
-
     /// Goes to the time of the next timer; false if there is none.
     pub(crate) fn jump(&self) -> bool {
         let due = {
