@@ -279,11 +279,9 @@ fn a_oneshot_does_what_the_model_does() {
                         assert_eq!(sender.send(number).is_ok(), self.naive.send(number));
                     }
                 }
-                1 if number.is_multiple_of(3) => {
-                    if self.sender.take().is_some() {
-                        self.naive.has_sender = false;
-                        self.naive.waiters.wake();
-                    }
+                1 if number.is_multiple_of(3) && self.sender.take().is_some() => {
+                    self.naive.has_sender = false;
+                    self.naive.waiters.wake();
                 }
                 2 if number.is_multiple_of(3) => {
                     if let Some(receiver) = &mut self.receiver {

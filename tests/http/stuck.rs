@@ -1,7 +1,7 @@
 //! A pool of connections that is smaller than the thread pool, whose checkout blocks: requests that have begun go on.
 
 use std::sync::{Arc, Condvar, Mutex};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyrt::sync::Event;
 use anyrt_http::{App, Background, Dep, Dependency, Limits, Outcome, Teardown, TooLate};
@@ -62,7 +62,7 @@ async fn storm(app: App, tokens: usize, requests: usize) -> (usize, usize) {
     let limiter = anyrt::current_handle().limiter().clone();
     limiter.set_total(tokens);
     let client = Arc::new(app.provide_value(Connections::new(3)).view("/view").test().await);
-    let began = Instant::now();
+    let began = anyrt::now();
     let answers = anyrt::try_task_group(async |group| {
         let tasks: Vec<_> = (0..requests)
             .map(|_| {
@@ -78,7 +78,7 @@ async fn storm(app: App, tokens: usize, requests: usize) -> (usize, usize) {
     });
     let answers = soon(answers).await.expect("no request fails otherwise");
     let state: serde_json::Value = client.get("/view/state.json").await.json();
-    println!("{requests} requests, {tokens} tokens: {:?}, {}", began.elapsed(), state["pool"]);
+    println!("{requests} requests, {tokens} tokens: {:?}, {}", anyrt::now() - began, state["pool"]);
     assert_eq!(state["pool"]["beyond"], 0);
     // No more than have begun: those with a connection, and those that had a token.
     assert!(state["pool"]["most_beyond"].as_u64().is_some_and(|most| most <= tokens as u64));

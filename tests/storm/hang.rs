@@ -29,7 +29,9 @@ static CHANGED: Condvar = Condvar::new();
 impl Watched {
     pub(crate) fn new(backend: Backend, seed: u64, steps: &Steps) -> Watched {
         static WATCHER: OnceLock<()> = OnceLock::new();
-        WATCHER.get_or_init(|| _ = thread::spawn(watch));
+        WATCHER.get_or_init(|| {
+            thread::Builder::new().name("watches-for-hangs".to_owned()).spawn(watch).expect("a thread");
+        });
         static NEXT: Mutex<u64> = Mutex::new(0);
         let mut next = NEXT.lock().unwrap_or_else(PoisonError::into_inner);
         *next += 1;

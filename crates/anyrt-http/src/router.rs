@@ -185,7 +185,7 @@ impl Router {
             watched: false,
         };
         for Declared { method, path, operation, exact } in self.routes {
-            if !path.starts_with('/') && !(exact && path.is_empty()) {
+            if !(path.starts_with('/') || exact && path.is_empty()) {
                 return Err(Error::Route { path, reason: "a path starts with `/`".to_owned() });
             }
             // Under a prefix, `/` is the prefix itself; without one there is nothing before it.

@@ -169,7 +169,8 @@ where
             return Poll::Pending;
         }
         if let State::Pulls(_) = &self.state {
-            let left = self.shelf.take(&mut self.ready, Some(cx.waker()));
+            // What the consumer was told of while it waited stays there until it asks for it.
+            let left = self.shelf.told().is_some() || self.shelf.take(&mut self.ready, Some(cx.waker()));
             if left || self.poll_call(cx).is_pending() {
                 return Poll::Pending;
             }
