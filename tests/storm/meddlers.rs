@@ -1,6 +1,6 @@
 //! Threads that cancel, shield, stop, move deadlines, spawn and drop, at any moment.
 
-use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
@@ -11,6 +11,9 @@ use futures::channel::oneshot;
 use super::books::Alive;
 use super::plan::{Dice, Step};
 use super::player::{Here, play};
+
+/// So many children in a round at most: else two threads spawn for ever what one thread cannot end.
+const MOST_SPAWNED: usize = 500;
 
 /// What can be meddled with.
 pub(crate) enum Meddled {
@@ -26,6 +29,7 @@ pub(crate) enum Meddled {
 pub(crate) struct Desk {
     lies: Mutex<Vec<Meddled>>,
     over: AtomicBool,
+    spawned: AtomicUsize,
 }
 
 impl Desk {
@@ -66,7 +70,7 @@ impl Desk {
             Meddled::Group(group, here) => {
                 let (group, here) = (group.clone(), here.clone());
                 drop(lies);
-                if dice.one_in(3) {
+                if dice.one_in(3) && self.spawned.fetch_add(1, SeqCst) < MOST_SPAWNED {
                     spawn(&group, here, handle, dice);
                 } else {
                     meddle_with(&group.scope(), handle, dice);

@@ -4,7 +4,8 @@ use std::mem;
 use std::panic::AssertUnwindSafe;
 use std::pin::pin;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::task::{Context, Waker};
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
 
 use anyrt_core::{
     Event, Handle, Run, RunError, Runtime, TaskEnded, checkpoint, finally, join, move_on_after, race, scope,
@@ -215,6 +216,36 @@ pub(crate) async fn rule_72_errors_and_panics_of_orphans_go_on_with_them() {
         signs.release.set();
     }));
     assert_eq!(panics.catch_unwind().await.expect_err("it panicked").downcast_ref(), Some(&"orphan"));
+}
+
+pub(crate) async fn rule_72_the_handle_of_a_child_hears_that_its_scope_was_dropped() {
+    let kept = Mutex::new(None);
+    let keep = |handle| *kept.lock().unwrap_or_else(PoisonError::into_inner) = Some(handle);
+    let take = || kept.lock().unwrap_or_else(PoisonError::into_inner).take().expect("it was spawned");
+
+    let mut dropped = ByHand::new(scope(async |children| {
+        keep(children.spawn(pending::<()>()));
+        pending::<()>().await;
+    }));
+    assert!(dropped.poll().is_pending());
+    let mut waits = ByHand::new(take());
+    assert!(waits.poll().is_pending());
+    dropped.drop_future();
+    assert!(
+        matches!(waits.poll(), Poll::Ready(Err(ended)) if ended.is_cancelled()),
+        "foreign code dropped it"
+    );
+
+    let late = move_on_after(Duration::ZERO, async {
+        scope(async |children| {
+            keep(children.spawn(pending::<()>()));
+            pending::<()>().await;
+        })
+        .await
+    });
+    assert!(late.await.is_none());
+    let ended = take().await.expect_err("it was cut short");
+    assert!(ended.is_cancelled(), "a deadline around it had passed: {ended}");
 }
 
 pub(crate) fn rule_72_without_a_group_around_the_run_waits(runtime: Arc<dyn Runtime>) {

@@ -64,6 +64,7 @@ impl<F: Future> Branch<F> {
             let node = this.scoped.as_mut().seat().link().clone();
             let location = std::panic::Location::caller();
             tree::cancel(&node, || Cancelled::new(Cause::Explicit, Some(reason.into()), location));
+            node.node().forfeit();
             if !node.node().is_free_to_end() {
                 return;
             }

@@ -53,7 +53,7 @@ pin_project! {
 impl<F> Scoped<F> {
     /// Dropped by somebody before its end.
     #[inline(never)]
-    fn cut_off(self: Pin<&mut Self>) {
+    pub(crate) fn cut_off(self: Pin<&mut Self>) {
         let mut this = self.project();
         let panicked = if this.inner.is_some() {
             let drop_it = || context::inside(&mut this.seat.place, || this.inner.set(None));

@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::future::{Future, poll_fn};
-use std::panic::{AssertUnwindSafe, Location, catch_unwind};
+use std::panic::{AssertUnwindSafe, Location, catch_unwind, resume_unwind};
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
@@ -17,6 +17,7 @@ use crate::scope::{Cancelled, Cause};
 use crate::sync::{Arc, Mutex, OnceLock};
 use crate::task::{Label, NotFinished, Slot, TaskEnded, TaskStatus, Why, panic_message};
 use crate::waits::{Called, awaited_at, handed};
+use crate::wake::attempt;
 
 /// What a child and its handle share.
 pub(super) struct ChildState<T> {
@@ -43,6 +44,13 @@ impl<T> ChildState<T> {
 
     fn label(&self) -> Label {
         Label::of_child(self.name)
+    }
+
+    /// Tells the handle why there is no value.
+    fn tell(&self, why: Why) {
+        if let Ok(Some(waker)) = self.slot.fill(Err(TaskEnded::new(self.label(), why))) {
+            attempt(|| waker.wake());
+        }
     }
 
     /// Tells the handle that the scope took no more children.
@@ -172,11 +180,25 @@ pin_project! {
 
     impl<F: Future, T> PinnedDrop for LocalChild<F, T> {
         fn drop(this: Pin<&mut Self>) {
-            let this = this.project();
-            if !*this.ended {
-                // It has ended for its handle too.
-                sit(this.scoped, this.state, this.seated);
-                this.group.release();
+            let mut this = this.project();
+            if *this.ended {
+                return;
+            }
+            sit(this.scoped.as_mut(), this.state, this.seated);
+            let why = this.state.slot.is_observed().then(|| {
+                let node = this.state.node().node();
+                node.cause().unwrap_or_else(|| Cancelled::of(node, Cause::Dropped))
+            });
+            let dropped = catch_unwind(AssertUnwindSafe(|| this.scoped.as_mut().cut_off()));
+            if let Some(why) = why {
+                // Whoever waits for it may be elsewhere, outside of what is dropped.
+                this.state.tell(Why::Cancelled(why));
+            }
+            this.group.release();
+            if let Err(payload) = dropped
+                && !std::thread::panicking()
+            {
+                resume_unwind(payload);
             }
         }
     }

@@ -384,10 +384,30 @@ impl Node {
         self.state.lock().own_deadline
     }
 
-    /// Whether it was cancelled after `given`, or is not at all.
-    pub(crate) fn is_later(&self, given: Moment) -> bool {
+    /// When it was cancelled, if it is, and what is around it where that was cancelled too.
+    fn cancelled_at(&self) -> Option<(Moment, Option<NodeRef>)> {
         let state = self.state.lock();
-        !effective(self.bits()) || given < state.cancelled
+        let bits = self.bits();
+        let above = if inherited(bits) { state.parent.clone() } else { None };
+        effective(bits).then_some((state.cancelled, above))
+    }
+
+    /// Whether neither it nor what is around it was cancelled before `given`: what was given then is handed over.
+    pub(crate) fn is_later(&self, given: Moment) -> bool {
+        let Some((at, mut above)) = self.cancelled_at() else { return true };
+        let mut in_time = given < at;
+        while in_time
+            && let Some(node) = above
+            && let Some((at, next)) = node.node().cancelled_at()
+        {
+            (in_time, above) = (given < at, next);
+        }
+        in_time
+    }
+
+    /// It has lost, and whatever it was handed goes back: nothing was given before its cancellation.
+    pub(crate) fn forfeit(&self) {
+        self.state.lock().cancelled = Moment::FIRST;
     }
 
     /// Whether something inside holds.
