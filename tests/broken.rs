@@ -102,6 +102,7 @@ fn depends_on_a_job(name: &str) -> bool {
         "rule_57",
         "rule_58",
         "rule_67_an_item_that_a_thread",
+        "rule_72_the_run_waits_for_what_an_abandoned",
         "rule_72_without_a_group",
         "rule_80",
         "rt_obligation_jobs",

@@ -483,6 +483,7 @@ macro_rules! for_each_case {
                 program rule_72_a_scope_that_lives_on_waits_for_what_it_has_taken_in [TasksRun];
                 program rule_72_errors_and_panics_of_orphans_go_on_with_them [TasksRun];
                 program rule_72_the_handle_of_a_child_hears_that_its_scope_was_dropped [];
+                bare rule_72_the_run_waits_for_what_an_abandoned_closure_has_taken_in [TasksRun, ForeignWake];
                 bare rule_72_without_a_group_around_the_run_waits [TasksRun];
                 program rule_72_a_scope_that_is_being_dropped_takes_no_child_in [];
                 bare rule_73_a_task_that_outlives_its_run_is_told_of [TasksRun];

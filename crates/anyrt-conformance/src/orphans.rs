@@ -1,5 +1,6 @@
 //! Who waits for the groups in what foreign code drops, where a borrowing scope is around them.
 
+use std::future::IntoFuture;
 use std::mem;
 use std::panic::AssertUnwindSafe;
 use std::pin::pin;
@@ -8,8 +9,8 @@ use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use anyrt_core::{
-    Event, Handle, Run, RunError, Runtime, TaskEnded, checkpoint, finally, join, move_on_after, race, scope,
-    send_scope, shield, task_group, try_scope,
+    Event, Handle, Run, RunError, Runtime, TaskEnded, checkpoint, finally, from_thread, join, move_on_after,
+    race, run_blocking, scope, send_scope, shield, task_group, try_scope,
 };
 use futures::FutureExt;
 use futures::future::{BoxFuture, pending};
@@ -271,6 +272,39 @@ pub(crate) fn rule_72_without_a_group_around_the_run_waits(runtime: Arc<dyn Runt
     });
     assert!(ended.is_ok(), "{ended:?}");
     assert_eq!((signs.cleaned.get(), other.cleaned.get()), (1, 1));
+}
+
+pub(crate) fn rule_72_the_run_waits_for_what_an_abandoned_closure_has_taken_in(runtime: Arc<dyn Runtime>) {
+    let signs = Signs::default();
+    let cleaned = signs.cleaned.clone();
+    let ended = Run::new(runtime).try_run(async move {
+        // At the end of the run this is cleaned up, and then nothing at the root is left but the orphan.
+        let (release, entered) = (signs.release.clone(), Event::new());
+        let enters = entered.clone();
+        let _at_the_root = Handle::current().spawn(finally(
+            async move {
+                enters.set();
+                pending::<()>().await;
+            },
+            async move || release.set(),
+        ));
+        entered.wait().await;
+        let dropped = Event::new();
+        let says = dropped.clone();
+        let abandoned = run_blocking(move || {
+            from_thread::run(async move {
+                let mut orphan = signs.group();
+                assert!(orphan.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
+                signs.begun.wait().await;
+                assert!(orphan.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
+                drop(orphan);
+                says.set();
+            })
+        });
+        race(dropped.wait(), abandoned.abandon_on_cancel().into_future()).await;
+    });
+    assert!(ended.is_ok(), "{ended:?}");
+    assert_eq!(cleaned.get(), 1);
 }
 
 pub(crate) async fn rule_72_a_scope_that_is_being_dropped_takes_no_child_in() {

@@ -382,7 +382,11 @@ pub(crate) async fn rule_45_a_start_dropped_by_foreign_code_leaves_its_child_to_
         let mut starting = ByHand::new(group.start(async move |_: Ready<()>| {
             let scope = CancelScope::new();
             let handle = scope.handle();
-            let tells = futures::future::poll_fn(move |_| {
+            let never = Event::new();
+            let mut waits = Box::pin(async move { never.wait().await });
+            let tells = futures::future::poll_fn(move |cx| {
+                // It waits for something of ours, so it is polled once more after a cancellation that comes in this poll.
+                let _ = waits.as_mut().poll(cx);
                 *seen.lock().expect("not poisoned") = handle.cause().map(|cause| cause.cause());
                 std::task::Poll::<()>::Pending
             });

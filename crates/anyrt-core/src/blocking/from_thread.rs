@@ -120,7 +120,9 @@ where
     let caller = context::task_id();
     let group = GroupState::new(Policy::EachForItself, caller, Some(handle.clone()), Location::caller());
     let name = default_name::<F>();
-    let lending = Lending { future, job: Some(job.clone()), _stay: Stay::new(&handle)? };
+    // Until the group is closed: it may have taken in groups that the code has dropped, which outlive that.
+    let stay = Stay::new(&handle)?;
+    let lending = Lending { future, job: Some(job.clone()), _stay: None };
     tree::link_new(&group.as_node(), &(job.clone() as NodeRef));
     let options = Options { name: Some(name.into()), ..Options::default() };
     let waiting = Waiting::here(&handle);
@@ -138,6 +140,7 @@ where
     drop(waiting);
     pool.come_back();
     tree::end(group.as_node().node());
+    drop(stay);
     job.take_back();
     if let Some(payload) = toll.panics.into_iter().next() {
         resume_unwind(payload);
@@ -186,7 +189,7 @@ where
 {
     let (job, handle) = here()?;
     let name = default_name::<F>();
-    let staying = Lending { future, job: None, _stay: Stay::new(&handle)? };
+    let staying = Lending { future, job: None, _stay: Some(Stay::new(&handle)?) };
     let options = Options { name: Some(name.into()), ..Options::default() };
     Ok(BlockingHandle::new(task::spawn(Home::Group(job.spawned(&handle)), staying, Ok, options)))
 }
@@ -246,7 +249,7 @@ pin_project! {
         #[pin]
         future: F,
         job: Option<Arc<dyn InJob>>,
-        _stay: Stay,
+        _stay: Option<Stay>,
     }
 }
 
@@ -265,7 +268,7 @@ impl<F: Future> Future for Lending<F> {
     }
 }
 
-/// The end of the run waits for the task that has it, whatever became of the job's caller.
+/// The end of the run waits for whoever has it, whatever became of the job's caller.
 struct Stay(Arc<GroupState>);
 
 impl Stay {
