@@ -348,7 +348,10 @@ pub(crate) fn rule_73_a_task_that_outlives_its_run_is_told_of(runtime: Arc<dyn R
         let polled = pin!(&mut outlives).poll(&mut Context::from_waker(Waker::noop()));
         assert!(polled.is_pending());
         begun.wait().await;
-        checkpoint().await;
+        // Its first poll is over when it is in the tree.
+        while !Handle::current().tasks().to_string().contains("outlives#") {
+            checkpoint().await;
+        }
         outlives
     });
     match ended {
