@@ -104,6 +104,10 @@ fn depends_on_a_job(name: &str) -> bool {
         "rule_67_an_item_that_a_thread",
         "rule_72_the_run_waits_for_what_an_abandoned",
         "rule_72_without_a_group",
+        "rule_74_other_limits",
+        "rule_75_",
+        "rule_76_a_stream_whose_next_item",
+        "rule_76_what_holds_in_the_loser",
         "rule_80",
         "rt_obligation_jobs",
     ];
