@@ -392,17 +392,21 @@ impl Node {
         effective(bits).then_some((state.cancelled, above))
     }
 
-    /// Whether neither it nor what is around it was cancelled before `given`: what was given then is handed over.
+    /// Whether what was given then is handed over: it is not cancelled, or was later, and stands in nothing that has lost.
     pub(crate) fn is_later(&self, given: Moment) -> bool {
         let Some((at, mut above)) = self.cancelled_at() else { return true };
-        let mut in_time = given < at;
-        while in_time
-            && let Some(node) = above
+        if given >= at {
+            return false;
+        }
+        while let Some(node) = above
             && let Some((at, next)) = node.node().cancelled_at()
         {
-            (in_time, above) = (given < at, next);
+            if at == Moment::FIRST {
+                return false;
+            }
+            above = next;
         }
-        in_time
+        true
     }
 
     /// It has lost, and whatever it was handed goes back: nothing was given before its cancellation.
