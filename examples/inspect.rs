@@ -60,7 +60,7 @@ async fn program() -> TaskTree {
         anyrt::wait_all_tasks_blocked().await;
 
         let tree = anyrt::tasks();
-        tg.cancel("seen enough");
+        tg.cancel_with("seen enough");
         anyrt::shield(async {
             anyrt::wait_all_tasks_blocked().await;
             let clean_up = anyrt::tasks();

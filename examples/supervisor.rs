@@ -33,7 +33,7 @@ async fn shop(day: Arc<Day>, orders: Receiver<Order>) -> Result<(), GroupError> 
 
         race(day.end.wait(), anyrt::signal::shutdown()).await;
         day.note(&format!("asked to end: {GRACE:?} to finish what was begun"));
-        tg.cancel_after(GRACE, "asked to end"); // `stopping()` is ready everywhere inside; then all is cancelled
+        tg.cancel_after_with(GRACE, "asked to end"); // `stopping()` is ready everywhere inside; then all is cancelled
     })
     .await
 }

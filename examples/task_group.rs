@@ -120,7 +120,7 @@ async fn clean_up() {
             },
         ));
         at_work.wait().await;
-        tg.cancel("enough");
+        tg.cancel_with("enough");
     })
     .await;
     // The body had its end, so its value counts: cancelling children is no failure of the group.
@@ -152,7 +152,7 @@ async fn scopes() {
     let scope = CancelScope::new();
     let handle = scope.handle();
     let result = anyrt::task_group(async |tg| {
-        tg.spawn(async move { handle.cancel("the user has pressed Escape") });
+        tg.spawn(async move { handle.cancel_with("the user has pressed Escape") });
         scope.run(async |_| sleep(FOR_EVER).await).await
     })
     .await;

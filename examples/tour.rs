@@ -397,7 +397,7 @@ async fn cancel_a_group(address: SocketAddr, checks: &mut Checks) -> Result<Dura
         tg.spawn(wait_and_clean_up(seen.clone()));
         seen.begun.wait().await;
         cancelled_at = anyrt::now();
-        tg.cancel("the tour has seen enough");
+        tg.cancel_with("the tour has seen enough");
         seen.cancelled.set();
         // The body is cut short like any child.
         anyrt::sleep(Duration::from_secs(3600)).await;

@@ -38,7 +38,7 @@ fn scopes_nested_in_one_task_fit_a_small_stack() {
             assert!(scopes.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
             let bytes = here.abs_diff(deepest.load(Ordering::SeqCst)) / LEVELS;
             let _ = writeln!(io::stderr(), "{LEVELS} scopes in one task: {bytes} bytes of stack a level");
-            handle.cancel("all the way down");
+            handle.cancel_with("all the way down");
             scopes.await
         });
         assert!(cancelled.is_err());
@@ -74,7 +74,7 @@ fn a_chain_of_groups_is_cancelled_without_recursion() {
             task_group(async move |group| {
                 link(&group, CHAIN, end, counts);
                 reached.wait().await;
-                group.cancel("the whole chain");
+                group.cancel_with("the whole chain");
                 pending::<()>().await;
             })
             .await
@@ -175,7 +175,7 @@ fn each_of_many_children_is_cancelled_exactly_once() {
                 group.spawn(Child { counts: Arc::clone(&seen), polls: 0 });
             }
             seen.all_begun.wait().await;
-            group.cancel("all of them");
+            group.cancel_with("all of them");
             pending::<()>().await;
         })
         .await

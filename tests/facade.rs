@@ -837,7 +837,7 @@ mod faults {
                 std::future::pending::<()>().await;
             });
             started.wait().await;
-            tg.cancel("the bomb is dropped by a cancellation");
+            tg.cancel_with("the bomb is dropped by a cancellation");
         }));
         assert_eq!(cancelled.await, "in a drop");
     }

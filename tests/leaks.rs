@@ -133,7 +133,7 @@ on_each_backend! {
             assert!(fail_after(Duration::ZERO, shield(checkpoint())).await.is_ok());
             let cancelled = CancelScope::new().timeout(LONG).reason("none").run(async |scope| {
                 let inner = CancelScope::new().shield(true).run(async |inner| {
-                    scope.cancel("now");
+                    scope.cancel_with("now");
                     inner.set_shield(false);
                     finally(pending::<()>(), async || checkpoint().await).await;
                 });
@@ -141,7 +141,7 @@ on_each_backend! {
             });
             assert!(cancelled.await.is_err());
             let stopped = CancelScope::new().run(async |scope| {
-                scope.cancel_after(LONG, "no hurry");
+                scope.cancel_after_with(LONG, "no hurry");
                 anyrt::stopping().await;
             });
             assert!(stopped.await.is_ok());
@@ -180,7 +180,7 @@ on_each_backend! {
                 assert_eq!(child.await.expect("it is ready"), 7);
                 assert!(group.start::<_, _, (), _>(async |ready| drop(ready)).await.is_err());
                 let cut = CancelScope::new().run(async |scope| {
-                    scope.cancel("now");
+                    scope.cancel_with("now");
                     let _ = group.start::<_, _, (), _>(async |_ready| pending::<()>().await).await;
                 });
                 assert!(cut.await.is_err());

@@ -42,7 +42,7 @@ fn a_lock_for_which_thousands_wait_and_half_are_cancelled_is_free_in_the_end() {
                     if number > TASKS / 2 {
                         guard = None;
                     }
-                    task.cancel("by the coin");
+                    task.cancel_with("by the coin");
                     cancelled += 1;
                 }
                 drop(guard);
@@ -83,7 +83,7 @@ fn readers_and_writers_of_which_half_are_cancelled_leave_the_lock_free() {
                     })
                     .collect();
                 for (_, task) in tasks.iter().enumerate().filter(|(number, _)| coin(*number)) {
-                    task.cancel("by the coin");
+                    task.cancel_with("by the coin");
                 }
             })
             .await
@@ -117,7 +117,7 @@ fn of_items_that_were_sent_each_is_received_once_whoever_is_cancelled() {
                     }));
                 }
                 for (_, task) in tasks.iter().enumerate().filter(|(number, _)| coin(*number)) {
-                    task.cancel("by the coin");
+                    task.cancel_with("by the coin");
                 }
                 // Whoever is left meets one of these.
                 for _ in 0..ITEMS {

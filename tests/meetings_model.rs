@@ -204,7 +204,7 @@ fn a_condition_does_what_the_model_does() {
                     self.naive.notify_all();
                 }
                 number => {
-                    self.condition.notify(guard, number);
+                    self.condition.notify_many(guard, number);
                     self.naive.notify(number);
                 }
             }

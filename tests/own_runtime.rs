@@ -328,9 +328,13 @@ struct OwnListener(Async<Socket>);
 
 #[async_trait]
 impl Listener for OwnListener {
-    async fn accept(&self) -> io::Result<Box<dyn Stream>> {
-        let (socket, _) = self.0.read_with(Socket::accept).await?;
-        Ok(Box::new(OwnStream(Async::new(socket)?)))
+    async fn accept(&self) -> io::Result<(Box<dyn Stream>, Option<Address>)> {
+        let (socket, peer) = self.0.read_with(Socket::accept).await?;
+        let peer = match peer.as_pathname() {
+            Some(path) => Some(Address::Unix(path.to_owned())),
+            None => peer.as_socket().map(Address::Tcp),
+        };
+        Ok((Box::new(OwnStream(Async::new(socket)?)), peer))
     }
 
     fn socket(&self) -> SockRef<'_> {
@@ -347,7 +351,7 @@ impl Datagram for OwnDatagram {
         self.0.send_to(bytes, to).await
     }
 
-    async fn receive_from(&self, buffer: &mut [u8]) -> io::Result<(usize, SocketAddr)> {
+    async fn recv_from(&self, buffer: &mut [u8]) -> io::Result<(usize, SocketAddr)> {
         self.0.recv_from(buffer).await
     }
 

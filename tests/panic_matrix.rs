@@ -157,7 +157,7 @@ on_each_backend! {
             siblings.spawn(&group);
             let inside = child_with_a_local(&group);
             inside.wait().await;
-            group.cancel("enough");
+            group.cancel_with("enough");
             pending::<()>().await;
         })));
     }
@@ -168,7 +168,7 @@ on_each_backend! {
             let (inside, canceller) = (child_with_a_local(&group), group.clone());
             group.spawn(async move {
                 inside.wait().await;
-                canceller.cancel("enough");
+                canceller.cancel_with("enough");
             });
         })));
     }
@@ -203,7 +203,7 @@ on_each_backend! {
                     checkpoint().await;
                 }
                 *keeps.lock().unwrap_or_else(PoisonError::into_inner) = Some(child);
-                group.cancel("enough");
+                group.cancel_with("enough");
             }));
             assert_eq!(group.await, None);
             let child = kept.lock().unwrap_or_else(PoisonError::into_inner).take();
@@ -291,7 +291,7 @@ async fn polled_by_hand(siblings: Siblings, act: Act, ends: Ends, waits: Waits) 
         if ends == Ends::ByChild {
             group.spawn(async move {
                 released.wait().await;
-                canceller.cancel("enough");
+                canceller.cancel_with("enough");
             });
         }
         if waits == Waits::InBody {

@@ -50,7 +50,7 @@ fn e10_ten_thousand_queued_jobs_of_which_half_are_cancelled_leave_the_counts_at_
                     if number >= JOBS / 2 {
                         limiter.set_total(8);
                     }
-                    call.cancel("by the coin");
+                    call.cancel_with("by the coin");
                     cancelled += 1;
                 }
                 cancelled
@@ -191,7 +191,7 @@ fn e13_a_run_ends_in_time_with_ten_thousand_tasks_and_a_hundred_blocked_threads(
                         let left = CancelScope::new().run(async |scope| {
                             let stuck = run_blocking(move || {
                                 begun.fetch_add(1, SeqCst);
-                                scope.cancel("its caller need not wait");
+                                scope.cancel_with("its caller need not wait");
                                 drop(gate.lock());
                             });
                             stuck.name(&format!("stuck-{number}")).abandon_on_cancel().await;

@@ -42,7 +42,7 @@ macro_rules! tell_where {
             let (waits, line) = ($waits, line!());
             group.named($name).spawn(waits);
             assert_eq!(line_of($name).await, line, $name);
-            group.cancel("seen");
+            group.cancel_with("seen");
         })
         .await
         .unwrap();
@@ -76,7 +76,7 @@ async fn every_leaf_tells_the_line_that_called_it() {
     tell_where! { "limited": async { task_group(async |group| { let group = group.limit(NonZeroUsize::MIN); group.spawn(pending::<()>()).await; group.spawn(pending::<()>()).await; }).await.unwrap() }; }
     tell_where! { "token": { let limiter = limiter.clone(); async move { anyrt::run_blocking(|| ()).limiter(&limiter).await } }; }
     tell_where! { "accept": async move { drop(listener.accept().await) }; }
-    tell_where! { "datagram": async move { drop(socket.receive_from(&mut [0]).await) }; }
+    tell_where! { "datagram": async move { drop(socket.recv_from(&mut [0]).await) }; }
     tell_where! { "cancelled": async { anyrt::CancelScope::new().run(async |scope| scope.cancelled().await).await.unwrap() }; }
     drop((guard, sender, other_receiver));
 }
@@ -109,7 +109,7 @@ async fn of_several_branches_each_tells_its_own_line() {
             two.wait()));
         let tree = until(|tree| branches(tree).len() == 2 && branches(tree).iter().all(|line| *line > 0)).await;
         assert_eq!(branches(&tree), [first, first + 1]);
-        group.cancel("seen");
+        group.cancel_with("seen");
     })
     .await
     .unwrap();
@@ -140,7 +140,7 @@ async fn what_is_not_of_anyrt_has_no_place() {
             task.is_some_and(|entry| entry.waits.is_none())
         };
         until(seen).await;
-        group.cancel("seen");
+        group.cancel_with("seen");
     })
     .await
     .unwrap();
@@ -159,7 +159,7 @@ async fn the_tree_becomes_json() {
         let shielded = async move { anyrt::shield(released.wait()).await };
         group.named("sleeper").spawn(anyrt::move_on_after(LONG, shielded));
         line_of("sleeper").await;
-        group.cancel("in JSON");
+        group.cancel_with("in JSON");
         let json = serde_json::to_value(tasks()).unwrap();
         let entries = json["entries"].as_array().unwrap();
         let entry = |kind: &str| entries.iter().find(|entry| entry["kind"] == kind).unwrap();
@@ -189,7 +189,7 @@ async fn what_is_alike_is_told_once() {
         let (short, long) = (tree.to_string(), format!("{tree:#}"));
         assert_eq!((short.matches("alike#").count(), short.matches("100 × ").count()), (1, 1), "{short}");
         assert_eq!(long.matches("alike#").count(), 100, "{long}");
-        group.cancel("seen");
+        group.cancel_with("seen");
     })
     .await
     .unwrap();
@@ -220,7 +220,7 @@ async fn a_deep_tree_is_looked_at_and_printed_without_recursion() {
                 let tree = tasks();
                 assert!(tree.entries.len() > 2 * LEVELS);
                 assert_eq!(tree.to_string().lines().count(), tree.entries.len());
-                scope.cancel("seen");
+                scope.cancel_with("seen");
             })
             .await
         })
@@ -386,7 +386,7 @@ mod deadlocks {
             let mut circle = tasks().deadlocks().concat();
             circle.sort_unstable();
             assert_eq!(circle, [ann, bob]);
-            group.cancel("seen");
+            group.cancel_with("seen");
         })
         .await
         .unwrap();

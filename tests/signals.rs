@@ -46,7 +46,7 @@ fn rt_12_signals_are_received_in_order_and_receiving_is_cancelled() {
             let handle = scope.handle();
             let received = task_group(async |group| {
                 let receiving = async |_| both.recv().await;
-                group.spawn(async move { handle.cancel("nobody sends one") });
+                group.spawn(async move { handle.cancel_with("nobody sends one") });
                 scope.run(receiving).await
             });
             assert!(received.await.expect("no child fails").is_err(), "{backend}: the block is cancelled");

@@ -67,7 +67,7 @@ async fn cancelling_a_task_in_a_shield_takes_all_of_a_processor() {
         while release.waiting() == 0 {
             checkpoint().await;
         }
-        tg.cancel("from outside of the shield");
+        tg.cancel_with("from outside of the shield");
         shield(async {
             many_checkpoints().await;
             release.set();
@@ -94,7 +94,7 @@ async fn a_scope_that_is_entered_in_one_task_and_left_in_another_breaks_both() {
         .run(async |outer| {
             let mut cx = Context::from_waker(Waker::noop());
             assert!(scope.as_mut().poll(&mut cx).is_pending());
-            outer.cancel("the scope that it was entered in");
+            outer.cancel_with("the scope that it was entered in");
             checkpoint().await;
         })
         .await;
@@ -118,7 +118,7 @@ async fn the_error_of_a_child_is_lost_when_its_starter_was_cancelled() {
                     shield(many_checkpoints()).await;
                     Err::<(), _>(boom())
                 };
-                scope.cancel("the starter");
+                scope.cancel_with("the starter");
                 tg.try_start(failing).await.map_err(|error| error.to_string())
             })
             .await
@@ -134,7 +134,7 @@ async fn an_explicit_cancel_is_reported_as_a_timeout() {
     let ended = CancelScope::new()
         .timeout(A_MOMENT)
         .run(async |scope| {
-            scope.cancel("by hand");
+            scope.cancel_with("by hand");
             std::thread::sleep(A_MOMENT * 2);
             checkpoint().await;
         })
@@ -144,7 +144,7 @@ async fn an_explicit_cancel_is_reported_as_a_timeout() {
     let inner = CancelScope::new()
         .run(async |outer| {
             let limited = fail_after(LONG, async {
-                outer.cancel("the outer one");
+                outer.cancel_with("the outer one");
                 checkpoint().await;
             });
             limited.await.map_err(|timed_out| timed_out.to_string())
@@ -190,7 +190,7 @@ async fn a_group_that_cancelled_itself_swallows_the_timeout_around_it() {
                 finally(work, async || anyrt::sleep(A_MOMENT * 4).await).await;
             });
             begun.wait().await;
-            tg.cancel("the group itself");
+            tg.cancel_with("the group itself");
             checkpoint().await;
         })
         .await;
@@ -207,7 +207,7 @@ async fn a_child_that_cancels_its_group_before_its_first_await_is_waited_for_for
     let ended = task_group(async |tg| {
         let group = tg.clone();
         tg.spawn(async move {
-            group.cancel("from a child that has awaited nothing");
+            group.cancel_with("from a child that has awaited nothing");
             pending::<()>().await;
         });
         pending::<()>().await;
@@ -233,7 +233,7 @@ async fn an_error_on_the_way_out_is_suppressed_because_the_parent_was_cancelled(
                     Err::<(), _>(boom())
                 });
                 begun.wait().await;
-                outer.cancel("the parent");
+                outer.cancel_with("the parent");
                 pending::<()>().await;
             })
             .await
@@ -302,7 +302,7 @@ async fn open_connections_are_cut_without_a_goodbye_when_the_server_ends() {
         while open.load(SeqCst) < CONNECTIONS {
             checkpoint().await;
         }
-        server.cancel("Ctrl-C");
+        server.cancel_with("Ctrl-C");
         pending::<()>().await;
     })
     .await;
@@ -318,7 +318,7 @@ async fn a_scope_that_was_not_cancelled_swallows_a_cancellation() {
         .run(async |outer| {
             let _ = CancelScope::new()
                 .run(async |inner| {
-                    outer.cancel("the outer one");
+                    outer.cancel_with("the outer one");
                     finally(pending::<()>(), async || inner.set_shield(true)).await;
                 })
                 .await;

@@ -49,7 +49,7 @@ async fn abort_a_host(cleaned: Arc<AtomicUsize>, with_its_own_cancel: bool) {
     });
     inside.wait().await;
     if with_its_own_cancel {
-        own.cancel("in the same moment");
+        own.cancel_with("in the same moment");
     }
     host.abort();
     let joined = host.await;

@@ -105,6 +105,6 @@ async fn cores_end_when_their_server_is_cancelled() {
     let serving =
         anyrt::spawn(async move { scope.run(async move |_| server.serve_per_core().await).await.is_err() });
     anyrt::checkpoint().await;
-    handle.cancel("the test");
+    handle.cancel_with("the test");
     assert!(soon(serving).await.is_ok());
 }

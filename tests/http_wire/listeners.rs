@@ -311,7 +311,7 @@ async fn a_server_that_is_cancelled_cancels_its_requests() {
     let mut client = Client::connect(address).await;
     client.send(&GET.replace("/ ", "/wait ")).await;
     soon(begun.wait()).await;
-    handle.cancel("the test");
+    handle.cancel_with("the test");
     assert!(soon(serving).await.expect("no panic"));
     assert!(client.closed().await);
 }

@@ -185,5 +185,5 @@ async fn an_app_under_test_hears_its_end_too() {
     log.said("stream begins").await;
     client.close().await.expect("it ends well");
     assert!(log.has("lifespan was told"));
-    reading.cancel("the test is over");
+    reading.cancel_with("the test is over");
 }

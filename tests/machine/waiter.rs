@@ -62,7 +62,7 @@ impl<T: 'static> Waiter<T> {
     }
 
     pub(crate) fn cancel(&self) {
-        self.scope.cancel("by the case");
+        self.scope.cancel_with("by the case");
     }
 
     pub(crate) fn set_shield(&self, up: bool) {

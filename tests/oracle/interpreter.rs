@@ -42,17 +42,17 @@ pub(crate) async fn run(world: Arc<World>) {
     if given_up.await {
         world.tell(&Place::new("main".to_owned(), None), 0, "stuck");
     }
-    rescuer.cancel("the program has ended");
+    rescuer.cancel_with("the program has ended");
 }
 
 /// Ends a program that would wait for ever: first from outside, then each scope and group by itself.
 async fn rescue(world: Arc<World>) {
     let tick = world.program.rescuer;
     sleep_until(&world, world.tick_of(Limit { tick, rounds: world.program.rescue })).await;
-    world.handles[0].cancel("rescue");
+    world.handles[0].cancel_with("rescue");
     for _ in 0..ROUNDS_OF_RESCUE {
         sleep_until(&world, world.tick_of(Limit { tick, rounds: 0 })).await;
-        world.handles.iter().for_each(|scope| scope.cancel("rescue"));
+        world.handles.iter().for_each(|scope| scope.cancel_with("rescue"));
         (0..world.groups.len()).for_each(|group| cancel_group(&world, group));
     }
     world.clock.give_up();
@@ -269,7 +269,7 @@ async fn execute(world: &Arc<World>, statement: &'static Statement, place: &Plac
         Op::Notify { condition, number } => {
             let condition = &world.conditions[*condition];
             let guard = condition.lock().lock().await;
-            condition.notify(&guard, *number);
+            condition.notify_many(&guard, *number);
             tell("notifies");
         }
     }
@@ -324,8 +324,8 @@ async fn child(world: Arc<World>, body: &'static [Statement], id: u64, place: Pl
 
 fn cancel_group(world: &World, group: usize) {
     match world.group(group) {
-        Some(Group::Tasks(tg)) => tg.cancel("by name"),
-        Some(Group::Local(tg)) => tg.cancel("by name"),
+        Some(Group::Tasks(tg)) => tg.cancel_with("by name"),
+        Some(Group::Local(tg)) => tg.cancel_with("by name"),
         None => (),
     }
 }
@@ -333,7 +333,7 @@ fn cancel_group(world: &World, group: usize) {
 /// What there is to tell of it.
 fn do_act(world: &World, id: u64, act: &Act) -> Option<String> {
     match act {
-        Act::CancelScope { scope } => world.handles[*scope].cancel(&format!("by {id}")),
+        Act::CancelScope { scope } => world.handles[*scope].cancel_with(&format!("by {id}")),
         Act::CancelGroup { group } => cancel_group(world, *group),
         Act::CancelChild { child } => {
             if let Some(child) = lock(&world.children).get(child) {

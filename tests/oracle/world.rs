@@ -133,8 +133,8 @@ impl Child {
 
     pub(crate) fn cancel(&self, reason: &str) {
         match self {
-            Child::Task(handle) => handle.cancel(reason),
-            Child::Local(handle) => handle.cancel(reason),
+            Child::Task(handle) => handle.cancel_with(reason),
+            Child::Local(handle) => handle.cancel_with(reason),
         }
     }
 

@@ -88,14 +88,14 @@ impl Desk {
 fn meddle_with(scope: &ScopeHandle, handle: &Handle, dice: &mut Dice) {
     let soon = handle.now() + Duration::from_micros(dice.below(1_000));
     match dice.below(12) {
-        0 => scope.cancel("by a meddler"),
+        0 => scope.cancel_with("by a meddler"),
         1..4 => scope.set_shield(true),
         4..7 => scope.set_shield(false),
         7 => scope.set_deadline(Some(soon)),
         8 => scope.set_deadline(None),
         9 => handle.enter(|| scope.set_deadline(Some(soon))),
-        10 => scope.cancel_after(Duration::from_micros(dice.below(500)), "by a meddler"),
-        _ => handle.enter(|| scope.cancel_after(Duration::from_micros(dice.below(500)), "by a meddler")),
+        10 => scope.cancel_after_with(Duration::from_micros(dice.below(500)), "by a meddler"),
+        _ => handle.enter(|| scope.cancel_after_with(Duration::from_micros(dice.below(500)), "by a meddler")),
     }
 }
 

@@ -151,7 +151,7 @@ async fn play_step(here: &Here, step: &Step) {
         }
         Step::CancelAround => {
             if let Some(scope) = &here.scope {
-                scope.cancel("by its own code");
+                scope.cancel_with("by its own code");
             }
         }
     }

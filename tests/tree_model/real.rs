@@ -94,10 +94,10 @@ impl Real {
         let (scope, group) = (state.handles[part].clone(), state.groups[part].clone());
         drop(state);
         if let Some(scope) = scope {
-            scope.cancel("from outside");
+            scope.cancel_with("from outside");
         }
         if let Some(group) = group {
-            group.cancel("from outside");
+            group.cancel_with("from outside");
         }
     }
 
@@ -107,7 +107,7 @@ impl Real {
         let scope = state.handles[part].clone().or_else(group);
         drop(state);
         if let Some(scope) = scope {
-            scope.cancel_after(FOR_EVER, "from outside");
+            scope.cancel_after_with(FOR_EVER, "from outside");
         }
     }
 

@@ -68,7 +68,7 @@ pub(crate) async fn cancel_of(children: u64, count: u64) -> Sample {
             }
             crowd.all_wait().await;
             watch = Some(Stopwatch::start());
-            tg.cancel("they have waited enough");
+            tg.cancel_with("they have waited enough");
         })
         .await;
         assert!(ended.is_ok());
@@ -136,7 +136,7 @@ pub(crate) async fn parked(count: u64) -> Sample {
             }
             crowd.all_wait().await;
             total += watch.stop(CHILDREN);
-            tg.cancel("they have waited enough");
+            tg.cancel_with("they have waited enough");
         })
         .await;
         assert!(ended.is_ok());

@@ -73,7 +73,7 @@ async fn cancel_scopes(count: u64, waiting: impl Fn(&Arc<Crowd>) -> Waiting, sco
                 let mut waiting = waiting(&crowd);
                 crowd.gather(waiting.as_mut()).await;
                 let watch = Stopwatch::start();
-                top.cancel("they have waited enough");
+                top.cancel_with("they have waited enough");
                 total += watch.stop(scopes);
                 waiting.await;
             })

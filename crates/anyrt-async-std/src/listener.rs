@@ -5,7 +5,7 @@ use std::net::TcpListener;
 #[cfg(unix)]
 use std::os::unix::net::UnixListener;
 
-use anyrt_core::net::ListenerSocket;
+use anyrt_core::net::{Address, ListenerSocket};
 use async_io::Async;
 use async_trait::async_trait;
 use socket2::SockRef;
@@ -36,13 +36,21 @@ impl Listener {
 #[async_trait]
 impl anyrt_core::net::Listener for Listener {
     // The async methods keep a list of waiters; the poll methods would keep only the last one.
-    async fn accept(&self) -> io::Result<Box<dyn anyrt_core::net::Stream>> {
-        let stream = match self {
-            Listener::Tcp(socket) => Stream::Tcp(socket.accept().await?.0),
+    async fn accept(&self) -> io::Result<(Box<dyn anyrt_core::net::Stream>, Option<Address>)> {
+        Ok(match self {
+            Listener::Tcp(socket) => {
+                let (stream, peer) = socket.accept().await?;
+                (Box::new(Stream::Tcp(stream)), Some(Address::Tcp(peer)))
+            }
             #[cfg(unix)]
-            Listener::Unix(socket) => Stream::Unix(socket.accept().await?.0),
-        };
-        Ok(Box::new(stream))
+            Listener::Unix(socket) => {
+                let (stream, peer) = socket.accept().await?;
+                (
+                    Box::new(Stream::Unix(stream)),
+                    peer.as_pathname().map(|path| Address::Unix(path.to_owned())),
+                )
+            }
+        })
     }
 
     fn socket(&self) -> SockRef<'_> {

@@ -214,7 +214,7 @@ pub(crate) async fn rule_05_a_cancelled_scope_is_left_also_when_nothing_is_left(
     let taken = count_polls(&polls, async move {
         let left = CancelScope::new().run(async |scope| {
             takes_free_locks(READY).await;
-            scope.cancel("before it asks");
+            scope.cancel_with("before it asks");
             drop(lock.lock().await);
         });
         left.await.is_err()

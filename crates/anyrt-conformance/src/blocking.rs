@@ -59,7 +59,7 @@ pub(crate) async fn tt_03_a_job_that_is_cancelled_before_its_start_never_runs() 
         while limiter.waiting() == 0 {
             checkpoint().await;
         }
-        call.cancel("while it waits");
+        call.cancel_with("while it waits");
         assert!(call.await.expect_err("cancelled").is_cancelled());
     })
     .await
@@ -69,7 +69,7 @@ pub(crate) async fn tt_03_a_job_that_is_cancelled_before_its_start_never_runs() 
     let runs = ran.clone();
     let left = CancelScope::new()
         .run(async |scope| {
-            scope.cancel("before it asks");
+            scope.cancel_with("before it asks");
             run_blocking(move || _ = runs.add()).await;
         })
         .await;
@@ -86,7 +86,7 @@ pub(crate) async fn tt_05_a_cancelled_caller_gets_the_result_and_is_cancelled_af
             let cancels = scope.clone();
             let seven = run_blocking(move || {
                 begun.send(()).expect("it is kept");
-                cancels.cancel("while it runs");
+                cancels.cancel_with("while it runs");
                 7
             })
             .await;
@@ -110,7 +110,7 @@ pub(crate) async fn tt_06_a_caller_that_abandons_is_released_and_the_job_runs_on
         .run(async |scope| {
             let cancels = scope.clone();
             run_blocking(move || {
-                cancels.cancel("while it runs");
+                cancels.cancel_with("while it runs");
                 let _ = wait.recv();
                 tell.send("to its end").expect("somebody listens");
             })
@@ -135,7 +135,7 @@ pub(crate) async fn tt_07_the_result_of_an_abandoned_job_is_discarded() {
             .run(async |scope| {
                 let cancels = scope.clone();
                 run_blocking(move || {
-                    cancels.cancel("while it runs");
+                    cancels.cancel_with("while it runs");
                     // Until the caller has gone.
                     let _ = wait.recv();
                     assert!(!panics, "expected: nobody hears of it");
@@ -184,7 +184,7 @@ pub(crate) fn tt_09_an_abandoned_job_may_end_after_the_runtime(runtime: Arc<dyn 
                 let cancels = scope.clone();
                 run_blocking(move || {
                     at_the_end_of_this_thread(tell);
-                    cancels.cancel("while it runs");
+                    cancels.cancel_with("while it runs");
                     let _ = wait.recv();
                     "for nobody"
                 })
@@ -212,7 +212,7 @@ pub(crate) async fn tt_10_never_more_jobs_run_than_there_are_tokens() {
                         let call = run_blocking(move || {
                             most.fetch_max(running.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
                             if number % 3 == 0 {
-                                cancels.cancel("every third");
+                                cancels.cancel_with("every third");
                             }
                             thread::sleep(AN_INSTANT);
                             running.fetch_sub(1, Ordering::SeqCst);
@@ -315,7 +315,7 @@ impl Limiter for Doorman {
 
     fn release_on_behalf_of(&self, borrower: Borrower) {
         self.write("release", borrower);
-        self.free.add(1).expect("there is no maximum");
+        self.free.add_permits(1).expect("there is no maximum");
         assert!(!self.panics, "a doorman that panics");
     }
 }
@@ -336,7 +336,7 @@ pub(crate) async fn tt_13_a_limiter_of_ones_own_making_is_asked_and_told_and_no_
 
     // Cancelled before it begins, it asks nobody; while it waits, it has borrowed nothing.
     let early = CancelScope::new().run(async |scope| {
-        scope.cancel("before it begins");
+        scope.cancel_with("before it begins");
         call(0).await
     });
     early.await.expect_err("it is cancelled");
@@ -346,7 +346,7 @@ pub(crate) async fn tt_13_a_limiter_of_ones_own_making_is_asked_and_told_and_no_
     let handle = scope.handle();
     let mut waits = ByHand::new(scope.run(async |_| call(0).await));
     assert!(waits.poll().is_pending(), "nobody is let in");
-    handle.cancel("while it waits");
+    handle.cancel_with("while it waits");
     assert!(matches!(waits.poll(), Poll::Ready(Err(_))));
     drop((waits, all));
     assert_eq!(doorman.asked_of_one(), ["acquire"]);
@@ -435,7 +435,7 @@ pub(crate) fn tt_17_idle_threads_are_joined_at_the_end_and_a_stuck_one_is_named(
                     let cancels = scope.clone();
                     run_blocking(move || {
                         at_the_end_of_this_thread(tell_stuck);
-                        cancels.cancel("while it runs");
+                        cancels.cancel_with("while it runs");
                         let _ = wait.recv();
                     })
                     .name("stuck")

@@ -220,7 +220,7 @@ pub(crate) async fn ch_11_a_cancelled_send_leaves_nothing_and_a_cancelled_receiv
     let mut receives = ByHand::new(scope.run(async |_| receiver.recv().await));
     assert!(receives.poll().is_pending());
     sender.send(5).await.expect("there is room");
-    handle.cancel("after the item");
+    handle.cancel_with("after the item");
     assert!(matches!(receives.poll(), Poll::Ready(Ok(Ok(5)))));
 }
 
@@ -232,7 +232,7 @@ pub(crate) async fn ch_13_receivers_with_a_pending_cancellation_are_passed_over(
         let mut cancelled = ByHand::new(scope.run(async |_| receiver.recv().await));
         let mut live = ByHand::new(receiver.recv());
         assert!(cancelled.poll().is_pending() && live.poll().is_pending());
-        handle.cancel("it has not looked since");
+        handle.cancel_with("it has not looked since");
         assert_eq!(sender.try_send(1), Ok(()));
         assert_eq!(live.poll(), Poll::Ready(Ok(1)));
         assert!(matches!(cancelled.poll(), Poll::Ready(Err(_))));
@@ -242,7 +242,7 @@ pub(crate) async fn ch_13_receivers_with_a_pending_cancellation_are_passed_over(
         let handle = scope.handle();
         let mut cancelled = ByHand::new(scope.run(async |_| receiver.recv().await));
         assert!(cancelled.poll().is_pending());
-        handle.cancel("it has not looked since");
+        handle.cancel_with("it has not looked since");
         let mut sends = ByHand::new(sender.send(2));
         let sent = sends.poll().is_ready();
         assert_eq!(sent, capacity == 1, "without a buffer it meets nobody");
@@ -262,7 +262,7 @@ pub(crate) async fn ch_13_receivers_with_a_pending_cancellation_are_passed_over(
     let mut cancelled = ByHand::new(scope.run(async |_| sender.send(2).await));
     let mut live = ByHand::new(sender.send(3));
     assert!(cancelled.poll().is_pending() && live.poll().is_pending());
-    handle.cancel("it has not looked since");
+    handle.cancel_with("it has not looked since");
     assert_eq!(receiver.recv().await, Ok(1));
     assert_eq!(live.poll(), Poll::Ready(Ok(())));
     assert!(matches!(cancelled.poll(), Poll::Ready(Err(_))));
@@ -276,7 +276,7 @@ pub(crate) async fn ch_14_in_a_cancelled_scope_nothing_is_sent_or_received() {
     for what in 0..4 {
         let left = CancelScope::new()
             .run(async |scope| {
-                scope.cancel("before it asks");
+                scope.cancel_with("before it asks");
                 match what {
                     0 => drop(sender.send(2).await),
                     1 => drop(receiver.recv().await),

@@ -56,7 +56,7 @@ pub(crate) async fn ck_05_a_shielded_yield_yields_and_always_returns() {
     let polls = inside.clone();
     let result = CancelScope::new()
         .run(async move |scope| {
-            scope.cancel("before the yield");
+            scope.cancel_with("before the yield");
             count_polls(&polls, yield_shielded()).await;
             7
         })
@@ -78,7 +78,7 @@ pub(crate) async fn ck_07_who_cancels_its_own_scope_runs_on_to_the_next_checkpoi
     let inside = steps.clone();
     let result = CancelScope::new()
         .run(async move |scope| {
-            scope.cancel("by the body itself");
+            scope.cancel_with("by the body itself");
             inside.add();
             // A ready future is no checkpoint.
             std::future::ready(()).await;
@@ -168,7 +168,7 @@ pub(crate) async fn ck_13_cancelling_a_scope_whose_task_has_finished_wakes_nobod
     assert!(run.poll().is_pending());
     assert!(matches!(run.poll(), Poll::Ready(Ok(()))));
     let before = run.wakes();
-    handle.cancel("too late");
+    handle.cancel_with("too late");
     assert_eq!(run.wakes(), before);
 }
 
@@ -179,7 +179,7 @@ async fn never_returns_once_cancelled(wait: impl AsyncFnOnce(ScopeHandle)) {
     let (before, after) = (begun.clone(), passed.clone());
     let result = CancelScope::new()
         .run(async move |scope| {
-            scope.cancel("before the wait");
+            scope.cancel_with("before the wait");
             before.add();
             wait(scope).await;
             after.add();

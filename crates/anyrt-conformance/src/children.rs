@@ -203,7 +203,7 @@ pub(crate) async fn rule_37_a_child_belongs_to_the_group_and_not_to_the_scope_of
                     "alive"
                 }));
                 begun.wait().await;
-                scope.cancel("the spawner's scope");
+                scope.cancel_with("the spawner's scope");
                 checkpoint().await;
             })
             .await;

@@ -87,7 +87,7 @@ mod unix {
             );
             let listener = UnixListener::bind(&name).expect("a name without a file");
             let (connected, accepted) = futures::join!(UnixStream::connect(&name), listener.accept());
-            connected.and(accepted).expect("both ends");
+            connected.and(accepted.map(drop)).expect("both ends");
         }
     }
 
@@ -113,7 +113,7 @@ mod unix {
             checkpoint().await;
             listener.accept().await
         });
-        connected.and(accepted).expect("there was room");
+        connected.and(accepted.map(drop)).expect("there was room");
         drop(listener);
         let gone = told(UnixStream::connect(&place.0).await);
         assert_eq!(gone.map(|told| told.0), Some(io::ErrorKind::ConnectionRefused));

@@ -100,7 +100,7 @@ pub(crate) async fn wt_10_cancelled_while_it_waits_for_a_token_neither_entering_
         while limiter.waiting() == 0 {
             checkpoint().await;
         }
-        waits.cancel("while it waits");
+        waits.cancel_with("while it waits");
         assert!(waits.await.expect_err("cancelled").is_cancelled());
     })
     .await
@@ -123,7 +123,7 @@ pub(crate) async fn wt_12_leaving_is_told_how_the_body_ended_and_may_change_the_
     let cancelled = CancelScope::new()
         .run(async |scope| {
             let body = async |_| {
-                scope.cancel("in the body");
+                scope.cancel_with("in the body");
                 pending().await
             };
             drop(blocking_context(enter(&log), body).await);
@@ -168,7 +168,7 @@ pub(crate) async fn wt_13_an_error_of_leaving_replaces_that_of_the_body_and_keep
     let cancelled = CancelScope::new()
         .run(async |scope| {
             let body = async |()| {
-                scope.cancel("in the body");
+                scope.cancel_with("in the body");
                 pending().await
             };
             let failed: Left = blocking_context(enter, body).await;

@@ -160,7 +160,7 @@ const CUT_INSIDE: &[(&str, Inside)] = &[
     }),
     ("the loser of a race with a job", |outer| {
         Box::pin(async move {
-            race(run_blocking(move || outer.cancel("in a thread")).into_future(), pending::<()>()).await;
+            race(run_blocking(move || outer.cancel_with("in a thread")).into_future(), pending::<()>()).await;
         })
     }),
     ("the other branch of what failed", |outer| {
@@ -177,7 +177,7 @@ const CUT_INSIDE: &[(&str, Inside)] = &[
 /// Cancels when what is beside it is pending, and holds until that is cut short.
 async fn cancels(outer: ScopeHandle) {
     checkpoint().await;
-    outer.cancel("beside what is pending");
+    outer.cancel_with("beside what is pending");
     shield(checkpoint()).await;
 }
 
@@ -270,7 +270,7 @@ pub(crate) async fn rule_75_a_child_that_was_cut_short_from_outside_leaves_no_va
     let group = comes_out(async |outer| {
         task_group(async |group| {
             group.spawn(pending::<()>());
-            outer.cancel("while a child is pending");
+            outer.cancel_with("while a child is pending");
             42
         })
         .await
@@ -279,7 +279,7 @@ pub(crate) async fn rule_75_a_child_that_was_cut_short_from_outside_leaves_no_va
     let in_place = comes_out(async |outer| {
         scope(async |children| {
             children.spawn(pending::<()>());
-            outer.cancel("while a child is pending");
+            outer.cancel_with("while a child is pending");
             42
         })
         .await
@@ -288,7 +288,7 @@ pub(crate) async fn rule_75_a_child_that_was_cut_short_from_outside_leaves_no_va
     let starts = comes_out(async |outer| {
         task_group(async |group| {
             let child = |_ready: Ready<()>| async move {
-                outer.cancel("before it is ready");
+                outer.cancel_with("before it is ready");
                 pending::<()>().await;
             };
             group.start(child).await
@@ -299,7 +299,9 @@ pub(crate) async fn rule_75_a_child_that_was_cut_short_from_outside_leaves_no_va
     // A service that nobody needed any more was not cut short by what came then.
     let served = comes_out(async |outer| {
         task_group(async |group| {
-            group.spawn_service(finally(pending::<()>(), async move || outer.cancel("while it cleans up")));
+            group.spawn_service(finally(pending::<()>(), async move || {
+                outer.cancel_with("while it cleans up")
+            }));
             42
         })
         .await

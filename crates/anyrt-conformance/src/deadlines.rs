@@ -96,7 +96,7 @@ pub(crate) async fn to_07_an_explicit_cancel_before_the_deadline_is_no_timeout()
     let result = CancelScope::new()
         .timeout(A_MOMENT)
         .run(async |scope| {
-            scope.cancel("by hand");
+            scope.cancel_with("by hand");
             // The deadline passes before the cancellation is delivered; it is decided by the cause.
             compute(A_MOMENT * 2);
             checkpoint().await;
@@ -259,7 +259,7 @@ pub(crate) async fn to_20_a_cancelled_scope_says_so_in_place_of_a_deadline() {
         .timeout(AN_HOUR)
         .run(async |scope| {
             assert!(matches!(current_deadline(), EffectiveDeadline::At(_)));
-            scope.cancel("now");
+            scope.cancel_with("now");
             assert!(matches!(current_deadline(), EffectiveDeadline::Cancelled));
         })
         .await;
@@ -352,7 +352,7 @@ pub(crate) async fn rule_10_a_deadline_moved_later_is_armed_anew() {
 pub(crate) async fn rule_10_a_new_deadline_never_uncancels() {
     let result = CancelScope::new()
         .run(async |scope| {
-            scope.cancel("for good");
+            scope.cancel_with("for good");
             scope.set_deadline(Some(now() + AN_HOUR));
             scope.set_deadline(None);
             assert!(scope.cancel_called() && is_cancelled());
@@ -379,7 +379,7 @@ pub(crate) async fn rule_26_a_clean_up_with_bounded_time_ends_by_its_own_deadlin
     let seen = timed_out.clone();
     let result = CancelScope::new()
         .run(async move |scope| {
-            scope.cancel("now");
+            scope.cancel_with("now");
             anyrt_core::finally(pending::<()>(), async move || {
                 if move_on_after(A_MOMENT, pending::<()>()).await.is_none() {
                     seen.add();

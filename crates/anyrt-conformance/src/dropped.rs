@@ -191,7 +191,7 @@ pub(crate) async fn rule_39_an_owned_shield_and_clean_up_in_place_are_as_the_oth
         let before = steps.get();
         let result = anyrt_core::CancelScope::new()
             .run(async |scope| {
-                scope.cancel("at once");
+                scope.cancel_with("at once");
                 owned.await;
             })
             .await;
@@ -214,7 +214,7 @@ pub(crate) async fn rule_39_an_owned_shield_and_clean_up_in_place_are_as_the_oth
             }));
             assert!(dropped.poll().is_pending());
             dropped.drop_future();
-            scope.cancel("no shield is left in here");
+            scope.cancel_with("no shield is left in here");
             let _sets = crate::endings::SetsOnDrop(Arc::new(never));
             pending::<()>().await;
         })

@@ -92,7 +92,7 @@ pub(crate) async fn exit_clean_ups_run_before_the_scope_around_is_left() {
             let ended = inner
                 .run(async |inner| {
                     inner.on_exit(noted.clean_up("inner"));
-                    outer.cancel("all of it");
+                    outer.cancel_with("all of it");
                     pending::<()>().await;
                 })
                 .await;
@@ -113,7 +113,7 @@ pub(crate) async fn exit_clean_ups_hold_what_is_around_before_they_begin() {
                 pending::<()>().await;
             }));
             assert!(futures::poll!(inner.as_mut()).is_pending());
-            outer.cancel("all of it");
+            outer.cancel_with("all of it");
             // Who waits goes on in a cancelled scope only while something holds it.
             let set = Event::new();
             set.set();
@@ -146,7 +146,7 @@ pub(crate) async fn exit_clean_ups_that_are_nested_run_innermost_first() {
                     })
                     .await
             };
-            outer.cancel("all of it");
+            outer.cancel_with("all of it");
             finally(work, async || {
                 checkpoint().await;
                 note.note("outer finally");
@@ -238,10 +238,10 @@ pub(crate) async fn exit_an_outer_cancel_while_cleaning_up_goes_to_the_outer_sco
             let _ = CancelScope::new()
                 .run(async |inner| {
                     inner.on_exit(async move |_| {
-                        outer.cancel("from the clean-up");
+                        outer.cancel_with("from the clean-up");
                         checkpoint().await;
                     });
-                    inner.cancel("inner");
+                    inner.cancel_with("inner");
                     checkpoint().await;
                 })
                 .await;
@@ -344,7 +344,7 @@ pub(crate) fn exit_a_shield_that_is_held_beyond_its_grace_is_named_once(runtime:
 pub(crate) async fn exit_a_grace_counts_in_a_cancelled_scope_too() {
     let result = CancelScope::new()
         .run(async |scope| {
-            scope.cancel("now");
+            scope.cancel_with("now");
             finally_within(Duration::ZERO, pending::<()>(), async || sleep(AN_HOUR).await).await;
         })
         .await;

@@ -92,7 +92,7 @@ pub(crate) fn ft_05_after_the_end_of_the_run_it_is_an_error(runtime: Arc<dyn Run
             .run(async |scope| {
                 let cancels = scope.clone();
                 run_blocking(move || {
-                    cancels.cancel("while it runs");
+                    cancels.cancel_with("while it runs");
                     let _ = wait.recv();
                     let calls = [from_thread::run(async {}), from_thread::spawn(async {}).map(drop)];
                     tell.send(calls).expect("somebody listens");
@@ -171,7 +171,7 @@ pub(crate) async fn ft_08_a_sync_call_is_not_cancelled() {
         .run(async |scope| {
             let cancels = scope.clone();
             let value = run_blocking(move || {
-                cancels.cancel("before it calls");
+                cancels.cancel_with("before it calls");
                 from_thread::run_sync(move || _ = calls.add())
             })
             .await;
@@ -190,7 +190,7 @@ pub(crate) async fn ft_09_check_cancelled_tells_whether_the_caller_is_cancelled(
             let cancels = scope.clone();
             run_blocking(move || {
                 from_thread::check_cancelled().expect("it is not");
-                cancels.cancel("the reason");
+                cancels.cancel_with("the reason");
                 let error = from_thread::check_cancelled().expect_err("it is");
                 assert!(matches!(error, CheckError::Cancelled(_)), "{error}");
                 assert!(error.to_string().contains("the reason"), "{error}");
@@ -210,7 +210,7 @@ pub(crate) async fn ft_11_check_cancelled_works_in_an_abandoned_thread() {
         .run(async |scope| {
             let cancels = scope.clone();
             run_blocking(move || {
-                cancels.cancel("the reason");
+                cancels.cancel_with("the reason");
                 let _ = wait.recv();
                 let calls = from_thread::run(pending::<()>());
                 tell.send((from_thread::check_cancelled(), calls)).expect("somebody listens");
@@ -242,7 +242,7 @@ pub(crate) async fn ft_13_what_check_cancelled_says_ends_in_its_own_scope() {
                 .run(async |scope| {
                     let cancels = scope.clone();
                     let stopped = run_blocking(move || {
-                        cancels.cancel("the inner one");
+                        cancels.cancel_with("the inner one");
                         from_thread::check_cancelled()?;
                         Ok::<_, CheckError>(())
                     })
@@ -298,7 +298,7 @@ pub(crate) async fn ft_15_many_threads_call_in_order_and_starve_nobody() {
         for call in calls {
             call.await.expect("its assertions hold");
         }
-        ticker.cancel("all have called");
+        ticker.cancel_with("all have called");
     })
     .await
     .expect("no child fails");
@@ -388,7 +388,7 @@ pub(crate) async fn ft_18_a_task_of_a_portal_is_cancelled_at_once_later_and_afte
     let kept = blocking_portal(async |portal| {
         joined(foreign(move || {
             let at_once = portal.spawn(pending::<()>());
-            at_once.cancel("at once");
+            at_once.cancel_with("at once");
             assert!(matches!(at_once.wait(), Err(CallError::Cancelled(_))));
             let begun = Arc::new(Event::new());
             let begins = begun.clone();
@@ -398,7 +398,7 @@ pub(crate) async fn ft_18_a_task_of_a_portal_is_cancelled_at_once_later_and_afte
             });
             portal.call(async move { begun.wait().await }).expect("it is open");
             assert!(!later.is_finished());
-            later.cancel("later");
+            later.cancel_with("later");
             assert!(matches!(later.wait(), Err(CallError::Cancelled(_))));
             portal.spawn(async { 42 })
         }))
@@ -407,7 +407,7 @@ pub(crate) async fn ft_18_a_task_of_a_portal_is_cancelled_at_once_later_and_afte
     .await
     .expect("no task fails");
     assert_eq!(kept.status(), TaskStatus::Finished);
-    kept.cancel("after the end");
+    kept.cancel_with("after the end");
     let value = joined(foreign(move || kept.wait())).await;
     assert_eq!(value.expect("it has its value"), 42);
     a_job_ends_late().await;
@@ -439,7 +439,7 @@ pub(crate) async fn ft_20_cancelling_the_caller_cancels_what_its_job_calls() {
                 let cancels = scope.clone();
                 let call = run_blocking(move || {
                     let work = async move {
-                        cancels.cancel("while it waits");
+                        cancels.cancel_with("while it waits");
                         pending::<()>().await;
                     };
                     let answer = from_thread::run(finally(work, async move || {
@@ -533,7 +533,7 @@ pub(crate) async fn rule_53_tasks_that_a_job_spawned_end_with_its_call() {
             let cancels = scope.clone();
             run_blocking(move || {
                 drop(from_thread::spawn(pending::<()>()));
-                cancels.cancel("with its tasks");
+                cancels.cancel_with("with its tasks");
             })
             .await;
         })

@@ -49,7 +49,7 @@ pub(crate) fn rule_80_a_call_that_waits_for_a_thread_keeps_to_its_limit(runtime:
         let handle = by_hand.handle();
         let (ended, ()) = futures::join!(by_hand.run(async |_| call().await), async {
             checkpoint().await;
-            handle.cancel("by hand");
+            handle.cancel_with("by hand");
         });
         ended.expect_err("cancelled");
 
@@ -68,7 +68,7 @@ pub(crate) fn rule_80_a_job_that_has_begun_in_a_full_pool_is_waited_for(runtime:
         let ended = CancelScope::new().run(async |scope| {
             let cancels = scope.clone();
             let call = run_blocking(move || {
-                cancels.cancel("while it runs");
+                cancels.cancel_with("while it runs");
                 7
             });
             let (value, ()) = futures::join!(call.into_future(), async {
@@ -117,7 +117,7 @@ pub(crate) fn rule_80_a_call_that_left_a_full_pool_asks_again_when_a_shield_goes
             let meddles = shield(async {
                 checkpoint().await;
                 assert_eq!(limiter.borrowed(), 1, "it waits for a thread");
-                outer.cancel("from outside");
+                outer.cancel_with("from outside");
                 while limiter.borrowed() > 0 {
                     checkpoint().await;
                 }

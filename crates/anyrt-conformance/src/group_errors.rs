@@ -221,7 +221,7 @@ pub(crate) async fn tg_20_of_cancellations_only_a_single_one_leaves() {
                 pending::<()>().await;
             });
         }
-        group.cancel("enough");
+        group.cancel_with("enough");
         pending::<()>().await;
     })
     .await;
@@ -234,7 +234,7 @@ pub(crate) async fn tg_20_of_cancellations_only_a_single_one_leaves() {
     // The same when the body passes on what the handle of a cancelled child says.
     let result = try_task_group(async |group| {
         let child = group.spawn(pending::<()>());
-        group.cancel("enough");
+        group.cancel_with("enough");
         shield(async {
             child.await?;
             anyrt_core::Ok(())
@@ -284,7 +284,7 @@ pub(crate) async fn tg_22_cancelling_a_group_is_no_error_of_a_child() {
             let _local = local;
             pending::<()>().await;
         });
-        group.cancel("enough");
+        group.cancel_with("enough");
         "value"
     })
     .await;
@@ -293,7 +293,7 @@ pub(crate) async fn tg_22_cancelling_a_group_is_no_error_of_a_child() {
 
     let interrupted = task_group(async |group| {
         group.spawn(pending::<()>());
-        group.cancel("enough");
+        group.cancel_with("enough");
         checkpoint().await;
     })
     .await;

@@ -99,7 +99,7 @@ pub(crate) async fn tg_09_an_empty_group_returns_the_value_of_its_body() {
 pub(crate) async fn tg_10_an_empty_group_is_no_cancellation_point() {
     let result = CancelScope::new()
         .run(async |scope| {
-            scope.cancel("before the group");
+            scope.cancel_with("before the group");
             task_group(async |_| 7).await.expect("nothing fails")
         })
         .await;
@@ -111,7 +111,7 @@ pub(crate) async fn tg_11_a_group_with_an_idle_child_in_a_cancelled_scope_exits_
     let child = ran.clone();
     let result = CancelScope::new()
         .run(async move |scope| {
-            scope.cancel("before the group");
+            scope.cancel_with("before the group");
             task_group(async move |group| {
                 group.spawn(async move {
                     child.add();
@@ -130,7 +130,7 @@ pub(crate) async fn tg_23_a_new_child_of_a_cancelled_group_starts_and_stops_at_i
     let steps = Counter::new();
     let child = steps.clone();
     task_group(async move |group| {
-        group.cancel("before the child");
+        group.cancel_with("before the child");
         group.spawn(async move {
             child.add();
             checkpoint().await;
@@ -146,8 +146,8 @@ pub(crate) async fn tg_24_a_group_cancelled_twice_and_two_groups_in_sequence() {
     for reason in ["in the first group", "in the second group"] {
         let result = task_group(async |group| {
             group.spawn(pending::<()>());
-            group.cancel(reason);
-            group.cancel("again");
+            group.cancel_with(reason);
+            group.cancel_with("again");
             pending::<()>().await;
         })
         .await;
@@ -161,13 +161,13 @@ pub(crate) async fn tg_26_cancelling_a_group_whose_children_have_ended_is_harmle
     let result = task_group(async |group| {
         let child = group.spawn(async { 7 });
         let value = child.await.expect("the child ends");
-        group.cancel("too late");
+        group.cancel_with("too late");
         (group, value)
     })
     .await;
     let (group, value) = result.expect("the body finished");
     assert_eq!(value, 7);
-    group.cancel("far too late");
+    group.cancel_with("far too late");
     checkpoint().await;
 }
 
@@ -191,7 +191,7 @@ pub(crate) async fn tg_32_a_host_dropped_in_the_tick_of_its_own_cancel_cancels_i
         });
         let mut host = ByHand::new(host);
         assert!(host.poll().is_pending());
-        handle.cancel("in the same tick");
+        handle.cancel_with("in the same tick");
         host.drop_future();
         ended.wait().await;
         assert_eq!(drops.get(), 1);
@@ -237,7 +237,7 @@ pub(crate) async fn rule_35_the_host_does_not_spin_while_a_shielded_child_keeps_
     }));
     assert!(host.poll().is_pending());
     begun.wait().await;
-    handle.cancel("while the group waits");
+    handle.cancel_with("while the group waits");
     assert!(host.poll().is_pending(), "the shielded child keeps it");
     let before = host.wakes();
     for _ in 0..100 {

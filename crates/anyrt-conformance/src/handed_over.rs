@@ -138,7 +138,7 @@ const PAIRS: [(&str, Make); 14] = [
             },
             move || {
                 let guard = told.lock().try_lock().expect("who waits has given it up");
-                told.notify(&guard, 1);
+                told.notify_one(&guard);
             },
         )
     }),
@@ -156,11 +156,11 @@ async fn between_two_polls(make: Make, cancels_first: bool) -> usize {
         });
         wait_all_tasks_blocked().await;
         if cancels_first {
-            group.cancel("before");
+            group.cancel_with("before");
             give();
         } else {
             give();
-            group.cancel("after");
+            group.cancel_with("after");
         }
     })
     .await;
@@ -180,11 +180,11 @@ async fn inside_a_poll(make: Make, cancels_first: bool) -> usize {
             };
             let steps = async move {
                 if cancels_first {
-                    scope.cancel("before");
+                    scope.cancel_with("before");
                     give();
                 } else {
                     give();
-                    scope.cancel("after");
+                    scope.cancel_with("after");
                 }
             };
             futures::join!(waits, steps);
@@ -229,7 +229,7 @@ pub(crate) async fn rule_67_a_task_that_ends_after_the_cancellation_lets_nobody_
                 by_status.add();
             });
             wait_all_tasks_blocked().await;
-            group.cancel("enough");
+            group.cancel_with("enough");
         })
         .await;
         let _ = scope(async |children| {
@@ -246,7 +246,7 @@ pub(crate) async fn rule_67_a_task_that_ends_after_the_cancellation_lets_nobody_
             });
             checkpoint().await;
             checkpoint().await;
-            children.cancel("enough");
+            children.cancel_with("enough");
         })
         .await;
     }
@@ -274,7 +274,7 @@ struct Cancels {
 
 impl Wake for Cancels {
     fn wake(self: Arc<Self>) {
-        self.scope.cancel("just after the end");
+        self.scope.cancel_with("just after the end");
         self.then.wake_by_ref();
     }
 }
@@ -353,7 +353,7 @@ pub(crate) async fn rule_68_what_a_cancelled_waiter_may_not_have_goes_to_the_nex
     let result = CancelScope::new()
         .run(async |scope| {
             let steps = async {
-                scope.cancel("before");
+                scope.cancel_with("before");
                 sender.try_send(1).expect("there is room");
                 last.send(2).expect("somebody may receive it");
                 drop((guard, permit));

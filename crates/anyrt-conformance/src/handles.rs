@@ -97,7 +97,7 @@ pub(crate) async fn th_05_cancelling_a_handle_stops_that_child_only() {
             let _local = local;
             pending::<()>().await;
         });
-        child.cancel("only you");
+        child.cancel_with("only you");
         let ended = child.await.expect_err("it was cancelled");
         assert_eq!(ended.cancelled().and_then(|cancelled| cancelled.reason()), Some("only you"));
         release.set();
@@ -122,7 +122,7 @@ pub(crate) async fn th_07_a_task_is_cancelling_until_its_end_and_then_cancelled(
         });
         inside.wait().await;
         assert_eq!(child.status(), TaskStatus::Pending);
-        child.cancel("enough");
+        child.cancel_with("enough");
         assert_eq!(child.status(), TaskStatus::Cancelling);
         checkpoint().await;
         assert_eq!(child.status(), TaskStatus::Cancelling, "the shield holds it");
@@ -138,7 +138,7 @@ pub(crate) async fn th_08_cancelling_a_task_that_has_ended_changes_nothing() {
     task_group(async |group| {
         let mut child = group.spawn(async { 7 });
         child.wait().await;
-        child.cancel("too late");
+        child.cancel_with("too late");
         assert_eq!(child.status(), TaskStatus::Finished);
         assert_eq!(child.await.expect("it had finished"), 7);
     })
@@ -151,7 +151,7 @@ pub(crate) async fn th_09_waiting_for_a_task_returns_however_it_ends() {
         shield(async {
             assert_eq!(group.spawn(checkpoint()).wait().await, TaskStatus::Finished);
             let mut cancelled = group.spawn(pending::<()>());
-            cancelled.cancel("enough");
+            cancelled.cancel_with("enough");
             assert_eq!(cancelled.wait().await, TaskStatus::Cancelled);
             let mut failed = group.try_spawn(async { Err::<(), _>(Failure("boom")) });
             assert_eq!(failed.wait().await, TaskStatus::Failed);
@@ -175,7 +175,7 @@ pub(crate) async fn th_10_the_handle_of_a_started_child_comes_with_the_value_als
             })
             .await
             .expect("it says that it is ready");
-        child.cancel("enough");
+        child.cancel_with("enough");
         assert_eq!(child.wait().await, TaskStatus::Cancelled);
         assert_eq!(value, "ready");
     })

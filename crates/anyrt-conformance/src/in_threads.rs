@@ -34,7 +34,7 @@ pub(crate) async fn wt_02_a_job_is_not_left_alone_by_a_cancelled_caller() {
             let ended = Counter::new();
             let (ends, cancels) = (ended.clone(), scope.clone());
             let call = asyncify(move |value: u32| {
-                cancels.cancel("while it runs");
+                cancels.cancel_with("while it runs");
                 ends.add();
                 value
             });
@@ -98,7 +98,7 @@ pub(crate) async fn rule_57_a_call_without_a_limit_waits_for_no_token() {
     let runs = ran.clone();
     let left = CancelScope::new()
         .run(async |scope| {
-            scope.cancel("before it asks");
+            scope.cancel_with("before it asks");
             run_blocking(move || _ = runs.add()).unlimited().await;
         })
         .await;
@@ -124,7 +124,7 @@ pub(crate) fn rule_48_a_job_that_the_pool_drops_or_refuses_is_an_error(runtime: 
                 assert_eq!((limiter.borrowed(), dropped.get()), (0, 1));
                 // It holds nothing any more.
                 let left = CancelScope::new().run(async |scope| {
-                    scope.cancel("after it");
+                    scope.cancel_with("after it");
                     checkpoint().await;
                 });
                 left.await.expect_err("cancelled");
@@ -203,7 +203,7 @@ pub(crate) fn rt_obligation_jobs_in_its_own_pool_run_once_to_their_end_on_other_
                 .run(async |scope| {
                     let cancels = scope.clone();
                     let job = run_blocking(move || {
-                        cancels.cancel("while it runs");
+                        cancels.cancel_with("while it runs");
                         let _ = wait.recv();
                         tell.send(number).expect("somebody listens");
                     });

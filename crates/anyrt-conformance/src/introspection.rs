@@ -105,7 +105,7 @@ pub(crate) async fn rt_06_it_is_quiet_when_all_other_tasks_wait() {
         waits.await.expect("those who wait do not wait for each other");
 
         go.set();
-        cancelled.cancel("while somebody waits");
+        cancelled.cancel_with("while somebody waits");
         wait_all_tasks_blocked().await;
         assert_eq!((steps.get(), cancelled.is_finished()), (105, true));
 
@@ -116,7 +116,7 @@ pub(crate) async fn rt_06_it_is_quiet_when_all_other_tasks_wait() {
             }
         });
         assert!(by_thread.await.is_none(), "it is cancelled as every leaf");
-        group.cancel("done");
+        group.cancel_with("done");
     })
     .await
     .expect("the body ended");
@@ -162,7 +162,7 @@ pub(crate) fn a_cancellation_is_told_to_subscribers(runtime: Arc<dyn Runtime>) {
     told.catch(|| {
         Run::new(runtime).run(async {
             let cancelled = CancelScope::new().run(async |scope| {
-                scope.cancel("to be told");
+                scope.cancel_with("to be told");
                 checkpoint().await;
             });
             cancelled.await.expect_err("it is cancelled");
@@ -186,7 +186,7 @@ pub(crate) async fn rt_07_the_tree_tells_the_names_and_parents_of_tasks() {
         assert_eq!((view.id, view.parent), (outer.id(), Some(host)));
         assert_eq!(named(&tree, "inner").expect("it is alive").parent, Some(outer.id()));
         assert_eq!(named(&tree, "main").expect("it looks").state, TaskState::Running);
-        group.cancel("seen");
+        group.cancel_with("seen");
     })
     .await
     .expect("the body ended");
@@ -219,7 +219,7 @@ pub(crate) async fn rt_08_the_tree_is_consistent_at_every_level() {
                 assert_eq!(task.parent, host(&tree, entry), "the host is the task around: {}", task.name);
             }
         }
-        group.cancel("seen");
+        group.cancel_with("seen");
     })
     .await
     .expect("the body ended");
@@ -234,7 +234,7 @@ pub(crate) async fn the_tree_tells_how_it_is_with_a_task() {
         group.named("cleaning").spawn(finally(pending::<()>(), clean));
         group.named("waiting").spawn(pending::<()>());
         until(|tree| tree.tasks().count() == 4).await;
-        group.cancel("let us see");
+        group.cancel_with("let us see");
         let tree = shield(until(|tree| state(tree, "cleaning") == Some(TaskState::InCleanUp))).await;
         assert_eq!(state(&tree, "shielded"), Some(TaskState::InShield));
         let cancelled = tree.entries.iter().find(|entry| entry.cause.is_some()).expect("the group");

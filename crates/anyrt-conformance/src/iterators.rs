@@ -151,7 +151,7 @@ pub(crate) async fn rule_49_a_cancelled_consumer_waits_for_the_item_at_hand_and_
                     while taken.get() < 3 {
                         checkpoint().await;
                     }
-                    scope.cancel("while the iterator is at an item");
+                    scope.cancel_with("while the iterator is at an item");
                 })
                 .await;
                 drop(go);

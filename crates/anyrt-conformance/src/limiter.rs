@@ -185,7 +185,7 @@ pub(crate) async fn cl_14_a_cancelled_waiter_leaves_the_queue() {
         }
         let mut behind = ByHand::new(waiting.acquire());
         assert!(behind.poll().is_pending());
-        cancelled.cancel("it is the case");
+        cancelled.cancel_with("it is the case");
         assert!(cancelled.await.expect_err("it is cancelled").is_cancelled());
         assert_eq!(waiting.waiting(), 1);
         drop(token);
@@ -211,7 +211,7 @@ pub(crate) async fn cl_16_a_cancelled_acquire_returns_nobody_elses_token() {
     let reached = Counter::new();
     let left = CancelScope::new()
         .run(async |scope| {
-            scope.cancel("before it asks");
+            scope.cancel_with("before it asks");
             let _token = limiter.acquire_on_behalf_of("two").await;
             reached.add();
         })

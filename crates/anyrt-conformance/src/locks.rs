@@ -99,7 +99,7 @@ pub(crate) async fn sy_05_a_waiter_that_is_cancelled_leaves_the_lock_free() {
             let handle = scope.handle();
             let mut waits = ByHand::new(scope.run(async |_| lock.enter().await));
             assert!(waits.poll().is_pending(), "{}", lock.name);
-            handle.cancel("while it waits");
+            handle.cancel_with("while it waits");
             if polled {
                 assert!(matches!(waits.poll(), Poll::Ready(Err(_))), "{}", lock.name);
                 assert_eq!(lock.waiting(), 0, "{}", lock.name);
@@ -118,7 +118,7 @@ pub(crate) async fn sy_05_a_waiter_that_is_cancelled_leaves_the_lock_free() {
         let mut next = ByHand::new(lock.enter());
         assert!(handed.poll().is_pending() && next.poll().is_pending(), "{}", lock.name);
         drop(held);
-        handle.cancel("after it was handed the lock");
+        handle.cancel_with("after it was handed the lock");
         assert!(next.poll().is_pending(), "{}", lock.name);
         match handed.poll() {
             Poll::Ready(Ok(held)) => drop(held),
@@ -141,7 +141,7 @@ pub(crate) async fn sy_08_nobody_releases_what_it_does_not_have() {
     let limiter = CapacityLimiter::new(1);
     assert!(limiter.release_on_behalf_of("nobody").is_err());
     let semaphore = Semaphore::with_maximum(1, 1);
-    assert!(semaphore.add(1).is_err());
+    assert!(semaphore.add_permits(1).is_err());
     assert_eq!((limiter.borrowed(), semaphore.available()), (0, 1));
 }
 
@@ -160,7 +160,7 @@ pub(crate) async fn sy_09_an_owner_that_ends_has_released() {
             entered.wait().await;
             let mut waits = pin!(waiter.enter());
             assert!(futures::poll!(&mut waits).is_pending(), "{}", lock.name);
-            owner.cancel("it never releases");
+            owner.cancel_with("it never releases");
             let held = waits.await;
             drop(held);
         })
@@ -204,7 +204,7 @@ pub(crate) async fn sy_10_what_is_free_is_taken_without_a_yield() {
         // It looks at the cancellation all the same, and at a deadline that has passed.
         let left = CancelScope::new()
             .run(async |scope| {
-                scope.cancel("before it asks");
+                scope.cancel_with("before it asks");
                 lock.enter().await
             })
             .await;
@@ -221,17 +221,17 @@ pub(crate) async fn sy_10_what_is_free_is_taken_without_a_yield() {
 
 pub(crate) async fn sy_11_a_semaphore_has_no_more_than_its_maximum() {
     let semaphore = Semaphore::with_maximum(1, 2);
-    semaphore.add(1).expect("there is room for one more");
-    let error = semaphore.add(1).expect_err("there are two");
+    semaphore.add_permits(1).expect("there is room for one more");
+    let error = semaphore.add_permits(1).expect_err("there are two");
     assert!(error.to_string().contains("2 at most"), "{error}");
     let (one, two) = (semaphore.acquire().await, semaphore.acquire().await);
-    assert!(semaphore.add(1).is_err(), "those that are out count");
+    assert!(semaphore.add_permits(1).is_err(), "those that are out count");
     one.forget();
     assert_eq!(semaphore.statistics().total, 1);
-    semaphore.add(1).expect("one was used up");
+    semaphore.add_permits(1).expect("one was used up");
     drop(two);
     assert_eq!((semaphore.available(), semaphore.statistics().total), (2, 2));
-    assert!(semaphore.add(usize::MAX).is_err());
+    assert!(semaphore.add_permits(usize::MAX).is_err());
 }
 
 pub(crate) async fn sy_12_a_waiter_that_was_woken_is_not_overtaken() {
@@ -357,7 +357,7 @@ pub(crate) async fn rule_61_readers_behind_a_writer_that_leaves_go_on() {
         let mut behind = ByHand::new(lock.read());
         assert!(writes.poll().is_pending() && behind.poll().is_pending());
         if by_cancel {
-            handle.cancel("it is the case");
+            handle.cancel_with("it is the case");
             assert!(matches!(writes.poll(), Poll::Ready(Err(_))));
         } else {
             writes.drop_future();
@@ -371,7 +371,7 @@ pub(crate) async fn rule_61_readers_behind_a_writer_that_leaves_go_on() {
     let mut writes = ByHand::new(scope.run(async |_| lock.write().await));
     let mut behind = ByHand::new(lock.read());
     assert!(writes.poll().is_pending() && behind.poll().is_pending());
-    handle.cancel("it is the case");
+    handle.cancel_with("it is the case");
     assert!(lock.try_read().is_ok());
     assert!(behind.poll().is_ready());
 }

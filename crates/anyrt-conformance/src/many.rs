@@ -70,7 +70,7 @@ pub(crate) async fn rule_16_each_of_many_branches_is_dropped_by_itself() {
                     if owns {
                         let _guard = lock.lock().await;
                         checkpoint().await;
-                        scope.cancel("while both are inside");
+                        scope.cancel_with("while both are inside");
                         pending::<()>().await;
                     } else {
                         finally(pending::<()>(), async || {
@@ -122,7 +122,7 @@ pub(crate) async fn rule_16_branches_that_nobody_wakes_follow_their_future_into_
             });
             let ended = CancelScope::new()
                 .run(async |scope| {
-                    scope.cancel("their shields hold it, though they were begun elsewhere");
+                    scope.cancel_with("their shields hold it, though they were begun elsewhere");
                     (&mut all).await
                 })
                 .await;
@@ -203,7 +203,7 @@ async fn cancelled_in_a_call(items: usize, limit: Option<usize>, at: usize, awai
             begun.add();
             if item == at {
                 taken_then.set(taken.get());
-                scope.cancel("in a call");
+                scope.cancel_with("in a call");
             }
             if awaits {
                 shield(checkpoint()).await;
@@ -240,7 +240,7 @@ pub(crate) async fn rule_74_a_limited_map_ends_beside_a_clean_up_that_waits_for_
                 for_each_concurrent(0..2, NonZeroUsize::new(limit), async |item| {
                     checkpoint().await;
                     if item == 1 {
-                        scope.cancel("in the last call");
+                        scope.cancel_with("in the last call");
                     }
                     shield(checkpoint()).await;
                     assert!(sender.try_send(item).is_ok());
@@ -264,7 +264,7 @@ pub(crate) async fn rule_74_other_limits_change_nothing_of_what_comes_back_eithe
         // The last one to be worked on cancels all, and everybody ends all the same.
         let ends = async |scope: &ScopeHandle, item: usize| {
             if item + 1 == items {
-                scope.cancel("in the last one");
+                scope.cancel_with("in the last one");
             }
             shield(checkpoint()).await;
         };
@@ -292,7 +292,7 @@ pub(crate) async fn rule_74_other_limits_change_nothing_of_what_comes_back_eithe
                         let child = async move {
                             if last {
                                 all_spawned.wait().await;
-                                scope.cancel("in the last one");
+                                scope.cancel_with("in the last one");
                             }
                             shield(checkpoint()).await;
                             ended.add();
@@ -321,7 +321,7 @@ pub(crate) async fn rule_74_other_limits_change_nothing_of_what_comes_back_eithe
     let asks = CancelScope::new().run(async |scope| {
         let mut numbers = iterate_blocking(0..1);
         while numbers.next().await.is_some() {}
-        scope.cancel("after the end");
+        scope.cancel_with("after the end");
         loop {
             numbers.next().await;
         }

@@ -38,7 +38,7 @@ pub(crate) async fn sy_14_who_waited_when_it_happened_does_not_miss_it() {
     let mut waits = ByHand::new(scope.run(async |_| event.wait().await));
     assert!(waits.poll().is_pending());
     event.set();
-    handle.cancel("after it happened");
+    handle.cancel_with("after it happened");
     assert!(matches!(waits.poll(), Poll::Ready(Ok(()))));
 }
 
@@ -50,7 +50,7 @@ pub(crate) async fn sy_15_a_condition_needs_the_guard_of_its_lock() {
     let refused = catch_unwind(AssertUnwindSafe(|| drop(condition.wait(&mut wrong))));
     says_where(refused, line);
     let line = line!() + 1;
-    let refused = catch_unwind(AssertUnwindSafe(|| condition.notify(&wrong, 1)));
+    let refused = catch_unwind(AssertUnwindSafe(|| condition.notify_one(&wrong)));
     says_where(refused, line);
     let line = line!() + 1;
     let refused = catch_unwind(AssertUnwindSafe(|| condition.notify_all(&wrong)));
@@ -83,7 +83,7 @@ pub(crate) async fn sy_16_notify_wakes_so_many_in_their_order() {
         assert!(waiter.poll().is_pending());
     }
     assert!(!lock.is_locked(), "who waits has no lock");
-    condition.notify(&lock.lock().await, 2);
+    condition.notify_many(&lock.lock().await, 2);
     let woken: Vec<_> = waiters.iter().map(ByHand::wakes).collect();
     assert_eq!(woken, [1, 1, 0, 0, 0]);
     // One that is gone before it saw it passes it on.
@@ -95,7 +95,7 @@ pub(crate) async fn sy_16_notify_wakes_so_many_in_their_order() {
     assert!(waiters[4].poll().is_ready() && waiters[3].poll().is_ready());
     assert_eq!(*lock.lock().await, [0, 2, 4, 3]);
     // With nobody there it is no news for who comes later.
-    condition.notify(&lock.lock().await, 1);
+    condition.notify_one(&lock.lock().await);
     let mut late = ByHand::new(notified(&condition, 9));
     assert!(late.poll().is_pending() && late.poll().is_pending());
 }
@@ -109,10 +109,10 @@ pub(crate) async fn sy_17_a_wait_that_was_cancelled_has_the_lock_again() {
     let mut waits = ByHand::new(scope.run(async |_| condition.wait(&mut guard).await));
     assert!(waits.poll().is_pending());
     let other = lock.try_lock().expect("who waits has no lock");
-    handle.cancel("while another has the lock");
+    handle.cancel_with("while another has the lock");
     assert!(waits.poll().is_pending(), "it is left with the lock only");
     assert_eq!((condition.waiting(), lock.waiting()), (0, 1));
-    condition.notify(&other, 1);
+    condition.notify_one(&other);
     drop(other);
     assert!(matches!(waits.poll(), Poll::Ready(Err(_))), "the cancellation is not lost over it");
     drop(waits);
@@ -128,7 +128,7 @@ pub(crate) async fn sy_17_a_wait_that_was_cancelled_has_the_lock_again() {
     // Cancelled before it waits, it does not even give it up.
     let left = CancelScope::new()
         .run(async |scope| {
-            scope.cancel("before it waits");
+            scope.cancel_with("before it waits");
             condition.wait(&mut guard).await;
         })
         .await;
@@ -159,7 +159,7 @@ pub(crate) async fn sy_19_wait_for_waits_until_it_is_true() {
             let mut guard = lock.lock().await;
             assert_eq!(*guard, number - 1);
             *guard = number;
-            condition.notify(&guard, 1);
+            condition.notify_one(&guard);
         }
         assert_eq!(waits.await.expect("it is true"), 3);
         assert_eq!(sees.get(), 4);
@@ -214,7 +214,7 @@ pub(crate) async fn rule_61_who_is_cancelled_at_a_barrier_has_not_come() {
     let handle = scope.handle();
     let mut cancelled = ByHand::new(scope.run(async |_| barrier.wait().await));
     assert!(cancelled.poll().is_pending());
-    handle.cancel("it is the case");
+    handle.cancel_with("it is the case");
     let mut waits = ByHand::new(barrier.wait());
     assert!(waits.poll().is_pending(), "it is alone");
     assert!(matches!(cancelled.poll(), Poll::Ready(Err(_))));
@@ -240,7 +240,7 @@ pub(crate) async fn rule_61_a_cell_is_made_once_whoever_is_cancelled() {
     assert!(first.poll().is_pending() && second.poll().is_pending() && third.poll().is_pending());
     assert!(fourth.poll().is_pending() && fifth.poll().is_pending());
     assert!(matches!(cell.set(0), Err(SetError::WouldBlock(0))));
-    handle.cancel("while it waits");
+    handle.cancel_with("while it waits");
     // The turn passes over who is cancelled, and goes on from who fails.
     first.drop_future();
     assert!(fifth.poll().is_pending() && fourth.poll().is_pending());

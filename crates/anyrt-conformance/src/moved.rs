@@ -100,7 +100,7 @@ pub(crate) async fn rm_03_of_two_tasks_that_share_a_future_one_is_cancelled_and_
         let first = group.spawn(shared.clone());
         begun.wait().await;
         let second = group.spawn(shared);
-        first.cancel("only this one");
+        first.cancel_with("only this one");
         assert!(first.await.expect_err("it was cancelled").is_cancelled());
         release.set();
         second.await.expect("it was not cancelled")
@@ -120,7 +120,7 @@ pub(crate) async fn rm_03_of_two_tasks_that_share_a_future_one_is_cancelled_and_
     let mut second = ByHand::new(shared.clone());
     let mut first = ByHand::new(scope.run(async move |_| shared.await));
     assert!(second.poll().is_pending() && first.poll().is_pending());
-    handle.cancel("only this one");
+    handle.cancel_with("only this one");
     assert!(first.poll().is_ready());
     drop(first);
     let woken = second.wakes();
@@ -155,7 +155,7 @@ pub(crate) async fn rm_04_a_future_that_was_begun_goes_on_in_another_task() {
             let _local = local;
             future.await
         });
-        child.cancel("in its new task");
+        child.cancel_with("in its new task");
         child.await.expect_err("it was cancelled")
     })
     .await
@@ -197,7 +197,7 @@ pub(crate) async fn rm_05_a_shield_dropped_on_another_thread_releases_its_hold()
     let run = scope.run(async move |scope| {
         let mut shielded = shield(pending::<()>()).boxed();
         assert!(futures::poll!(&mut shielded).is_pending());
-        scope.cancel("while the shield is begun");
+        scope.cancel_with("while the shield is begun");
         hand_over.send(shielded).expect("somebody takes it");
         pending::<()>().await;
     });
@@ -215,7 +215,7 @@ pub(crate) async fn rm_05_a_shield_dropped_on_another_thread_releases_its_hold()
 
 pub(crate) async fn rm_06_a_shield_switched_on_in_a_body_that_returns_leaves_no_hold() {
     let mut run = ByHand::new(CancelScope::new().run(async |outer| {
-        outer.cancel("before the shield");
+        outer.cancel_with("before the shield");
         let inner = CancelScope::new().run(async |inner| inner.set_shield(true)).await;
         assert!(inner.is_ok());
         assert!(is_cancelled(), "the shield ended with its scope");
@@ -237,7 +237,7 @@ pub(crate) async fn rule_18_a_future_that_outlives_a_cancelled_scope_is_not_canc
     let outer = CancelScope::new()
         .run(async |scope| {
             assert!(kept.poll().is_pending());
-            scope.cancel("the outer one");
+            scope.cancel_with("the outer one");
             assert!(handle.is_cancelled(), "it stands in the cancelled scope");
             checkpoint().await;
         })

@@ -20,7 +20,7 @@ pub(crate) async fn cn_01_what_follows_an_inner_scope_does_not_run_when_the_oute
         .run(async move |outer| {
             let _ = CancelScope::new()
                 .run(async move |_| {
-                    outer.cancel("from the inner body");
+                    outer.cancel_with("from the inner body");
                     checkpoint().await;
                 })
                 .await;
@@ -41,8 +41,8 @@ pub(crate) async fn cn_02_the_outer_scope_catches_and_the_inner_does_not() {
             let result = inner
                 .run(async |inner| {
                     // Both: the outermost cancelled scope is the one that is left.
-                    inner.cancel("inner");
-                    outer.cancel("outer");
+                    inner.cancel_with("inner");
+                    outer.cancel_with("outer");
                     assert!(inner.cancel_called() && handle.is_cancelled());
                     let cause = handle.cause().expect("it is cancelled");
                     assert_eq!(cause.reason(), Some("outer"), "the outermost cause is told");
@@ -63,7 +63,7 @@ pub(crate) async fn cn_03_cancelling_the_inner_scope_leaves_the_outer_alone() {
         .run(async |outer| {
             let result = CancelScope::new()
                 .run(async |inner| {
-                    inner.cancel("inner");
+                    inner.cancel_with("inner");
                     checkpoint().await;
                 })
                 .await;
@@ -83,9 +83,9 @@ pub(crate) async fn cn_05_an_outer_cancel_during_the_clean_up_of_an_inner_one_go
         .run(async move |outer| {
             let _ = CancelScope::new()
                 .run(async move |inner| {
-                    inner.cancel("inner");
+                    inner.cancel_with("inner");
                     finally(pending::<()>(), async move || {
-                        outer.cancel("outer");
+                        outer.cancel_with("outer");
                         checkpoint().await;
                         cleaned.add();
                     })
@@ -112,11 +112,11 @@ pub(crate) async fn rule_17_a_group_that_cancelled_itself_goes_to_the_scope_that
                     let ended = Arc::clone(&body_ended);
                     group.spawn(shield(async move {
                         ended.wait().await;
-                        outer.cancel("outer");
+                        outer.cancel_with("outer");
                         checkpoint().await;
                     }));
                     let _ends = SetsOnDrop(body_ended);
-                    group.cancel("the group itself");
+                    group.cancel_with("the group itself");
                     if cut_short {
                         checkpoint().await;
                     }
@@ -143,9 +143,9 @@ pub(crate) async fn cn_06_an_outer_cancel_during_the_clean_up_of_a_shielded_inne
             let result = CancelScope::new()
                 .shield(true)
                 .run(async |inner| {
-                    inner.cancel("inner");
+                    inner.cancel_with("inner");
                     finally(pending::<()>(), async || {
-                        outer.cancel("outer");
+                        outer.cancel_with("outer");
                         checkpoint().await;
                     })
                     .await;
@@ -165,7 +165,7 @@ pub(crate) async fn cn_08_after_a_handled_inner_timeout_the_outer_scope_still_ca
         .run(async |outer| {
             assert!(move_on_after(A_MOMENT, pending::<()>()).await.is_none());
             watch.has_run_for(A_MOMENT);
-            outer.cancel("after the timeout");
+            outer.cancel_with("after the timeout");
             checkpoint().await;
         })
         .await;
@@ -183,7 +183,7 @@ pub(crate) async fn cn_09_a_cancellation_reaches_groups_at_any_depth() {
                 let deepest = Arc::new(Event::new());
                 group.spawn(nest(DEPTH, counted, Arc::clone(&deepest)));
                 deepest.wait().await;
-                scope.cancel("from the top");
+                scope.cancel_with("from the top");
                 pending::<()>().await;
             })
             .await
@@ -220,7 +220,7 @@ pub(crate) async fn cn_10_cancelling_the_private_scope_of_a_child_leaves_host_an
         let child = group.spawn(async {
             let result = CancelScope::new()
                 .run(async |own| {
-                    own.cancel("private");
+                    own.cancel_with("private");
                     checkpoint().await;
                 })
                 .await;
@@ -251,7 +251,7 @@ pub(crate) async fn rule_15_cancelling_a_deep_tree_of_scopes_needs_no_stack() {
     assert_eq!(innermost_begun.get(), 1);
     std::thread::Builder::new()
         .stack_size(64 << 10)
-        .spawn(move || handle.cancel("all of it"))
+        .spawn(move || handle.cancel_with("all of it"))
         .expect("a thread")
         .join()
         .expect("cancelling does not panic");

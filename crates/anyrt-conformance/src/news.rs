@@ -15,7 +15,7 @@ pub(crate) async fn rule_65_a_oneshot_keeps_its_item_until_it_is_seen() {
     let handle = scope.handle();
     let mut receives = ByHand::new(scope.run(async |_| receiver.recv().await));
     assert!(receives.poll().is_pending());
-    handle.cancel("while it waits");
+    handle.cancel_with("while it waits");
     sender.send(1).expect("there is a receiver");
     assert!(matches!(receives.poll(), Poll::Ready(Err(_))), "nothing is handed to who is cancelled");
     drop(receives);
@@ -76,7 +76,7 @@ pub(crate) async fn rule_65_a_broadcast_goes_to_every_receiver() {
     assert_eq!((late.recv().await, again.recv().await, again.recv().await), (Ok(3), Ok(2), Ok(3)));
     let left = CancelScope::new()
         .run(async |scope| {
-            scope.cancel("before it asks");
+            scope.cancel_with("before it asks");
             two.recv().await
         })
         .await;
@@ -134,7 +134,7 @@ pub(crate) async fn rule_65_a_watch_shows_the_latest_value() {
     // Dropped or cancelled, it has seen nothing.
     let left = CancelScope::new()
         .run(async |scope| {
-            scope.cancel("before it asks");
+            scope.cancel_with("before it asks");
             two.changed().await
         })
         .await;

@@ -32,7 +32,7 @@ pub(crate) async fn rp_01_a_destructor_that_panics_in_a_cancellation_is_resumed_
             counted.add();
         }));
         inside.wait().await;
-        group.cancel("enough");
+        group.cancel_with("enough");
     });
     assert_eq!(panic_of(of_child).await, "child");
     assert_eq!(finished.get(), 1, "when all children have ended");
@@ -46,7 +46,7 @@ pub(crate) async fn rp_01_a_destructor_that_panics_in_a_cancellation_is_resumed_
             pending::<()>().await;
         });
         let _local = PanicsOnDrop("body");
-        group.cancel("enough");
+        group.cancel_with("enough");
         pending::<()>().await;
     });
     assert_eq!(panic_of(of_body).await, "body");
@@ -68,7 +68,7 @@ pub(crate) async fn rp_01_a_destructor_that_panics_in_a_cancellation_is_resumed_
             counted.add();
         }));
         inside.wait().await;
-        group.cancel("enough");
+        group.cancel_with("enough");
     });
     assert_eq!(panic_of(of_work).await, "work");
     assert_eq!(cleaned.get(), 1, "its clean-up has run");
@@ -80,7 +80,7 @@ pub(crate) async fn rp_01_a_destructor_that_panics_in_a_cancellation_is_resumed_
             pending::<()>().await;
         });
         checkpoint().await;
-        children.cancel("enough");
+        children.cancel_with("enough");
     });
     assert_eq!(panic_of(of_borrowing).await, "borrowing");
 }
@@ -123,7 +123,7 @@ pub(crate) async fn rp_04_a_waker_that_panics_keeps_nobody_from_being_woken() {
     let mut running = Box::pin(cancelled.run(async |_| pending::<()>().await));
     assert!(running.as_mut().poll(&mut Context::from_waker(&waker)).is_pending());
     armed.arm();
-    assert!(catch_unwind(AssertUnwindSafe(|| handle.cancel("wakes"))).is_err());
+    assert!(catch_unwind(AssertUnwindSafe(|| handle.cancel_with("wakes"))).is_err());
     assert!(running.await.is_err(), "it is cancelled all the same");
 
     // The host of a group: neither the child nor the runtime suffers from it.

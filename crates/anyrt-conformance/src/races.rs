@@ -50,7 +50,7 @@ pub(crate) async fn rule_76_of_two_that_are_ready_the_first_counts_and_the_secon
     }
     let (mut here, mut there) = ([0; 1], [0; 1]);
     for _ in 0..6 {
-        let received = race(one.receive_from(&mut here), two.receive_from(&mut there));
+        let received = race(one.recv_from(&mut here), two.recv_from(&mut there));
         match move_on_after(AN_HOUR, received).await.expect("one of six is there") {
             Either::Left(received) | Either::Right(received) => {
                 assert_eq!(received.expect("it is bound").0, 1)
@@ -344,7 +344,7 @@ async fn receive(way: usize, receiver: &channel::Receiver<usize>, got: &Counter,
                 .run(async |scope| {
                     join(loops(), async {
                         stopped().await;
-                        scope.cancel("enough");
+                        scope.cancel_with("enough");
                     })
                     .await
                 })

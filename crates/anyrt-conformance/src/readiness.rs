@@ -127,7 +127,7 @@ pub(crate) async fn st_09_a_cancelled_starter_waits_for_the_shield_of_its_child(
             .run(async |scope| {
                 group
                     .start(async move |_: Ready<()>| {
-                        scope.cancel("the starter");
+                        scope.cancel_with("the starter");
                         shield(async {
                             checkpoint().await;
                             checkpoint().await;
@@ -158,7 +158,7 @@ pub(crate) async fn st_11_a_cancel_of_the_group_before_ready_does_not_keep_the_v
         let cancels = inner.clone();
         let value = inner
             .start(async move |ready| {
-                cancels.cancel("before it is ready");
+                cancels.cancel_with("before it is ready");
                 // It lives in the starter's scope, which nobody cancels.
                 checkpoint().await;
                 assert!(!is_cancelled());
@@ -232,7 +232,7 @@ pub(crate) async fn st_15_start_in_a_cancelled_scope_gives_the_value_of_a_child_
     task_group(async |group| {
         let result = CancelScope::new()
             .run(async |scope| {
-                scope.cancel("before start");
+                scope.cancel_with("before start");
                 group.start(async |ready| ready.started(7)).await
             })
             .await;
@@ -270,7 +270,7 @@ pub(crate) async fn st_17_the_parent_is_the_starter_before_ready_and_the_host_af
             }
         });
         starter.await.expect("it finished");
-        inner.cancel("done");
+        inner.cancel_with("done");
     })
     .await
     .expect("no child fails");
@@ -313,7 +313,7 @@ pub(crate) async fn rule_45_an_error_of_a_child_whose_starter_was_cancelled_come
                 .run(async |scope| {
                     group
                         .try_start(async move |ready| {
-                            scope.cancel("the starter");
+                            scope.cancel_with("the starter");
                             if is_ready_before {
                                 // Too late: it stays with the starter.
                                 ready.started(());
@@ -342,7 +342,7 @@ pub(crate) async fn rule_46_being_ready_after_the_starter_was_cancelled_changes_
             .run(async |scope| {
                 group
                     .start(async move |ready| {
-                        scope.cancel("the starter");
+                        scope.cancel_with("the starter");
                         ready.started(7);
                         inside.add();
                         checkpoint().await;

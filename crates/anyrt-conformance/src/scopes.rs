@@ -42,9 +42,9 @@ pub(crate) async fn cs_02_cancelling_twice_is_cancelling_once() {
     let mut run = ByHand::new(scope.run(async |_| pending::<()>().await));
     assert!(run.poll().is_pending());
     assert_eq!(run.wakes(), 0);
-    handle.cancel("once");
+    handle.cancel_with("once");
     assert_eq!(run.wakes(), 1);
-    handle.cancel("twice");
+    handle.cancel_with("twice");
     assert_eq!(run.wakes(), 1, "the second call wakes nobody");
     assert!(matches!(run.poll(), Poll::Ready(Err(_))));
 }
@@ -53,7 +53,7 @@ pub(crate) async fn cs_03_a_scope_cancelled_before_entry_stops_at_its_first_chec
     let steps = Counter::new();
     let inside = steps.clone();
     let scope = CancelScope::new();
-    scope.handle().cancel("before entry");
+    scope.handle().cancel_with("before entry");
     let result = scope
         .run(async move |_| {
             inside.add();
@@ -69,7 +69,7 @@ pub(crate) async fn cs_04_cancelling_a_scope_after_exit_changes_nothing() {
     let scope = CancelScope::new();
     let handle = scope.handle();
     assert!(scope.run(async |_| checkpoint().await).await.is_ok());
-    handle.cancel("after exit");
+    handle.cancel_with("after exit");
     assert!(!is_cancelled());
     checkpoint().await;
     sleep(Duration::ZERO).await;
@@ -78,7 +78,7 @@ pub(crate) async fn cs_04_cancelling_a_scope_after_exit_changes_nothing() {
 pub(crate) async fn cs_05_a_cancelled_scope_without_a_checkpoint_returns_its_value() {
     let result = CancelScope::new()
         .run(async |scope| {
-            scope.cancel("but nothing awaits");
+            scope.cancel_with("but nothing awaits");
             "value"
         })
         .await;
@@ -90,7 +90,7 @@ pub(crate) async fn cs_06_a_cancelled_scope_is_left_at_a_checkpoint_and_the_code
     let handle = scope.handle();
     let result = scope
         .run(async |scope| {
-            scope.cancel("now");
+            scope.cancel_with("now");
             checkpoint().await;
             panic!("the checkpoint returned");
         })
@@ -104,7 +104,7 @@ pub(crate) async fn cs_08_a_cancellation_does_not_leak_out_of_its_scope() {
     for body_reaches_a_checkpoint in [true, false] {
         let result = CancelScope::new()
             .run(async move |scope| {
-                scope.cancel("inside");
+                scope.cancel_with("inside");
                 if body_reaches_a_checkpoint {
                     checkpoint().await;
                 }
@@ -120,7 +120,7 @@ pub(crate) async fn cs_10_a_child_cancels_the_scope_around_its_group() {
     let result = CancelScope::new()
         .run(async |scope| {
             task_group(async move |group| {
-                group.spawn(async move { scope.cancel("by a child") });
+                group.spawn(async move { scope.cancel_with("by a child") });
                 pending::<()>().await;
             })
             .await
@@ -132,8 +132,8 @@ pub(crate) async fn cs_10_a_child_cancels_the_scope_around_its_group() {
 pub(crate) async fn cs_11_the_first_reason_stays() {
     let result = CancelScope::new()
         .run(async |scope| {
-            scope.cancel("the first");
-            scope.cancel("the second");
+            scope.cancel_with("the first");
+            scope.cancel_with("the second");
             checkpoint().await;
         })
         .await;
@@ -146,7 +146,7 @@ pub(crate) async fn cs_12_the_message_names_the_task_that_cancelled() {
     let result = CancelScope::new()
         .run(async |scope| {
             task_group(async move |group| {
-                group.named("canceller").spawn(async move { scope.cancel("enough") });
+                group.named("canceller").spawn(async move { scope.cancel_with("enough") });
                 pending::<()>().await;
             })
             .await
@@ -169,7 +169,7 @@ pub(crate) async fn cs_13_a_cancellation_by_a_deadline_says_so() {
 pub(crate) async fn cs_14_an_error_passes_through_a_cancelled_scope() {
     let result = CancelScope::new()
         .run(async |scope| {
-            scope.cancel("but the error is first");
+            scope.cancel_with("but the error is first");
             Err::<(), _>(Failure("boom"))
         })
         .await;
@@ -187,7 +187,7 @@ pub(crate) async fn cs_15_of_cancellations_and_an_error_only_the_error_leaves() 
                 let release = Arc::new(Event::new());
                 group.spawn(pending::<()>());
                 group.try_spawn(fails_after(Arc::clone(&release), "boom"));
-                scope.cancel("now");
+                scope.cancel_with("now");
                 release.set();
                 pending::<Result<(), BoxError>>().await
             })
@@ -219,7 +219,7 @@ pub(crate) async fn cs_16_a_cancellation_two_groups_deep_is_left_out_and_the_nes
                     .await
                 });
                 begun.wait().await;
-                scope.cancel("now");
+                scope.cancel_with("now");
                 release.set();
                 pending::<Result<(), BoxError>>().await
             })
@@ -244,7 +244,7 @@ pub(crate) async fn cs_17_a_group_of_cancellations_only_is_absorbed() {
                 for _ in 0..3 {
                     group.spawn(pending::<()>());
                 }
-                scope.cancel("now");
+                scope.cancel_with("now");
                 pending::<()>().await;
             })
             .await
@@ -266,7 +266,7 @@ pub(crate) async fn cs_18_an_error_group_without_a_cancellation_is_not_caught() 
                 anyrt_core::Ok(())
             })
             .await;
-            scope.cancel("after the group");
+            scope.cancel_with("after the group");
             result
         })
         .await;
@@ -308,7 +308,7 @@ pub(crate) async fn cs_28_locals_of_a_cancelled_task_are_gone_when_the_group_ret
             });
         }
         begun.wait().await;
-        group.cancel("enough");
+        group.cancel_with("enough");
     })
     .await
     .expect("the body ended by itself");
@@ -324,8 +324,8 @@ pub(crate) async fn rule_8_who_waits_for_a_cancellation_is_told_once_and_leaves_
     assert!(run.poll().is_pending() && gone.poll().is_pending() && waiting.poll().is_pending());
     gone.drop_future();
     assert_eq!(gone.wakers_kept(), 0, "it has left");
-    handle.cancel("once");
-    handle.cancel("twice");
+    handle.cancel_with("once");
+    handle.cancel_with("twice");
     assert_eq!((waiting.wakes(), gone.wakes()), (1, 0));
     assert!(waiting.poll().is_ready());
     assert_eq!(waiting.wakers_kept(), 0);
@@ -340,7 +340,7 @@ pub(crate) async fn rule_18_a_scope_is_cancelled_from_any_thread() {
     let cancel = async move {
         // By now the scope was polled: only a wake-up from that thread gets it polled again.
         std::thread::Builder::new()
-            .spawn(move || handle.cancel("from a thread"))
+            .spawn(move || handle.cancel_with("from a thread"))
             .map(drop)
             .expect("a thread");
     };

@@ -31,7 +31,7 @@ pub(crate) async fn rs_01_a_clean_up_that_wants_the_lock_of_a_sleeping_branch_ge
                     sleep(A_MOMENT).await;
                     *guard += 1;
                 };
-                let cancel = async { scope.cancel("while the owner sleeps") };
+                let cancel = async { scope.cancel_with("while the owner sleeps") };
                 futures::join!(owner, wants(wanted), cancel);
                 checkpoint().await;
             })
@@ -54,7 +54,7 @@ pub(crate) async fn rs_02_an_inner_scope_gives_up_its_lock_to_a_clean_up_at_once
                     let _guard = owned.lock().await;
                     sleep(AN_HOUR).await;
                 });
-                let cancel = async { scope.cancel("while the owner sleeps") };
+                let cancel = async { scope.cancel_with("while the owner sleeps") };
                 let _ = futures::join!(owner, wants(wanted), cancel);
             })
             .await;
@@ -83,7 +83,7 @@ pub(crate) async fn rs_03_a_clean_up_drains_a_channel_until_the_other_branch_dro
                     drained.add();
                 }
             })));
-            branches.push(Box::pin(async move { scope.cancel("while one branch sleeps") }));
+            branches.push(Box::pin(async move { scope.cancel_with("while one branch sleeps") }));
             branches.collect::<()>().await;
         })
         .await;
@@ -102,7 +102,7 @@ pub(crate) async fn rs_04_a_blocking_job_waits_for_a_sender_that_another_branch_
                 sleep(A_MOMENT).await;
                 sender.send(7).expect("the job waits");
             };
-            let cancel = async { scope.cancel("while the job waits") };
+            let cancel = async { scope.cancel_with("while the job waits") };
             futures::join!(job, sends, cancel).0
         })
         .await;
@@ -119,7 +119,7 @@ pub(crate) async fn rs_04_a_blocking_job_waits_for_a_sender_that_another_branch_
                     yield_shielded().await;
                     sender.send(round).expect("the job waits");
                 };
-                let cancel = async { scope.cancel("while the job waits") };
+                let cancel = async { scope.cancel_with("while the job waits") };
                 futures::join!(job, sends, cancel).0
             })
             .await;
@@ -173,7 +173,7 @@ async fn handles_messages_beside(operation: impl Future<Output = ()>) {
                     () = operation => break,
                     message = receiver.recv().fuse() => {
                         assert_eq!(message.expect("the sender is alive"), "a message");
-                        scope.cancel("while the message is handled");
+                        scope.cancel_with("while the message is handled");
                         sleep(A_MOMENT / 2).await;
                     }
                 }
@@ -193,7 +193,7 @@ pub(crate) async fn rs_06_a_started_shield_that_is_not_polled_ends_with_the_othe
             {
                 let mut shielded = pin!(shield(sleep(AN_HOUR)));
                 assert!(futures::poll!(&mut shielded).is_pending());
-                scope.cancel("while the shield is begun");
+                scope.cancel_with("while the shield is begun");
                 sleep(A_MOMENT).await;
                 inside.add();
             }
@@ -222,7 +222,7 @@ pub(crate) fn rs_07_the_view_and_a_warning_name_a_started_shield_that_nobody_pol
                 let cancels = async {
                     // Once both are pending.
                     checkpoint().await;
-                    scope.cancel("while the shield is begun");
+                    scope.cancel_with("while the shield is begun");
                     pending::<()>().await;
                 };
                 futures::join!(shield(polled.wait()), cancels);
@@ -268,7 +268,7 @@ pub(crate) async fn rs_08_two_loops_out_of_step_end() {
                 while begun.iter().any(|begun| begun.get() < 3) {
                     checkpoint().await;
                 }
-                scope.cancel("while one of them is in its shield");
+                scope.cancel_with("while one of them is in its shield");
             };
             let (one, two) = (shields_for_ever(&begun, 0), shields_for_ever(&begun, 1));
             futures::join!(one, two, cancel);
@@ -308,7 +308,7 @@ pub(crate) async fn rs_09_receivers_and_blocking_jobs_take_no_new_work_after_the
                 while taken.get() < 2 {
                     checkpoint().await;
                 }
-                scope.cancel("while both are in their shields");
+                scope.cancel_with("while both are in their shields");
             };
             futures::join!(one, two, cancel);
         })
@@ -347,7 +347,7 @@ pub(crate) async fn rs_09_receivers_and_blocking_jobs_take_no_new_work_after_the
                 while jobs.get() < 8 {
                     checkpoint().await;
                 }
-                scope.cancel("while eight of them run");
+                scope.cancel_with("while eight of them run");
                 drop(release);
             };
             futures::join!(work, cancel);
@@ -391,7 +391,7 @@ pub(crate) async fn rs_10_a_fair_lock_passes_over_a_waiter_whose_scope_is_cancel
     let mut alive = ByHand::new(lock.lock());
     assert!(cancelled.poll().is_pending());
     assert!(alive.poll().is_pending(), "second in the queue");
-    handle.cancel("the first in the queue");
+    handle.cancel_with("the first in the queue");
     assert!(cancelled.poll().is_pending(), "its shield keeps it");
     drop(guard);
     assert!(alive.poll().is_ready(), "it is handed to the next live waiter");
@@ -406,7 +406,7 @@ pub(crate) async fn rs_10_a_fair_lock_passes_over_a_waiter_whose_scope_is_cancel
     let mut unaware = ByHand::new(scope.run(async move |_| drop(wanted.lock().await)));
     let mut alive = ByHand::new(lock.lock());
     assert!(unaware.poll().is_pending() && alive.poll().is_pending());
-    handle.cancel("the first in the queue");
+    handle.cancel_with("the first in the queue");
     drop(guard);
     assert!(alive.poll().is_ready(), "the cancelled one is skipped");
 }
@@ -419,7 +419,7 @@ pub(crate) async fn rs_11_a_branch_that_parked_is_woken_when_a_shield_begins_bes
     let branch_ends = Arc::new(Event::new());
     let (until, done) = (Arc::clone(&branch_ends), Arc::clone(&shield_ends));
     let scope = CancelScope::new();
-    scope.handle().cancel("before it starts");
+    scope.handle().cancel_with("before it starts");
     let mut run = ByHand::new(scope.run(async move |_| {
         futures::join!(
             count_polls(&counted, async move {
@@ -467,7 +467,7 @@ pub(crate) async fn rs_12_each_branch_of_our_own_combinators_is_dropped_by_itsel
         .run(async move |scope| {
             let owner = async {
                 let _guard = owned.lock().await;
-                scope.cancel("while the owner sleeps");
+                scope.cancel_with("while the owner sleeps");
                 sleep(AN_HOUR).await;
             };
             join(owner, wants_in_a_finally(wanted)).await;
@@ -482,7 +482,7 @@ pub(crate) async fn rs_12_each_branch_of_our_own_combinators_is_dropped_by_itsel
         .run(async move |scope| {
             let owner = async {
                 let _guard = owned.lock().await;
-                scope.cancel("while the owner sleeps");
+                scope.cancel_with("while the owner sleeps");
                 sleep(AN_HOUR).await;
             };
             match race(owner, wants_in_a_finally(wanted)).await {
@@ -500,7 +500,7 @@ pub(crate) async fn rs_12_each_branch_of_our_own_combinators_is_dropped_by_itsel
             for_each_concurrent([true, false], NonZeroUsize::new(2), async |owns| {
                 if owns {
                     let _guard = shared.lock().await;
-                    scope.cancel("while the owner sleeps");
+                    scope.cancel_with("while the owner sleeps");
                     sleep(AN_HOUR).await;
                 } else {
                     wants_in_a_finally(Arc::clone(&shared)).await;
@@ -519,7 +519,7 @@ pub(crate) async fn rs_12_each_branch_of_our_own_combinators_is_dropped_by_itsel
             scope(async move |children| {
                 children.spawn(async move {
                     let _guard = shared.lock().await;
-                    outer.cancel("while the owner sleeps");
+                    outer.cancel_with("while the owner sleeps");
                     sleep(AN_HOUR).await;
                 });
                 children.spawn(wants_in_a_finally(Arc::clone(shared)));

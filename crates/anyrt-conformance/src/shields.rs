@@ -17,7 +17,7 @@ pub(crate) async fn sh_01_a_shielded_body_goes_on_while_the_outer_scope_is_cance
     let watch = Stopwatch::start();
     let result = CancelScope::new()
         .run(async |scope| {
-            scope.cancel("outside of the shield");
+            scope.cancel_with("outside of the shield");
             shield(async {
                 checkpoint().await;
                 sleep(A_MOMENT).await;
@@ -37,7 +37,7 @@ pub(crate) async fn sh_02_the_first_checkpoint_after_the_shield_does_not_return(
     let result = CancelScope::new()
         .run(async move |scope| {
             shield(async {
-                scope.cancel("outside of the shield");
+                scope.cancel_with("outside of the shield");
                 checkpoint().await;
                 inside.add();
             })
@@ -55,7 +55,7 @@ pub(crate) async fn sh_03_a_shielded_scope_can_be_cancelled_itself() {
     let result = CancelScope::new()
         .shield(true)
         .run(async |scope| {
-            scope.cancel("itself");
+            scope.cancel_with("itself");
             checkpoint().await;
         })
         .await;
@@ -66,7 +66,7 @@ pub(crate) async fn sh_04_the_deadline_of_a_shielded_scope_fires() {
     let watch = Stopwatch::start();
     let result = CancelScope::new()
         .run(async |outer| {
-            outer.cancel("outside of the shield");
+            outer.cancel_with("outside of the shield");
             let result =
                 CancelScope::new().shield(true).timeout(A_MOMENT).run(async |_| pending::<()>().await).await;
             result.expect_err("its own deadline passed").cause()
@@ -79,12 +79,12 @@ pub(crate) async fn sh_04_the_deadline_of_a_shielded_scope_fires() {
 pub(crate) async fn sh_05_a_scope_inside_a_shield_is_cancelled_on_its_own() {
     let result = CancelScope::new()
         .run(async |outer| {
-            outer.cancel("outside of the shield");
+            outer.cancel_with("outside of the shield");
             shield(async {
                 let result = CancelScope::new()
                     .run(async |inner| {
                         checkpoint().await;
-                        inner.cancel("inside of it");
+                        inner.cancel_with("inside of it");
                         checkpoint().await;
                     })
                     .await;
@@ -102,7 +102,7 @@ pub(crate) async fn sh_07_a_shield_switched_on_protects_until_it_is_switched_off
     let inside = steps.clone();
     let result = CancelScope::new()
         .run(async move |outer| {
-            outer.cancel("before the shield");
+            outer.cancel_with("before the shield");
             let _ = CancelScope::new()
                 .run(async move |inner| {
                     assert!(is_cancelled());
@@ -129,7 +129,7 @@ pub(crate) async fn sh_08_a_shield_switched_on_while_a_cancellation_unwinds_does
             let _ = CancelScope::new()
                 .run(async |inner| {
                     let _shields = ShieldsOnDrop(inner);
-                    outer.cancel("now");
+                    outer.cancel_with("now");
                     pending::<()>().await;
                 })
                 .await;
@@ -142,7 +142,7 @@ pub(crate) async fn sh_08_a_shield_switched_on_while_a_cancellation_unwinds_does
         .run(async |outer| {
             let _ = CancelScope::new()
                 .run(async |inner| {
-                    outer.cancel("now");
+                    outer.cancel_with("now");
                     finally(pending::<()>(), async || {
                         inner.set_shield(true);
                         checkpoint().await;
@@ -176,7 +176,7 @@ pub(crate) async fn sh_09_inside_a_shield_the_outer_deadlines_are_out_of_sight()
 pub(crate) async fn sh_10_a_pending_cancellation_is_out_of_sight_inside_a_shield() {
     let result = CancelScope::new()
         .run(async |scope| {
-            scope.cancel("outside of the shield");
+            scope.cancel_with("outside of the shield");
             assert!(is_cancelled());
             shield(async {
                 assert!(!is_cancelled());
@@ -204,7 +204,7 @@ pub(crate) async fn sh_12_a_shielded_child_keeps_its_group_open() {
             .await;
             inside.add();
         });
-        group.cancel("now");
+        group.cancel_with("now");
         // So far the child cannot have ended.
         assert!(!group.is_closed());
         release.set();
@@ -224,7 +224,7 @@ pub(crate) async fn sh_13_an_async_clean_up_completes_and_the_cancellation_goes_
             finally(
                 async {
                     let _local = local;
-                    scope.cancel("at work");
+                    scope.cancel_with("at work");
                     checkpoint().await;
                     panic!("the checkpoint returned");
                 },
@@ -254,8 +254,8 @@ pub(crate) async fn sh_15_of_three_scopes_two_are_cancelled_around_a_shielded_on
                     let shielded = CancelScope::new()
                         .shield(true)
                         .run(async |_| {
-                            middle.cancel("middle");
-                            outer.cancel("outer");
+                            middle.cancel_with("middle");
+                            outer.cancel_with("outer");
                             checkpoint().await;
                         })
                         .await;
@@ -276,7 +276,7 @@ pub(crate) async fn sh_15_of_three_scopes_two_are_cancelled_around_a_shielded_on
 pub(crate) async fn rule_24_a_shield_switched_off_wakes_who_sleeps_inside() {
     let result = CancelScope::new()
         .run(async |outer| {
-            outer.cancel("before");
+            outer.cancel_with("before");
             let inner = CancelScope::new().shield(true);
             let handle = inner.handle();
             let asleep = inner.run(async |_| pending::<()>().await);
@@ -298,7 +298,7 @@ pub(crate) async fn rule_25_a_shield_in_the_host_does_not_protect_the_children()
                     let _local = local;
                     pending::<()>().await;
                 });
-                scope.cancel("now");
+                scope.cancel_with("now");
                 shield(async {
                     assert!(child.await.expect_err("the child was cancelled").is_cancelled());
                     counted.add();
@@ -333,7 +333,7 @@ where
         let waits = group
             .spawn(async move { outer.run(async |_| inner.run(async |_| inside.await).await).await.is_ok() });
         wait_all_tasks_blocked().await;
-        cancels.cancel("now");
+        cancels.cancel_with("now");
         shields.set_shield(true);
         event.set();
         waits.await
@@ -387,7 +387,7 @@ pub(crate) async fn rule_66_a_shield_in_the_step_of_the_cancellation_is_in_time_
             inner
                 .run(async move |_| {
                     checkpoint().await;
-                    cancels.cancel("now");
+                    cancels.cancel_with("now");
                     shields.set_shield(true);
                     checkpoint().await;
                     counts.add();
@@ -415,7 +415,7 @@ pub(crate) async fn rule_66_a_shield_in_the_step_of_the_cancellation_is_in_time_
         });
         wait_all_tasks_blocked().await;
         event.set();
-        cancels.cancel("now");
+        cancels.cancel_with("now");
     })
     .await
     .expect("nobody cancels the group");
@@ -429,7 +429,7 @@ pub(crate) async fn rule_66_a_shield_in_the_step_of_the_cancellation_is_in_time_
                 .run(async move |inner| {
                     checkpoint().await;
                     let other = std::thread::Builder::new().name("shields".to_owned()).spawn(move || {
-                        outer.cancel("now");
+                        outer.cancel_with("now");
                         inner.set_shield(true);
                     });
                     other.expect("a thread").join().expect("it does not panic");
@@ -450,7 +450,7 @@ pub(crate) async fn rule_66_a_shield_taken_down_and_put_up_in_one_step_is_too_la
             outer.run(async |_| inner.run(async |_| pending::<()>().await).await).await.is_ok()
         });
         wait_all_tasks_blocked().await;
-        cancels.cancel("now");
+        cancels.cancel_with("now");
         shields.set_shield(false);
         shields.set_shield(true);
         waits.await

@@ -123,7 +123,8 @@ pub(crate) fn rt_obligation_unix_streams_are_adopted_and_connected(runtime: Arc<
         let listener = runtime.listen(ListenerSocket::Unix(listener)).expect("it is adopted");
         let address = Address::Unix(path.clone());
         let (here, there) = futures::join!(runtime.connect(&address), listener.accept());
-        let (mut here, mut there) = (here.expect("connected"), there.expect("accepted"));
+        let (mut here, (mut there, peer)) = (here.expect("connected"), there.expect("accepted"));
+        assert_eq!(peer, None, "the client's socket is bound to no path");
         here.write_all(b"hello").await.expect("it is open");
         here.close().await.expect("it was open");
         let mut words = String::new();
@@ -151,7 +152,7 @@ pub(crate) fn rt_obligation_each_of_two_waiting_accepts_gets_a_connection(runtim
         };
         let (one, two, peers) = futures::join!(listener.accept(), listener.accept(), connect);
         let (one, two) = (one.expect("accepted"), two.expect("accepted"));
-        let mut accepted = [peer_of(&*one), peer_of(&*two)];
+        let mut accepted = [peer_of(&one), peer_of(&two)];
         let mut connected =
             [peers.0.local_addr().expect("connected"), peers.1.local_addr().expect("connected")];
         accepted.sort_unstable();
@@ -173,7 +174,7 @@ pub(crate) fn rt_obligation_an_accept_that_is_dropped_loses_no_connection(runtim
         let peer = TcpStream::connect(address).expect("somebody listens");
         drop(waits.take());
         let accepted = listener.accept().await.expect("accepted");
-        assert_eq!(peer_of(&*accepted), peer.local_addr().expect("connected"));
+        assert_eq!(peer_of(&accepted), peer.local_addr().expect("connected"));
     });
     runtime.shutdown();
 }
@@ -187,7 +188,7 @@ pub(crate) fn rt_obligation_datagrams_arrive_whole_and_name_their_sender(runtime
         };
         let ((here, here_address), (there, there_address)) = (socket(), socket());
         let mut buffer = [0; 16];
-        let (received, sent) = futures::join!(there.receive_from(&mut buffer), async {
+        let (received, sent) = futures::join!(there.recv_from(&mut buffer), async {
             yields_once().await;
             here.send_to(b"hello", there_address).await
         });
@@ -199,9 +200,9 @@ pub(crate) fn rt_obligation_datagrams_arrive_whole_and_name_their_sender(runtime
         there.send_to(b"a long one", here_address).await.expect("sent");
         there.send_to(b"next", here_address).await.expect("sent");
         let mut short = [0; 6];
-        assert_eq!(here.receive_from(&mut short).await.expect("received"), (6, there_address));
+        assert_eq!(here.recv_from(&mut short).await.expect("received"), (6, there_address));
         assert_eq!(&short, b"a long");
-        assert_eq!(here.receive_from(&mut short).await.expect("received"), (4, there_address));
+        assert_eq!(here.recv_from(&mut short).await.expect("received"), (4, there_address));
         assert_eq!(&short[..4], b"next");
     });
     runtime.shutdown();
@@ -224,8 +225,11 @@ fn listening(runtime: &dyn Runtime) -> (Box<dyn Listener>, SocketAddr) {
     (runtime.listen(ListenerSocket::Tcp(listener)).expect("it is adopted"), address)
 }
 
-fn peer_of(stream: &dyn Stream) -> SocketAddr {
-    stream.socket().peer_addr().expect("it is connected").as_socket().expect("it is TCP")
+/// The client's address, as `accept` told it and as the stream knows it.
+fn peer_of((stream, told): &(Box<dyn Stream>, Option<Address>)) -> SocketAddr {
+    let peer = stream.socket().peer_addr().expect("it is connected").as_socket().expect("it is TCP");
+    assert_eq!(told, &Some(Address::Tcp(peer)));
+    peer
 }
 
 #[cfg(unix)]

@@ -108,7 +108,7 @@ pub(crate) async fn story_of_a_cancel_names_the_task_that_called_it_with_those_a
     handles.0.send(scope.handle()).expect("it is read below");
     let story = in_a_connection(CancelScope::new(), async move |inner| {
         let _ = task_group(async move |group| {
-            group.named("sibling").spawn(async move { inner.cancel("enough") });
+            group.named("sibling").spawn(async move { inner.cancel_with("enough") });
             pending::<()>().await;
         })
         .await;
@@ -119,7 +119,7 @@ pub(crate) async fn story_of_a_cancel_names_the_task_that_called_it_with_those_a
     let result = task_group(async move |group| {
         group
             .named("signals")
-            .spawn(async move { handles.1.recv().expect("it was sent").cancel("asked to end") });
+            .spawn(async move { handles.1.recv().expect("it was sent").cancel_with("asked to end") });
         told(&scope.run(async |_| pending::<()>().await).await.expect_err("it was cancelled"))
     });
     assert_eq!(result.await.expect("nothing failed"), "cancelled at HERE in task signals#N: asked to end");
@@ -128,7 +128,8 @@ pub(crate) async fn story_of_a_cancel_names_the_task_that_called_it_with_those_a
 pub(crate) async fn story_of_a_cancel_names_the_thread_that_called_it() {
     let scope = CancelScope::new();
     let handle = scope.handle();
-    let thread = thread::Builder::new().name("operator".to_owned()).spawn(move || handle.cancel("by hand"));
+    let thread =
+        thread::Builder::new().name("operator".to_owned()).spawn(move || handle.cancel_with("by hand"));
     thread.expect("a thread").join().expect("it does not panic");
     let cancelled = scope.run(async |_| checkpoint().await).await.expect_err("it was cancelled");
     assert_eq!(told(&cancelled), "cancelled at HERE in thread operator: by hand");
@@ -137,7 +138,7 @@ pub(crate) async fn story_of_a_cancel_names_the_thread_that_called_it() {
     // A blocking job is its caller's.
     let result = CancelScope::new().run(async |scope| {
         let cancel = scope.clone();
-        run_blocking(move || cancel.cancel("from a job")).await;
+        run_blocking(move || cancel.cancel_with("from a job")).await;
         checkpoint().await;
     });
     let cancelled = result.await.expect_err("it was cancelled");
@@ -146,7 +147,7 @@ pub(crate) async fn story_of_a_cancel_names_the_thread_that_called_it() {
 
 pub(crate) async fn story_of_a_grace_tells_who_gave_it() {
     let story = in_a_connection(CancelScope::new(), async |scope| {
-        scope.cancel_after(A_MOMENT, "shutting down");
+        scope.cancel_after_with(A_MOMENT, "shutting down");
         pending::<()>().await;
     });
     let expected =
@@ -188,7 +189,7 @@ pub(crate) async fn story_of_what_a_parent_cancelled_is_the_parents() {
             let run = ByHand::new(inner.run(async |_| pending::<()>().await));
             let mut run = run;
             assert!(run.poll().is_pending());
-            outer.cancel("the parent");
+            outer.cancel_with("the parent");
             assert!(!handle.cancel_called());
             told(&handle.cause().expect("its parent's"))
         })

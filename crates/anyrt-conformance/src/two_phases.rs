@@ -22,7 +22,7 @@ pub(crate) async fn stop_is_told_first_and_the_cancellation_comes_when_the_grace
     let result = CancelScope::new()
         .run(async move |scope| {
             assert!(!is_stopping() && !scope.is_stopping());
-            scope.cancel_after(A_MOMENT, "the end");
+            scope.cancel_after_with(A_MOMENT, "the end");
             assert!(is_stopping() && scope.is_stopping() && !is_cancelled() && !scope.cancel_called());
             stopping().await;
             checkpoint().await;
@@ -40,7 +40,7 @@ pub(crate) async fn stop_is_told_first_and_the_cancellation_comes_when_the_grace
 pub(crate) async fn stop_ends_well_for_who_ends_within_the_grace() {
     let result = CancelScope::new()
         .run(async |scope| {
-            scope.cancel_after(AN_HOUR, "the end");
+            scope.cancel_after_with(AN_HOUR, "the end");
             stopping().await;
             "finished"
         })
@@ -65,7 +65,7 @@ pub(crate) async fn stop_wakes_who_waits_for_it_and_nobody_else() {
         while watching.get() == 0 || end.waiting() == 0 {
             checkpoint().await;
         }
-        group.cancel_after(AN_HOUR, "the end");
+        group.cancel_after_with(AN_HOUR, "the end");
         waiting.await.expect("it was told");
         end.set();
     })
@@ -76,7 +76,7 @@ pub(crate) async fn stop_wakes_who_waits_for_it_and_nobody_else() {
 
 pub(crate) async fn stop_is_a_level_that_later_scopes_and_children_see() {
     task_group(async |group| {
-        group.cancel_after(AN_HOUR, "the end");
+        group.cancel_after_with(AN_HOUR, "the end");
         let child = group.spawn(async {
             assert!(is_stopping(), "seen before the first await");
             task_group(async |inner| {
@@ -101,7 +101,7 @@ pub(crate) async fn stop_is_seen_by_a_future_that_is_moved_into_the_scope() {
     let result = CancelScope::new()
         .run(async |scope| {
             assert!(waiting.poll().is_pending());
-            scope.cancel_after(AN_HOUR, "the end");
+            scope.cancel_after_with(AN_HOUR, "the end");
             assert_eq!(waiting.wakes(), 1);
             waiting.poll()
         })
@@ -113,7 +113,7 @@ pub(crate) async fn stop_is_seen_by_a_future_that_is_moved_into_the_scope() {
 pub(crate) async fn stop_does_not_pass_a_shield_and_its_scope_does() {
     let result = CancelScope::new()
         .run(async |scope| {
-            scope.cancel_after(AN_HOUR, "the end");
+            scope.cancel_after_with(AN_HOUR, "the end");
             shield(async {
                 assert!(!is_stopping());
                 let first = race(stopping(), scope.stopping()).await;
@@ -133,7 +133,7 @@ pub(crate) async fn stop_comes_through_when_a_shield_is_taken_down() {
             let handle = inner.handle();
             let mut run = ByHand::new(inner.run(async |_| stopping().await));
             assert!(run.poll().is_pending());
-            outer.cancel_after(AN_HOUR, "the end");
+            outer.cancel_after_with(AN_HOUR, "the end");
             assert!(run.poll().is_pending(), "behind the shield nothing is told");
             let before = run.wakes();
             handle.set_shield(false);
@@ -147,9 +147,9 @@ pub(crate) async fn stop_comes_through_when_a_shield_is_taken_down() {
 pub(crate) async fn stop_of_two_graces_the_one_that_ends_sooner_stands() {
     let result = CancelScope::new()
         .run(async |scope| {
-            scope.cancel_after(AN_HOUR, "some time");
-            scope.cancel_after(A_MOMENT, "soon");
-            scope.cancel_after(AN_HOUR, "or later");
+            scope.cancel_after_with(AN_HOUR, "some time");
+            scope.cancel_after_with(A_MOMENT, "soon");
+            scope.cancel_after_with(AN_HOUR, "or later");
             pending::<()>().await;
         })
         .await;
@@ -159,7 +159,7 @@ pub(crate) async fn stop_of_two_graces_the_one_that_ends_sooner_stands() {
 pub(crate) async fn stop_without_a_grace_is_a_cancellation() {
     let result = CancelScope::new()
         .run(async |scope| {
-            scope.cancel_after(Duration::ZERO, "now");
+            scope.cancel_after_with(Duration::ZERO, "now");
             assert!(scope.cancel_called());
             checkpoint().await;
         })
@@ -171,9 +171,9 @@ pub(crate) async fn stop_is_overridden_by_a_plain_cancel() {
     let watch = Stopwatch::start();
     let result = CancelScope::new()
         .run(async |scope| {
-            scope.cancel_after(AN_HOUR, "some time");
-            scope.cancel("now");
-            scope.cancel_after(Duration::ZERO, "too late");
+            scope.cancel_after_with(AN_HOUR, "some time");
+            scope.cancel_with("now");
+            scope.cancel_after_with(Duration::ZERO, "too late");
             pending::<()>().await;
         })
         .await;
@@ -187,7 +187,7 @@ pub(crate) async fn stop_and_a_deadline_do_not_move_each_other() {
         .timeout(A_MOMENT)
         .run(async |scope| {
             let deadline = scope.deadline();
-            scope.cancel_after(AN_HOUR, "some time");
+            scope.cancel_after_with(AN_HOUR, "some time");
             assert_eq!(scope.deadline(), deadline);
             assert_eq!(current_deadline(), deadline.map_or(EffectiveDeadline::None, EffectiveDeadline::At));
             pending::<()>().await;
@@ -198,7 +198,7 @@ pub(crate) async fn stop_and_a_deadline_do_not_move_each_other() {
     let result = CancelScope::new()
         .timeout(AN_HOUR)
         .run(async |scope| {
-            scope.cancel_after(A_MOMENT, "soon");
+            scope.cancel_after_with(A_MOMENT, "soon");
             scope.set_deadline(None);
             assert!(matches!(current_deadline(), EffectiveDeadline::At(_)), "the end of the grace");
             pending::<()>().await;
@@ -211,7 +211,7 @@ pub(crate) async fn stop_before_entry_without_a_clock_counts_from_the_first_poll
     let scope = CancelScope::new();
     let handle = scope.handle();
     thread::Builder::new()
-        .spawn(move || handle.cancel_after(A_MOMENT, "from a thread"))
+        .spawn(move || handle.cancel_after_with(A_MOMENT, "from a thread"))
         .expect("a thread")
         .join()
         .expect("it does not panic");
@@ -239,7 +239,7 @@ pub(crate) async fn stop_is_told_by_a_thread_that_no_runtime_knows() {
     let tell = async move {
         // By now the scope was polled: only a wake-up from that thread gets it polled again.
         thread::Builder::new()
-            .spawn(move || handle.cancel_after(A_MOMENT, "from a thread"))
+            .spawn(move || handle.cancel_after_with(A_MOMENT, "from a thread"))
             .map(drop)
             .expect("a thread");
     };
@@ -251,7 +251,7 @@ pub(crate) async fn stop_of_a_scope_that_is_over_changes_nothing() {
     let scope = CancelScope::new();
     let handle = scope.handle();
     scope.run(async |_| checkpoint().await).await.expect("nobody cancelled it");
-    handle.cancel_after(Duration::ZERO, "too late");
+    handle.cancel_after_with(Duration::ZERO, "too late");
     assert!(!handle.is_stopping() && handle.cause().is_none());
     assert!(!is_stopping());
 }
@@ -261,7 +261,7 @@ pub(crate) async fn stop_is_true_in_a_cancelled_scope_and_lets_nobody_pass() {
     let inside = passed.clone();
     let result = CancelScope::new()
         .run(async move |scope| {
-            scope.cancel("now");
+            scope.cancel_with("now");
             assert!(is_stopping() && scope.is_stopping());
             stopping().await;
             inside.add();
@@ -282,7 +282,7 @@ pub(crate) async fn stop_reaches_the_children_of_a_borrowing_scope() {
         }
         children.spawn(pending::<()>());
         checkpoint().await;
-        children.cancel_after(A_MOMENT, "the end");
+        children.cancel_after_with(A_MOMENT, "the end");
         pending::<()>().await;
     })
     .await;
@@ -300,7 +300,7 @@ pub(crate) async fn stop_is_heard_by_a_service_and_the_grace_ends_those_that_do_
             counted.add();
         });
         group.spawn(pending::<()>());
-        group.cancel_after(A_MOMENT, "the end");
+        group.cancel_after_with(A_MOMENT, "the end");
     })
     .await;
     result.expect("the body had ended by itself");

@@ -24,7 +24,7 @@ pub use udp::UdpSocket;
 #[cfg(unix)]
 pub use unix::{UnixListener, UnixStream, connect_unix};
 
-/// Where [`Runtime::connect`](crate::Runtime::connect) connects to.
+/// The address of a peer: where [`Runtime::connect`](crate::Runtime::connect) connects to, what [`Listener::accept`] tells.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Address {
@@ -77,12 +77,13 @@ pub trait Stream: AsyncRead + AsyncWrite + fmt::Debug + Unpin + Send + Sync {
 /// A listener of a runtime. Any number of tasks may wait in [`accept`](Listener::accept) at once.
 #[async_trait]
 pub trait Listener: fmt::Debug + Send + Sync {
-    /// Accepts one connection.
+    /// Accepts one connection; beside it the address of the peer, as the system told it then. None where the peer has
+    /// none, such as a Unix socket that was not bound to a path.
     ///
     /// # Cancel safety
     ///
     /// Dropping the future loses no connection.
-    async fn accept(&self) -> IoResult<Box<dyn Stream>>;
+    async fn accept(&self) -> IoResult<(Box<dyn Stream>, Option<Address>)>;
 
     /// The socket underneath, for addresses and options.
     fn socket(&self) -> SockRef<'_>;
@@ -103,7 +104,7 @@ pub trait Datagram: fmt::Debug + Send + Sync {
     /// # Cancel safety
     ///
     /// Dropping the future loses no datagram.
-    async fn receive_from(&self, buffer: &mut [u8]) -> IoResult<(usize, SocketAddr)>;
+    async fn recv_from(&self, buffer: &mut [u8]) -> IoResult<(usize, SocketAddr)>;
 
     /// The socket underneath, for addresses and options.
     fn socket(&self) -> SockRef<'_>;

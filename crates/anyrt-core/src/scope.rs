@@ -50,7 +50,7 @@ use crate::task::Path;
 /// let done = CancelScope::new()
 ///     .timeout(Duration::from_secs(2))
 ///     .run(async |scope| {
-///         scope.cancel("changed my mind");
+///         scope.cancel_with("changed my mind");
 ///         anyrt_core::checkpoint().await;
 ///         unreachable!("the scope drops this here")
 ///     })
@@ -152,13 +152,18 @@ pub struct ScopeHandle {
 }
 
 impl ScopeHandle {
-    /// Cancels the scope. The first reason is kept; on a scope that has ended it changes nothing.
+    /// Cancels the scope. The first cancellation is kept; on a scope that has ended it changes nothing.
     ///
     /// Returns at once. Code that runs goes on to its next checkpoint.
     #[track_caller]
-    pub fn cancel(&self, reason: &str) {
-        let location = Location::caller();
-        tree::cancel(&self.node, || Cancelled::new(Cause::Explicit, Some(reason.into()), location));
+    pub fn cancel(&self) {
+        cancel_by_call(&self.node, None);
+    }
+
+    /// As [`cancel`](ScopeHandle::cancel), with a reason that errors and logs repeat ([`Cancelled::reason`]).
+    #[track_caller]
+    pub fn cancel_with(&self, reason: &str) {
+        cancel_by_call(&self.node, Some(reason));
     }
 
     /// Tells what runs inside to stop, and cancels it when `grace` is over: the two phases of a shutdown.
@@ -177,7 +182,7 @@ impl ScopeHandle {
     ///
     /// let ended = CancelScope::new()
     ///     .run(async |scope| {
-    ///         scope.cancel_after(Duration::from_millis(10), "shutting down");
+    ///         scope.cancel_after(Duration::from_millis(10));
     ///         stopping().await;
     ///         assert!(is_stopping() && !scope.is_cancelled());
     ///         sleep(Duration::from_secs(3600)).await // is cut short when the grace is over
@@ -187,8 +192,19 @@ impl ScopeHandle {
     /// # }
     /// ```
     #[track_caller]
-    pub fn cancel_after(&self, grace: Duration, reason: &str) {
-        let story = Cancelled::when_over(Cause::GraceOver, grace, Some(reason.into()), Location::caller());
+    pub fn cancel_after(&self, grace: Duration) {
+        self.stop(grace, None);
+    }
+
+    /// As [`cancel_after`](ScopeHandle::cancel_after), with a reason that errors and logs repeat.
+    #[track_caller]
+    pub fn cancel_after_with(&self, grace: Duration, reason: &str) {
+        self.stop(grace, Some(reason.into()));
+    }
+
+    #[track_caller]
+    fn stop(&self, grace: Duration, reason: Option<Box<str>>) {
+        let story = Cancelled::when_over(Cause::GraceOver, grace, reason, Location::caller());
         let now =
             Path::handle_around(&self.node).or_else(|| Handle::try_current().ok()).map(|handle| handle.now());
         tree::stop(&self.node, grace, now, story);
@@ -278,6 +294,13 @@ impl ScopeHandle {
         let deadline = self.node.node().own_deadline();
         deadline != NEVER && Handle::try_current().is_ok_and(|handle| clock::to_u64(handle.now()) >= deadline)
     }
+}
+
+/// What each `cancel` of a handle does: the story tells where it was called.
+#[track_caller]
+pub(crate) fn cancel_by_call(node: &NodeRef, reason: Option<&str>) {
+    let location = Location::caller();
+    tree::cancel(node, || Cancelled::new(Cause::Explicit, reason.map(Into::into), location));
 }
 
 impl fmt::Debug for ScopeHandle {

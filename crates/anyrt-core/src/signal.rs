@@ -13,9 +13,9 @@
 //!     let group = tg.clone();
 //!     tg.try_spawn_service(async move {
 //!         signal::shutdown().await?;
-//!         group.cancel_after(Duration::from_secs(10), "asked to end");
+//!         group.cancel_after_with(Duration::from_secs(10), "asked to end");
 //!         signal::shutdown().await?;
-//!         group.cancel("asked twice");
+//!         group.cancel_with("asked twice");
 //!         Ok::<_, BoxError>(())
 //!     });
 //!     tg.spawn(serve());

@@ -191,7 +191,7 @@ impl Drop for Attended {
             let scope = CancelScope::new();
             if !goes_on {
                 // Before it starts, so that it is dropped at its next await; only what holds goes on.
-                scope.handle().cancel("the client left");
+                scope.handle().cancel_with("the client left");
             }
             let ending = scope.run(async move |_| let_go(answer.await));
             Contained::new(ending).await;

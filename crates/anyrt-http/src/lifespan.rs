@@ -238,10 +238,10 @@ impl Begun {
     /// Its own.
     pub(crate) async fn stop(&self, cut: bool) -> Result<(), Error> {
         // It is asked to come to its end, and waited for as long as it takes.
-        self.scope.cancel_after(Duration::MAX, "the server has stopped");
+        self.scope.cancel_after_with(Duration::MAX, "the server has stopped");
         self.run.stop.set();
         if cut && !self.run.moved.is_set() {
-            self.scope.cancel("the start was cancelled");
+            self.scope.cancel_with("the start was cancelled");
         }
         self.ended.wait().await;
         match self.end.lock().unwrap_or_else(PoisonError::into_inner).take() {

@@ -105,7 +105,7 @@ impl Listener {
     async fn accept(&self) -> io::Result<Transport> {
         Ok(match self {
             Listener::Tcp(listener) => {
-                let stream = listener.accept().await?;
+                let (stream, _) = listener.accept().await?;
                 // Answers are written whole: waiting to fill a packet only delays them.
                 if let Err(error) = stream.set_nodelay(true) {
                     tracing::debug!(%error, "TCP_NODELAY could not be set");
@@ -113,7 +113,7 @@ impl Listener {
                 Transport::Tcp(stream)
             }
             #[cfg(unix)]
-            Listener::Unix(listener, _) => Transport::Unix(listener.accept().await?),
+            Listener::Unix(listener, _) => Transport::Unix(listener.accept().await?.0),
         })
     }
 

@@ -50,10 +50,10 @@ pub(crate) async fn run(
             // From here on the outer loop looks at it.
             let server = shared.get_or_init(|| server);
             let stopped = stop.await;
-            accept.cancel("the server is stopping");
+            accept.cancel_with("the server is stopping");
             server.stop();
             // The first phase, for all that runs; the second comes when the deadline has passed, by hand.
-            all.cancel_after(Duration::MAX, "the server is stopping");
+            all.cancel_after_with(Duration::MAX, "the server is stopping");
             stopped
         })
         .await
@@ -104,7 +104,7 @@ impl Ending {
             tracing::warn!("the shutdown's deadline passed: requests that are still running are cancelled");
             shared.cancel();
             self.waiting = None;
-            self.scope.cancel("the deadline of the server's shutdown");
+            self.scope.cancel_with("the deadline of the server's shutdown");
         }
     }
 }

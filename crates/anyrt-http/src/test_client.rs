@@ -116,7 +116,7 @@ impl Test {
                         let _ = group.set(requests.clone());
                         up.set();
                         anyrt::race(stop.wait(), failing.wait()).await;
-                        requests.cancel_after(Duration::MAX, "the app is ending");
+                        requests.cancel_after_with(Duration::MAX, "the app is ending");
                     };
                     let ended = anyrt::task_group(requests).await;
                     ended.map_err(|error| Error::Lifespan(error.into()))

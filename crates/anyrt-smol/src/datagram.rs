@@ -29,7 +29,7 @@ impl anyrt_core::net::Datagram for Datagram {
         self.0.send_to(bytes, to).await
     }
 
-    async fn receive_from(&self, buffer: &mut [u8]) -> io::Result<(usize, SocketAddr)> {
+    async fn recv_from(&self, buffer: &mut [u8]) -> io::Result<(usize, SocketAddr)> {
         self.0.recv_from(buffer).await
     }
 

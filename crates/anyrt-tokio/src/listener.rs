@@ -2,7 +2,7 @@
 
 use std::io;
 
-use anyrt_core::net::ListenerSocket;
+use anyrt_core::net::{Address, ListenerSocket};
 use async_trait::async_trait;
 use socket2::SockRef;
 use tokio::net::TcpListener;
@@ -50,13 +50,21 @@ impl Listener {
 #[async_trait]
 impl anyrt_core::net::Listener for Listener {
     // The async methods keep a list of waiters; the poll methods would keep only the last one.
-    async fn accept(&self) -> io::Result<Box<dyn anyrt_core::net::Stream>> {
-        let stream = match &self.socket {
-            Socket::Tcp(socket) => Stream::Tcp(within(&self.handle, socket.accept()).await?.0),
+    async fn accept(&self) -> io::Result<(Box<dyn anyrt_core::net::Stream>, Option<Address>)> {
+        Ok(match &self.socket {
+            Socket::Tcp(socket) => {
+                let (stream, peer) = within(&self.handle, socket.accept()).await?;
+                (Box::new(Stream::Tcp(stream)), Some(Address::Tcp(peer)))
+            }
             #[cfg(unix)]
-            Socket::Unix(socket) => Stream::Unix(within(&self.handle, socket.accept()).await?.0),
-        };
-        Ok(Box::new(stream))
+            Socket::Unix(socket) => {
+                let (stream, peer) = within(&self.handle, socket.accept()).await?;
+                (
+                    Box::new(Stream::Unix(stream)),
+                    peer.as_pathname().map(|path| Address::Unix(path.to_owned())),
+                )
+            }
+        })
     }
 
     fn socket(&self) -> SockRef<'_> {

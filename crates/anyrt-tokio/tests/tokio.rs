@@ -140,7 +140,7 @@ fn all_of_it_works_when_polled_by_a_foreign_executor() -> Test {
         let address = Address::Tcp(socket.local_addr()?);
         let listener = runtime.listen(ListenerSocket::Tcp(socket))?;
         let (ours, theirs) = join!(runtime.connect(&address), listener.accept());
-        let (mut ours, mut theirs) = (ours?, theirs?);
+        let (mut ours, (mut theirs, _)) = (ours?, theirs?);
         let mut buffer = [0; 5];
         let (sent, received) = join!(ours.write_all(b"hello"), theirs.read_exact(&mut buffer));
         sent.and(received)?;
@@ -148,7 +148,7 @@ fn all_of_it_works_when_polled_by_a_foreign_executor() -> Test {
         let socket = std::net::UdpSocket::bind((Ipv4Addr::LOCALHOST, 0))?;
         let address = socket.local_addr()?;
         let socket = runtime.datagram(DatagramSocket::Udp(socket))?;
-        let (received, sent) = join!(socket.receive_from(&mut buffer), socket.send_to(b"hello", address));
+        let (received, sent) = join!(socket.recv_from(&mut buffer), socket.send_to(b"hello", address));
         sent?;
         assert_eq!(received?, (5, address));
         io::Result::Ok(())
@@ -169,7 +169,7 @@ fn an_adopted_runtime_supplies_timers_and_sockets() -> Test {
         let address = Address::Tcp(socket.local_addr()?);
         let listener = runtime.listen(ListenerSocket::Tcp(socket))?;
         let (ours, theirs) = join!(runtime.connect(&address), listener.accept());
-        ours.and(theirs)
+        ours.and(theirs.map(drop))
     })?;
     Ok(())
 }

@@ -25,7 +25,7 @@
 //!         tg.spawn(async move {
 //!             let mut jobs = theirs.lock().await;
 //!             jobs.push("sweep");
-//!             tells.notify(&jobs, 1);
+//!             tells.notify_one(&jobs);
 //!         });
 //!         let mut jobs = jobs.lock().await;
 //!         added.wait_for(&mut jobs, |jobs| !jobs.is_empty()).await;

@@ -38,7 +38,7 @@ use crate::wake::WakeList;
 ///     async {
 ///         let mut guard = queue.lock().await;
 ///         guard.push("job");
-///         filled.notify(&guard, 1);
+///         filled.notify_one(&guard);
 ///     },
 /// )
 /// .await;
@@ -123,13 +123,23 @@ impl<T> Condition<T> {
         }
     }
 
-    /// Wakes the `number` that have waited longest: they wait for the lock from now on.
+    /// Wakes the waiter that has waited longest: it waits for the lock from now on.
     ///
     /// # Panics
     ///
     /// When `guard`, which shows that the caller has the lock, is of another lock, naming the caller.
     #[track_caller]
-    pub fn notify(&self, guard: &LockGuard<T>, number: usize) {
+    pub fn notify_one(&self, guard: &LockGuard<T>) {
+        self.notify_many(guard, 1);
+    }
+
+    /// Wakes the `number` waiters that have waited longest (AnyIO: `notify(n)`).
+    ///
+    /// # Panics
+    ///
+    /// As [`notify_one`](Condition::notify_one).
+    #[track_caller]
+    pub fn notify_many(&self, guard: &LockGuard<T>, number: usize) {
         self.check(guard, Location::caller());
         let mut wakes = WakeList::default();
         {
@@ -146,7 +156,7 @@ impl<T> Condition<T> {
     ///
     /// # Panics
     ///
-    /// As [`notify`](Condition::notify).
+    /// As [`notify_one`](Condition::notify_one).
     #[track_caller]
     pub fn notify_all(&self, guard: &LockGuard<T>) {
         self.check(guard, Location::caller());

@@ -145,7 +145,7 @@ impl Semaphore {
     /// # Errors
     ///
     /// [`AboveMaximum`] when there would be more than the maximum, those that are out included.
-    pub fn add(&self, number: usize) -> Result<(), AboveMaximum> {
+    pub fn add_permits(&self, number: usize) -> Result<(), AboveMaximum> {
         {
             let mut total = self.0.total.lock();
             let maximum = self.0.maximum;

@@ -43,7 +43,7 @@ use crate::waits::{Called, leaf};
 ///
 ///     fn release_on_behalf_of(&self, borrower: Borrower) {
 ///         println!("{borrower} has ended");
-///         self.0.add(1).expect("there is no maximum");
+///         self.0.add_permits(1).expect("there is no maximum");
 ///     }
 /// }
 ///

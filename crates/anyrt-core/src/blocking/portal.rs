@@ -177,8 +177,14 @@ impl BlockingPortal {
 
     /// Cancels the tasks of the portal, and its block.
     #[track_caller]
-    pub fn cancel(&self, reason: &str) {
-        self.group.cancel(reason);
+    pub fn cancel(&self) {
+        self.group.cancel();
+    }
+
+    /// As [`cancel`](BlockingPortal::cancel), with a reason that errors and logs repeat.
+    #[track_caller]
+    pub fn cancel_with(&self, reason: &str) {
+        self.group.cancel_with(reason);
     }
 
     /// Whether the portal is closed: its block and its tasks have ended.
@@ -274,7 +280,7 @@ impl std::ops::Deref for PortalThread {
 impl Drop for PortalThread {
     fn drop(&mut self) {
         if let Some(thread) = self.thread.take() {
-            self.portal.cancel("the portal's thread was dropped");
+            self.portal.cancel_with("the portal's thread was dropped");
             self.end.set();
             // The hook has told of its panic.
             let _ = thread.join();

@@ -41,13 +41,22 @@ impl<T> BlockingHandle<T> {
         }
     }
 
-    /// Cancels this task alone. The first reason is kept; after its end nothing changes.
+    /// Cancels this task alone. The first cancellation is kept; after the task's end nothing changes.
     #[track_caller]
-    pub fn cancel(&self, reason: &str)
+    pub fn cancel(&self)
     where
         T: 'static,
     {
-        self.task.cancel(reason);
+        self.task.cancel();
+    }
+
+    /// As [`cancel`](BlockingHandle::cancel), with a reason that errors and logs repeat.
+    #[track_caller]
+    pub fn cancel_with(&self, reason: &str)
+    where
+        T: 'static,
+    {
+        self.task.cancel_with(reason);
     }
 
     /// How it is with the task.

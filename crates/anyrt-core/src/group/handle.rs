@@ -10,8 +10,8 @@ use super::start::{NotReady, Ready, Unready, start};
 use super::state::GroupState;
 use crate::context;
 use crate::locals::TaskContext;
+use crate::scope::ScopeHandle;
 use crate::scope::tree::{self, NodeRef};
-use crate::scope::{Cancelled, Cause, ScopeHandle};
 use crate::sync::Arc;
 use crate::task::{self, Home, Options, TaskHandle, TaskInfo, default_name};
 
@@ -255,20 +255,29 @@ impl TaskGroup {
         self.spawner().with_context(context)
     }
 
-    /// Cancels the body and all children. The first reason is kept.
+    /// Cancels the body and all children. The first cancellation is kept.
     #[track_caller]
-    pub fn cancel(&self, reason: &str) {
-        let location = Location::caller();
-        tree::cancel(&self.state.as_node(), || {
-            Cancelled::new(Cause::Explicit, Some(reason.into()), location)
-        });
+    pub fn cancel(&self) {
+        self.scope().cancel();
+    }
+
+    /// As [`cancel`](TaskGroup::cancel), with a reason that errors and logs repeat.
+    #[track_caller]
+    pub fn cancel_with(&self, reason: &str) {
+        self.scope().cancel_with(reason);
     }
 
     /// Tells the body and all children to stop, and cancels them when `grace` is over; see
     /// [`ScopeHandle::cancel_after`].
     #[track_caller]
-    pub fn cancel_after(&self, grace: Duration, reason: &str) {
-        self.scope().cancel_after(grace, reason);
+    pub fn cancel_after(&self, grace: Duration) {
+        self.scope().cancel_after(grace);
+    }
+
+    /// As [`cancel_after`](TaskGroup::cancel_after), with a reason that errors and logs repeat.
+    #[track_caller]
+    pub fn cancel_after_with(&self, grace: Duration, reason: &str) {
+        self.scope().cancel_after_with(grace, reason);
     }
 
     /// The group's own scope, in which its body and children run.

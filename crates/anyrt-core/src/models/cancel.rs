@@ -16,7 +16,7 @@ fn a_scope_is_cancelled_while_it_begins_to_wait() {
         on_stage(async |_| {
             let scope = CancelScope::new();
             let handle = scope.handle();
-            thread::spawn(move || handle.cancel("now"));
+            thread::spawn(move || handle.cancel_with("now"));
             scope.run(async |_| pending::<()>().await).await.unwrap_err();
         });
     });
@@ -28,7 +28,7 @@ fn an_outer_scope_is_cancelled_while_an_inner_one_begins_to_wait() {
         on_stage(async |_| {
             let outer = CancelScope::new();
             let handle = outer.handle();
-            thread::spawn(move || handle.cancel("now"));
+            thread::spawn(move || handle.cancel_with("now"));
             outer
                 .run(async |_| {
                     let _ = CancelScope::new().run(async |_| pending::<()>().await).await;
@@ -46,8 +46,8 @@ fn both_scopes_are_cancelled_while_they_wait() {
         on_stage(async |_| {
             let (outer, inner) = (CancelScope::new(), CancelScope::new());
             let (first, second) = (outer.handle(), inner.handle());
-            thread::spawn(move || first.cancel("outer"));
-            thread::spawn(move || second.cancel("inner"));
+            thread::spawn(move || first.cancel_with("outer"));
+            thread::spawn(move || second.cancel_with("inner"));
             let result = outer
                 .run(async |_| {
                     inner.run(async |_| pending::<()>().await).await.unwrap_err();
@@ -68,7 +68,7 @@ fn a_group_is_cancelled_while_a_child_is_added() {
             let child = dropped.on_drop();
             let _ = task_group(async |tg| {
                 let group = tg.clone();
-                thread::spawn(move || group.cancel("now"));
+                thread::spawn(move || group.cancel_with("now"));
                 tg.spawn(async move {
                     let _child = child;
                     pending::<()>().await;
@@ -92,7 +92,7 @@ fn a_group_is_cancelled_while_a_child_ends() {
                     drop(child);
                     checkpoint_if_cancelled().await;
                 });
-                thread::spawn(move || group.cancel("now"));
+                thread::spawn(move || group.cancel_with("now"));
                 7
             })
             .await;
@@ -108,7 +108,7 @@ fn a_scope_is_cancelled_while_it_is_told_to_those_who_watch() {
         on_stage(async |_| {
             let scope = CancelScope::new();
             let (handle, watched) = (scope.handle(), scope.handle());
-            thread::spawn(move || handle.cancel("now"));
+            thread::spawn(move || handle.cancel_with("now"));
             watched.cancelled().await;
             assert!(watched.is_cancelled());
             drop(scope);
@@ -122,7 +122,7 @@ fn a_scope_is_told_to_stop_while_somebody_begins_to_wait_for_it() {
         on_stage(async |_| {
             let scope = CancelScope::new();
             let handle = scope.handle();
-            thread::spawn(move || handle.cancel_after(Duration::from_secs(1), "no hurry"));
+            thread::spawn(move || handle.cancel_after_with(Duration::from_secs(1), "no hurry"));
             let inner = async |_| CancelScope::new().run(async |_| stopping().await).await;
             scope.run(inner).await.expect("time stands still").expect("nobody cancels");
         });
@@ -136,8 +136,8 @@ fn a_scope_that_was_told_to_stop_is_cancelled_while_somebody_begins_to_wait() {
             let scope = CancelScope::new();
             let handle = scope.handle();
             thread::spawn(move || {
-                handle.cancel_after(Duration::from_secs(1), "no hurry");
-                handle.cancel("now");
+                handle.cancel_after_with(Duration::from_secs(1), "no hurry");
+                handle.cancel_with("now");
             });
             let result = scope
                 .run(async |_| {

@@ -60,7 +60,7 @@ fn a_job_ends_while_its_cancelled_scope_decides() {
             let result = scope
                 .run(async |scope| {
                     let job = run_blocking(|| 7);
-                    scope.cancel("now");
+                    scope.cancel_with("now");
                     // Told before the call: it would be a checkpoint. So the job is started in a shield.
                     let value = shield(async { job.await }).await;
                     assert_eq!(value, 7);
@@ -83,7 +83,7 @@ fn a_scope_is_cancelled_while_its_job_ends() {
             let (told, job) = (seen.clone(), ran.clone());
             let scope = CancelScope::new();
             let other = scope.handle();
-            thread::spawn(move || other.cancel("now"));
+            thread::spawn(move || other.cancel_with("now"));
             let _ = scope
                 .run(async |_| {
                     run_blocking(move || job.add()).await;

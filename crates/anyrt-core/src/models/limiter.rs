@@ -133,7 +133,7 @@ fn a_waiter_is_cancelled_while_it_is_served() {
             let handle = scope.handle();
             let got = Count::default();
             let releases = thread::spawn(move || drop(token));
-            let cancels = thread::spawn(move || handle.cancel("now"));
+            let cancels = thread::spawn(move || handle.cancel_with("now"));
             let (asked, seen) = (limiter.clone(), got.clone());
             let result = scope
                 .run(async |_| {

@@ -18,7 +18,7 @@ fn a_writer_is_cancelled_while_a_reader_waits_behind_it() {
             let handle = scope.handle();
             let behind = lock.clone();
             let reader = thread::spawn(move || drop(drive(behind.read())));
-            let cancels = thread::spawn(move || handle.cancel("now"));
+            let cancels = thread::spawn(move || handle.cancel_with("now"));
             let _ = scope.run(async |_| drop(lock.write().await)).await;
             reader.join().unwrap();
             cancels.join().unwrap();
@@ -49,7 +49,7 @@ fn one_is_notified_while_the_first_of_two_is_cancelled() {
                 *guard += 1;
                 notifies.notify_all(&guard);
             });
-            let cancels = thread::spawn(move || handle.cancel("now"));
+            let cancels = thread::spawn(move || handle.cancel_with("now"));
             let mut guard = lock.lock().await;
             let _ = scope.run(async |_| condition.wait_for(&mut guard, |told| *told > 0).await).await;
             // However it ended, it has the lock.
@@ -74,7 +74,7 @@ fn a_value_is_made_once_while_one_who_makes_it_is_cancelled() {
             let (theirs, counts) = (cell.clone(), made.clone());
             let other =
                 thread::spawn(move || assert_eq!(*drive(theirs.get_or_init(async || counts.seven())), 7));
-            let cancels = thread::spawn(move || handle.cancel("now"));
+            let cancels = thread::spawn(move || handle.cancel_with("now"));
             let ours = made.clone();
             let _ = scope
                 .run(async |scope| {
@@ -106,7 +106,7 @@ fn two_meet_at_a_barrier_while_a_third_is_cancelled() {
                 drive(theirs.wait());
                 passes.set();
             });
-            let cancels = thread::spawn(move || handle.cancel("now"));
+            let cancels = thread::spawn(move || handle.cancel_with("now"));
             let met = scope.run(async |_| barrier.wait().await).await;
             if met.is_err() {
                 // The other waits still, and meets who comes; or it had come before the cancellation was seen.
@@ -127,7 +127,7 @@ fn a_send_without_room_meets_who_is_not_cancelled() {
             let scope = CancelScope::new();
             let handle = scope.handle();
             let sends = thread::spawn(move || drive(sender.send(7)).is_ok());
-            let cancels = thread::spawn(move || handle.cancel("now"));
+            let cancels = thread::spawn(move || handle.cancel_with("now"));
             let got = scope.run(async |_| receiver.recv().await).await;
             match got {
                 Ok(item) => assert_eq!(item, Ok(7)),

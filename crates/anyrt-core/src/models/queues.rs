@@ -31,7 +31,7 @@ fn a_lock_is_handed_over_while_who_waits_is_cancelled() {
             let scope = CancelScope::new();
             let handle = scope.handle();
             let releases = thread::spawn(move || drop(guard));
-            let cancels = thread::spawn(move || handle.cancel("now"));
+            let cancels = thread::spawn(move || handle.cancel_with("now"));
             let _ = scope.run(async |_| *lock.lock().await += 1).await;
             releases.join().unwrap();
             cancels.join().unwrap();
@@ -49,7 +49,7 @@ fn an_item_is_sent_while_who_receives_is_cancelled() {
             let scope = CancelScope::new();
             let handle = scope.handle();
             let sends = thread::spawn(move || drive(sender.send(7)).unwrap());
-            let cancels = thread::spawn(move || handle.cancel("now"));
+            let cancels = thread::spawn(move || handle.cancel_with("now"));
             let got = Count::default();
             let seen = got.clone();
             let _ = scope
@@ -95,7 +95,7 @@ fn a_value_is_made_by_another_while_who_makes_it_is_cancelled() {
             let scope = CancelScope::new();
             let (handle, other) = (scope.handle(), cell.clone());
             let makes = thread::spawn(move || assert_eq!(*drive(other.get_or_init(async || 7)), 7));
-            thread::spawn(move || handle.cancel("now"));
+            thread::spawn(move || handle.cancel_with("now"));
             let _ = scope
                 .run(async |_| {
                     let made = cell.get_or_init(async || {
@@ -134,9 +134,9 @@ fn a_condition_is_told_while_who_waits_is_cancelled() {
             let tells = thread::spawn(move || {
                 let mut guard = drive(kept.lock());
                 *guard = true;
-                told.notify(&guard, 1);
+                told.notify_one(&guard);
             });
-            let cancels = thread::spawn(move || handle.cancel("now"));
+            let cancels = thread::spawn(move || handle.cancel_with("now"));
             let _ = scope
                 .run(async |_| {
                     let mut guard = lock.lock().await;

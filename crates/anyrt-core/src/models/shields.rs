@@ -26,7 +26,7 @@ where
             let happens = Event::new();
             let told = happens.clone();
             thread::spawn(move || {
-                cancels.cancel("now");
+                cancels.cancel_with("now");
                 shields.set_shield(true);
                 told.set();
             });
@@ -99,7 +99,7 @@ fn a_shield_holds_before_anybody_sees_it() {
                 .run(async |outer| {
                     inner
                         .run(async |inner| {
-                            outer.cancel("now");
+                            outer.cancel_with("now");
                             thread::spawn(move || shields.set_shield(true));
                             if !inner.is_cancelled() {
                                 seen.add();
@@ -135,7 +135,7 @@ fn a_deadline_passes_while_its_scope_is_told_to_stop() {
             let scope = CancelScope::new().timeout(Duration::from_secs(1));
             let handle = scope.handle();
             thread::spawn(move || clock.pass());
-            thread::spawn(move || handle.cancel_after(Duration::from_secs(7200), "no hurry"));
+            thread::spawn(move || handle.cancel_after_with(Duration::from_secs(7200), "no hurry"));
             let ended = scope.run(async |_| pending::<()>().await).await;
             assert_eq!(ended.unwrap_err().cause(), Cause::Deadline);
         });
@@ -156,7 +156,7 @@ async fn given_and_then_cancelled<T>(
             assert!(poll_once(waits.as_mut()).await.is_pending());
             thread::spawn(move || {
                 gives();
-                handle.cancel("after");
+                handle.cancel_with("after");
             });
             given = Some(waits.await);
         })
@@ -209,7 +209,7 @@ fn an_event_happens_after_who_waits_is_cancelled() {
                     let mut waits = pin!(event.wait());
                     assert!(poll_once(waits.as_mut()).await.is_pending());
                     thread::spawn(move || {
-                        scope.cancel("before");
+                        scope.cancel_with("before");
                         told.set();
                     });
                     // Not before the cancellation has woken it: a poll that has begun counts as before.

@@ -73,7 +73,7 @@ fn a_child_is_ready_while_its_starter_is_cancelled() {
             task_group(async |tg| {
                 let scope = CancelScope::new();
                 let handle = scope.handle();
-                thread::spawn(move || handle.cancel("the starter"));
+                thread::spawn(move || handle.cancel_with("the starter"));
                 let started = scope
                     .run(async |_| {
                         tg.start(async |ready| {
@@ -89,7 +89,7 @@ fn a_child_is_ready_while_its_starter_is_cancelled() {
                     Ok(value) => assert_eq!(value.expect("it is ready"), 7),
                     Err(_) => assert_eq!(told.get(), 1, "a cancelled starter waits for its child"),
                 }
-                tg.cancel("enough");
+                tg.cancel_with("enough");
             })
             .await
             .unwrap();
@@ -106,7 +106,7 @@ fn a_child_is_ready_while_its_group_is_cancelled() {
             let child = ended.on_drop();
             let _ = task_group(async |tg| {
                 let group = tg.clone();
-                thread::spawn(move || group.cancel("now"));
+                thread::spawn(move || group.cancel_with("now"));
                 // The caller is in the group's scope: it may be cut short, its child never.
                 let _ = tg
                     .start(async |ready| {
@@ -138,7 +138,7 @@ fn a_child_is_ready_while_its_starter_is_dropped() {
                     let _ = poll_once(start).await;
                 }
                 start.set(None);
-                tg.cancel("enough");
+                tg.cancel_with("enough");
             })
             .await
             .unwrap();

@@ -147,7 +147,7 @@ impl TcpListener {
         adopt(&Handle::current(), socket)
     }
 
-    /// Accepts a connection.
+    /// Accepts a connection; beside it the address of the client.
     ///
     /// # Errors
     ///
@@ -158,9 +158,17 @@ impl TcpListener {
     ///
     /// Dropped, no connection is lost.
     #[track_caller]
-    pub fn accept(&self) -> impl Future<Output = io::Result<TcpStream>> {
+    pub fn accept(&self) -> impl Future<Output = io::Result<(TcpStream, SocketAddr)>> {
         let called = Location::caller();
-        async move { Ok(TcpStream { io: leaf(true, called, self.io.accept()).await?, opened: called }) }
+        async move {
+            let (io, peer) = leaf(true, called, self.io.accept()).await?;
+            let stream = TcpStream { io, opened: called };
+            let peer = match peer {
+                Some(Address::Tcp(peer)) => peer,
+                _ => stream.peer_addr()?,
+            };
+            Ok((stream, peer))
+        }
     }
 
     /// The address that it listens on; with the port that was found, if zero was asked for.

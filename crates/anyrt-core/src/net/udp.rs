@@ -78,9 +78,9 @@ impl UdpSocket {
     ///
     /// Dropped, no datagram is lost.
     #[track_caller]
-    pub fn receive_from(&self, buffer: &mut [u8]) -> impl Future<Output = io::Result<(usize, SocketAddr)>> {
+    pub fn recv_from(&self, buffer: &mut [u8]) -> impl Future<Output = io::Result<(usize, SocketAddr)>> {
         let called = Location::caller();
-        async move { leaf(true, called, self.io.receive_from(buffer)).await }
+        async move { leaf(true, called, self.io.recv_from(buffer)).await }
     }
 
     /// The address that it is bound to.

@@ -4,7 +4,7 @@ use std::future::Future;
 use std::io;
 use std::os::unix::ffi::OsStrExt as _;
 use std::panic::Location;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -131,7 +131,7 @@ impl UnixListener {
         Ok(UnixListener { io: Handle::current().runtime().listen(ListenerSocket::Unix(socket))? })
     }
 
-    /// Accepts a connection.
+    /// Accepts a connection; beside it the path that the client's socket is bound to, if it is.
     ///
     /// # Errors
     ///
@@ -141,9 +141,16 @@ impl UnixListener {
     ///
     /// Dropped, no connection is lost.
     #[track_caller]
-    pub fn accept(&self) -> impl Future<Output = io::Result<UnixStream>> {
+    pub fn accept(&self) -> impl Future<Output = io::Result<(UnixStream, Option<PathBuf>)>> {
         let called = Location::caller();
-        async move { Ok(UnixStream { io: leaf(true, called, self.io.accept()).await?, opened: called }) }
+        async move {
+            let (io, peer) = leaf(true, called, self.io.accept()).await?;
+            let peer = match peer {
+                Some(Address::Unix(path)) => Some(path),
+                _ => None,
+            };
+            Ok((UnixStream { io, opened: called }, peer))
+        }
     }
 
     /// The socket underneath, for options.

@@ -14,9 +14,9 @@ use crate::task::Path;
 pub enum Cause {
     /// Its deadline passed.
     Deadline,
-    /// Somebody called `cancel`.
+    /// A call of `cancel` or `cancel_with`.
     Explicit,
-    /// Somebody called `cancel_after`, and the grace was over before it had ended.
+    /// A call of `cancel_after`, and the grace was over before it had ended.
     GraceOver,
     /// A child or the body of the task group failed or panicked.
     SiblingFailed,
@@ -99,7 +99,7 @@ impl Cancelled {
         self.0.cause
     }
 
-    /// The reason given with the first `cancel`, with `cancel_after`, or with the scope that timed out.
+    /// The reason given with the first cancellation (`cancel_with`, `cancel_after_with`), or with the scope that timed out.
     pub fn reason(&self) -> Option<&str> {
         self.0.reason.as_deref()
     }

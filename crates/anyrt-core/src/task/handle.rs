@@ -10,9 +10,9 @@ use super::ended::TaskEnded;
 use super::info::{Label, TaskId, TaskInfo};
 use super::status::{NotFinished, TaskStatus};
 use crate::context::{self, Gate};
+use crate::scope::cancel_by_call;
 use crate::scope::moment::Moment;
-use crate::scope::tree::{self, NodeRef};
-use crate::scope::{Cancelled, Cause};
+use crate::scope::tree::NodeRef;
 use crate::sync::Arc;
 use crate::waits::{self, Called, awaited_at, handed};
 
@@ -57,16 +57,22 @@ impl<T> TaskHandle<T> {
         TaskHandle { task, spawned: Location::caller(), awaited: None, waiting: false }
     }
 
-    /// Cancels this task alone. The first reason is kept; after its end nothing changes.
+    /// Cancels this task alone. The first cancellation is kept; after the task's end nothing changes.
     #[track_caller]
-    pub fn cancel(&self, reason: &str)
+    pub fn cancel(&self)
     where
         T: 'static,
     {
-        let location = Location::caller();
-        tree::cancel(&self.task.clone().place(), || {
-            Cancelled::new(Cause::Explicit, Some(reason.into()), location)
-        });
+        cancel_by_call(&self.task.clone().place(), None);
+    }
+
+    /// As [`cancel`](TaskHandle::cancel), with a reason that errors and logs repeat.
+    #[track_caller]
+    pub fn cancel_with(&self, reason: &str)
+    where
+        T: 'static,
+    {
+        cancel_by_call(&self.task.clone().place(), Some(reason));
     }
 
     /// The task's id.

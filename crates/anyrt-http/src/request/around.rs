@@ -47,7 +47,7 @@ impl<T: Send + Sync + 'static> Teardown<T> {
     ///     Teardown::around(async |give: Give<Tasks>| {
     ///         let ended = anyrt::task_group(async |group| {
     ///             give.value(Tasks(group.clone())).await;
-    ///             group.cancel("the request has ended");
+    ///             group.cancel_with("the request has ended");
     ///         });
     ///         // A cancelled group is no error here.
     ///         drop(ended.await);

@@ -12,8 +12,8 @@ use crate::context::{self, Gate, Lazy, Place, ScopeNode};
 use crate::group::error::{BoxError, ChildError};
 use crate::group::state::GroupState;
 use crate::scope::scoped::{Ending, Outer, Scoped};
-use crate::scope::tree::{self, Node, NodeRef, ScopeKind};
-use crate::scope::{Cancelled, Cause};
+use crate::scope::tree::{Node, NodeRef, ScopeKind};
+use crate::scope::{Cancelled, Cause, cancel_by_call};
 use crate::sync::{Arc, Mutex, OnceLock};
 use crate::task::{Label, NotFinished, Slot, TaskEnded, TaskStatus, Why, panic_message};
 use crate::waits::{Called, awaited_at, handed};
@@ -73,11 +73,16 @@ pub struct LocalHandle<T> {
 }
 
 impl<T> LocalHandle<T> {
-    /// Cancels this child alone. The first reason is kept.
+    /// Cancels this child alone. The first cancellation is kept.
     #[track_caller]
-    pub fn cancel(&self, reason: &str) {
-        let location = Location::caller();
-        tree::cancel(self.state.node(), || Cancelled::new(Cause::Explicit, Some(reason.into()), location));
+    pub fn cancel(&self) {
+        cancel_by_call(self.state.node(), None);
+    }
+
+    /// As [`cancel`](LocalHandle::cancel), with a reason that errors and logs repeat.
+    #[track_caller]
+    pub fn cancel_with(&self, reason: &str) {
+        cancel_by_call(self.state.node(), Some(reason));
     }
 
     /// Whether the child has ended, in whichever way.
