@@ -442,12 +442,10 @@ mod in_tokio {
             "embed" => anyrt::embed(async { anyrt::sleep(MOMENT).await }).await,
             "try_embed" => anyrt::try_embed(async { anyrt::sleep(MOMENT).await }).await.unwrap(),
             "resolve" => drop(anyrt::net::resolve("localhost", 80).await),
-            "init, then bind" => {
-                anyrt::init();
+            "bind" => {
                 TcpListener::bind("127.0.0.1:0").await.unwrap();
             }
-            "init, then a scope" => {
-                anyrt::init();
+            "a scope" => {
                 let scope = CancelScope::new().timeout(MOMENT);
                 assert!(scope.run(async |_| std::future::pending::<()>().await).await.is_err());
             }
@@ -496,8 +494,8 @@ mod in_tokio {
         "embed",
         "try_embed",
         "resolve",
-        "init, then bind",
-        "init, then a scope",
+        "bind",
+        "a scope",
     ];
 
     #[test]

@@ -21,7 +21,6 @@ fn rd_05_an_aborted_host_loses_no_clean_up_of_its_children() {
 
 /// A host in a tokio task that anyrt knows nothing of, aborted when its child is inside.
 async fn abort_a_host(cleaned: Arc<AtomicUsize>, with_its_own_cancel: bool) {
-    anyrt::init();
     let (inside, ended) = (Event::new(), Event::new());
     let (entered, end) = (inside.clone(), ended.clone());
     let scope = CancelScope::new();

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::future::Future;
 use std::panic::Location;
-use std::sync::{OnceLock, PoisonError, RwLock};
+use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
 use crate::blocking::{CapacityLimiter, PoolStatistics, RunBlocking};
@@ -26,21 +26,36 @@ pub(crate) struct Inner {
     pub(crate) shared: Shared,
 }
 
-/// Finds the runtime of the thread that asks; none when there is none.
-pub type Finder = fn() -> Option<Arc<dyn Runtime>>;
+/// Finds a runtime that another library has started: that of the thread that asks, none when there is none.
+///
+/// A backend submits one, and every program that it is linked into knows it before `main`:
+///
+/// ```
+/// # use std::sync::Arc;
+/// # use anyrt_core::{Finder, Runtime};
+/// # fn find() -> Option<Arc<dyn Runtime>> { None }
+/// inventory::submit!(Finder::new(find));
+/// ```
+#[derive(Debug)]
+pub struct Finder(fn() -> Option<Arc<dyn Runtime>>);
+
+impl Finder {
+    /// A finder that asks `find`. It is asked where no task and no blocking job of anyrt runs, and should be quick.
+    pub const fn new(find: fn() -> Option<Arc<dyn Runtime>>) -> Finder {
+        Finder(find)
+    }
+}
+
+inventory::collect!(Finder);
 
 /// The answer of [`Handle::try_current`] where no runtime is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error(
     "no runtime here: start one with `anyrt::run(async {{ .. }})` or `#[anyrt::main]`, \
      open a root in a tokio program with `anyrt::embed(async {{ .. }}).await`, \
-     call this from inside a task or a blocking job, or pass a `Handle` to this thread; \
-     in a program that anyrt did not start, call `anyrt::init()` first"
+     call this from inside a task or a blocking job, or pass a `Handle` to this thread"
 )]
 pub struct NoRuntime;
-
-/// Finders of runtimes that others started, in the order of registration.
-static FINDERS: RwLock<Vec<Finder>> = RwLock::new(Vec::new());
 
 /// What runtimes share that no run of ours has started.
 static ADOPTED: OnceLock<Shared> = OnceLock::new();
@@ -58,17 +73,7 @@ impl Handle {
         Handle::new(runtime, ADOPTED.get_or_init(Shared::detached).clone())
     }
 
-    /// Registers where else [`current`](Handle::current) looks: a function that finds the foreign
-    /// runtime of the thread that asks. Registering the same one twice counts once.
-    pub fn register_finder(finder: Finder) {
-        let mut finders = FINDERS.write().unwrap_or_else(PoisonError::into_inner);
-        if !finders.iter().any(|known| std::ptr::fn_addr_eq(*known, finder)) {
-            finders.push(finder);
-        }
-    }
-
-    /// The runtime of the current task or blocking job, else that of this thread by the registered
-    /// finders.
+    /// The runtime of the current task or blocking job, else one that a [`Finder`] knows on this thread.
     ///
     /// # Panics
     ///
@@ -95,8 +100,8 @@ impl Handle {
         if let Some(handle) = context::handle() {
             return Ok(handle);
         }
-        let finders = FINDERS.read().unwrap_or_else(PoisonError::into_inner).clone();
-        finders.iter().find_map(|find| find()).map(Handle::adopt).ok_or(NoRuntime)
+        let found = inventory::iter::<Finder>.into_iter().find_map(|Finder(find)| find());
+        found.map(Handle::adopt).ok_or(NoRuntime)
     }
 
     /// The runtime underneath.

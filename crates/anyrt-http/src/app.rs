@@ -131,7 +131,6 @@ impl App {
         let Flat { mut routes, mut sources, lifespans, layers, has_view } = self.router.flatten()?;
         graph::check(&mut routes, &mut sources, &lifespans)?;
         // A program that anyrt did not start may meet it first in a handler.
-        anyrt::init();
         let requests = has_view.then(Arc::default);
         let core = Core {
             routes,

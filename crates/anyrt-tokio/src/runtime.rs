@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
 use anyrt_core::net::{self, Address, DatagramSocket, ListenerSocket, StreamSocket};
-use anyrt_core::{Blocking, Job, NotOwned, Runtime, Task};
+use anyrt_core::{Blocking, Finder, Job, NotOwned, Runtime, Task};
 use async_trait::async_trait;
 use tokio::runtime::{Builder, Handle, RuntimeFlavor};
 
@@ -77,6 +77,9 @@ pub fn from_handle(handle: Handle) -> Arc<dyn Runtime> {
 pub fn find() -> Option<Arc<dyn Runtime>> {
     Handle::try_current().ok().map(from_handle)
 }
+
+// So that `Handle::current` finds tokio in every program that this crate is linked into.
+inventory::submit!(Finder::new(find));
 
 fn own(mut builder: Builder, name: &str) -> io::Result<Arc<dyn Runtime>> {
     if name.contains('\0') {

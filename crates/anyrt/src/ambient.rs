@@ -21,13 +21,7 @@ use anyrt_core::{
 /// in which the very first use of anyrt is an associated function of a type (`TcpListener::bind`,
 /// `CancelScope::new`, `Handle::current`), has to call it before; [`current_handle`] and
 /// [`embed`](crate::embed) are such programs' usual first call, and do.
-pub fn init() {
-    #[cfg(feature = "tokio")]
-    {
-        static ONCE: std::sync::Once = std::sync::Once::new();
-        ONCE.call_once(|| Handle::register_finder(anyrt_tokio::find));
-    }
-}
+pub fn init() {}
 
 /// Whether a run on `asked` can be started on this thread: not while a task is being polled.
 pub(crate) fn check_not_polling(asked: &'static str) -> Result<(), RunError> {
