@@ -10,7 +10,6 @@ mod job;
 mod limiter;
 mod notifier;
 mod pool;
-mod portal;
 mod run;
 mod waited;
 mod working;
@@ -25,11 +24,10 @@ pub(crate) use job::InJob;
 pub use job::Job;
 pub use limiter::{
     Acquire, AcquireOnBehalf, AlreadyBorrowed, CapacityLimiter, LimiterStatistics, NotBorrowed, Token,
-    TryAcquireError, Turn, WouldBlock,
+    TryAcquireError, Turn,
 };
 pub use pool::PoolStatistics;
 pub(crate) use pool::{IDLE, PATIENCE, Pool};
-pub use portal::{BlockingPortal, PortalThread, SharedPortal, blocking_portal, try_blocking_portal};
 pub use run::{BlockingCall, RunBlocking, StartError, TryBlockingCall, drop_in_pool, run_blocking, run_cpu};
 pub use waited::BlockingHandle;
 

@@ -4,7 +4,6 @@ mod body;
 mod conclude;
 mod error;
 mod handle;
-mod limited;
 mod local;
 mod service;
 mod start;
@@ -13,7 +12,6 @@ mod state;
 pub(crate) use error::Lost;
 pub use error::{BoxError, ChildError, GroupError};
 pub use handle::{AResult, AnyOutput, NotAResultElseUseTry, Spawner, TaskGroup};
-pub use limited::LimitedGroup;
 pub use local::{
     AnyChild, LocalGroup, LocalHandle, LocalScope, SendChild, scope, send_scope, try_scope, try_send_scope,
 };
@@ -24,9 +22,9 @@ use std::future::Future;
 use std::panic::Location;
 
 use self::body::GroupFuture;
-use crate::context;
-use crate::handle::Handle;
-use crate::sync::Arc;
+use crate::base::sync::Arc;
+use crate::current::context;
+use crate::current::handle::Handle;
 
 /// Runs `body` with a group whose children are real tasks; left only when every child has ended.
 ///

@@ -31,83 +31,65 @@
 //! is pending once, and woken. [`checkpoint()`] and its kin are not counted, nor is anything outside of a task.
 #![deny(unsafe_code)]
 
-mod between;
+mod base;
 mod blocking;
-mod budget;
-pub mod channel;
-mod checkpoint;
-mod clock;
-mod combine;
-mod context;
-mod crowd;
-mod fork;
+mod current;
 mod group;
-mod handle;
-mod listener;
-mod locals;
 #[cfg(all(test, anyrt_loom))]
 mod models;
 pub mod net;
 mod observe;
-mod queue;
-mod quiet;
 mod run;
-mod run_local;
-mod runtime;
 mod scope;
-pub mod signal;
-mod span;
-mod sync;
 mod task;
 mod testing;
-mod time;
-mod view;
-mod waits;
-mod wake;
-mod watchdog;
+mod tree;
+mod wait;
 
-pub use between::{
+pub use base::fork::Forked;
+pub use blocking::{
+    Acquire, AcquireOnBehalf, AlreadyBorrowed, BlockingCall, BlockingHandle, BlockingPool, Borrower,
+    BoxedJob, CallError, CapacityLimiter, IterateBlocking, Job, Leaving, Limiter, LimiterStatistics,
+    NotBorrowed, RunBlocking, StartError, Token, TryAcquireError, TryBlockingCall, asyncify,
+    blocking_context, drop_in_pool, from_thread, iterate_blocking, run_blocking, run_cpu, syncify,
+};
+#[doc(hidden)]
+pub use blocking::{PoolStatistics, Turn};
+pub use current::handle::{Finder, Handle, NoRuntime};
+pub use current::locals::{LocalKey, NotSet, TaskContext, WithLocal};
+pub use current::run_local::RunLocal;
+pub use current::runtime::{Blocking, NotOwned, Runtime, Timer};
+pub use group::{
+    AResult, AnyChild, AnyOutput, BoxError, ChildError, GroupError, LocalGroup, LocalHandle, LocalScope,
+    NotAResultElseUseTry, NotReady, Ok, Ready, SendChild, Spawner, TaskGroup, scope, send_scope, task_group,
+    try_scope, try_send_scope, try_task_group,
+};
+pub use observe::quiescence::{AllTasksBlocked, wait_all_tasks_blocked};
+pub use observe::view::{LimiterView, TaskState, TaskTree, TaskView, TreeEntry, tasks};
+#[cfg(all(unix, feature = "sigusr1"))]
+pub use observe::view::{PrintsTasks, print_tasks_on_sigusr1};
+pub use observe::watchdog::{Alarm, Watchdog};
+pub use run::{
+    BlockingPortal, PortalThread, Run, RunError, SharedPortal, Unfinished, blocking_portal, embed, signal,
+    try_blocking_portal, try_embed,
+};
+pub use scope::checkpoint::{checkpoint, checkpoint_if_cancelled, yield_shielded};
+pub use scope::{
+    CancelScope, EffectiveDeadline, Exit, FailAfter, FinallyOwned, MoveOnAfter, Outcome, ScopeHandle, Shield,
+    ShieldOwned, ShieldWithin, Stopping, TimedOut, current_deadline, fail_after, fail_at, finally,
+    finally_owned, finally_owned_within, finally_with, finally_within, is_cancelled, is_stopping,
+    move_on_after, move_on_at, shield, shield_owned, shield_within, stopping,
+};
+pub use task::{JoinHandle, NotFinished, Task, TaskEnded, TaskHandle, TaskStatus, current_task};
+pub use testing::{AssertCheckpoints, Sequencer, Step, Stepping, assert_checkpoints, assert_no_checkpoints};
+pub use tree::{Cancelled, Cause, ScopeKind, TaskId, TaskInfo};
+pub use wait::combine::{
+    AsCompleted, Either, as_completed, for_each_concurrent, join, join_all, map_concurrent, race, try_join,
+};
+pub use wait::primitives::{
     AboveMaximum, AcquirePermits, Barrier, BarrierWait, BarrierWaitResult, Condition, Event, Lock, LockGuard,
     LockStatistics, Locking, OnceCell, Permit, Reading, RwLock, RwLockReadGuard, RwLockStatistics,
     RwLockWriteGuard, Semaphore, SemaphoreStatistics, SetError, Wait, Writing,
 };
-pub use blocking::{
-    Acquire, AcquireOnBehalf, AlreadyBorrowed, BlockingCall, BlockingHandle, BlockingPool, BlockingPortal,
-    Borrower, BoxedJob, CallError, CapacityLimiter, IterateBlocking, Job, Leaving, Limiter,
-    LimiterStatistics, NotBorrowed, PortalThread, RunBlocking, SharedPortal, StartError, Token,
-    TryAcquireError, TryBlockingCall, WouldBlock, asyncify, blocking_context, blocking_portal, drop_in_pool,
-    from_thread, iterate_blocking, run_blocking, run_cpu, syncify, try_blocking_portal,
-};
-#[doc(hidden)]
-pub use blocking::{PoolStatistics, Turn};
-pub use checkpoint::{checkpoint, checkpoint_if_cancelled, yield_shielded};
-pub use combine::{
-    AsCompleted, Either, as_completed, for_each_concurrent, join, join_all, map_concurrent, race, try_join,
-};
-pub use fork::Forked;
-pub use group::{
-    AResult, AnyChild, AnyOutput, BoxError, ChildError, GroupError, LimitedGroup, LocalGroup, LocalHandle,
-    LocalScope, NotAResultElseUseTry, NotReady, Ok, Ready, SendChild, Spawner, TaskGroup, scope, send_scope,
-    task_group, try_scope, try_send_scope, try_task_group,
-};
-pub use handle::{Finder, Handle, NoRuntime};
-pub use locals::{LocalKey, NotSet, TaskContext, WithLocal};
-pub use quiet::{AllTasksBlocked, wait_all_tasks_blocked};
-pub use run::{Run, RunError, Unfinished, embed, try_embed};
-pub use run_local::RunLocal;
-pub use runtime::{Blocking, NotOwned, Runtime, Timer};
-pub use scope::{
-    CancelScope, Cancelled, Cause, EffectiveDeadline, Exit, FailAfter, FinallyOwned, MoveOnAfter, Outcome,
-    ScopeHandle, ScopeKind, Shield, ShieldOwned, ShieldWithin, Stopping, TimedOut, current_deadline,
-    fail_after, fail_at, finally, finally_owned, finally_owned_within, finally_with, finally_within,
-    is_cancelled, is_stopping, move_on_after, move_on_at, shield, shield_owned, shield_within, stopping,
-};
-pub use task::{
-    JoinHandle, NotFinished, Task, TaskEnded, TaskHandle, TaskId, TaskInfo, TaskStatus, current_task,
-};
-pub use testing::{AssertCheckpoints, Sequencer, Step, Stepping, assert_checkpoints, assert_no_checkpoints};
-pub use time::{Interval, Sleep, interval, now, sleep, sleep_until};
-pub use view::{LimiterView, TaskState, TaskTree, TaskView, TreeEntry, tasks};
-#[cfg(all(unix, feature = "sigusr1"))]
-pub use view::{PrintsTasks, print_tasks_on_sigusr1};
-pub use watchdog::{Alarm, Watchdog};
+pub use wait::time::{Interval, Sleep, interval, now, sleep, sleep_until};
+pub use wait::{LimitedGroup, WouldBlock, channel};

@@ -1,6 +1,10 @@
 //! What is looked at while tasks are polled, if somebody asked for it. If nobody did, a poll pays one relaxed
 //! load for all of it: [`is_on`].
 
+pub(crate) mod quiescence;
+pub(crate) mod view;
+pub(crate) mod watchdog;
+
 use std::cell::Cell;
 use std::sync::Weak;
 // Not from the switchable module: none of it is part of what is modelled.
@@ -8,14 +12,13 @@ use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering}
 use std::task::{Wake, Waker};
 use std::time::{Duration, Instant};
 
-use crate::handle::Handle;
-use crate::quiet::Quiet;
-use crate::scope::tree::Node;
-use crate::span;
-use crate::sync::{Arc, Mutex};
-use crate::task::{Label, TaskId, TaskInfo};
-use crate::waits::Called;
-use crate::watchdog::Guard;
+use self::quiescence::Quiet;
+use self::watchdog::Guard;
+use crate::base::sync::{Arc, Mutex};
+use crate::current::handle::Handle;
+use crate::task::span;
+use crate::tree::site::Called;
+use crate::tree::{Label, Node, TaskId, TaskInfo};
 
 /// How many reasons there are in the process to look at polls.
 static REASONS: AtomicUsize = AtomicUsize::new(0);
@@ -291,7 +294,7 @@ impl Drop for Tracked {
             let took = now.saturating_duration_since(started);
             let nanos = u64::try_from(took.as_nanos()).unwrap_or(u64::MAX);
             track.busy_for.fetch_add(nanos, Ordering::Relaxed);
-            track.pending_since.store(crate::clock::to_u64(now), Ordering::Relaxed);
+            track.pending_since.store(crate::base::clock::to_u64(now), Ordering::Relaxed);
             let again = if track.by_itself.load(Ordering::Relaxed) {
                 track.in_a_row.fetch_add(1, Ordering::Relaxed) + 1
             } else {
@@ -307,4 +310,12 @@ impl Drop for Tracked {
 }
 
 /// For those who look at a run from another thread, and must not keep it.
-pub(crate) type WeakHandle = Weak<crate::handle::Inner>;
+pub(crate) type WeakHandle = Weak<crate::current::handle::Inner>;
+
+impl Handle {
+    /// Begins to measure how often and how long each task is polled, for the [task view](Handle::tasks),
+    /// or stops. A task is measured from its next poll on, and its polls read the clock twice.
+    pub fn measure(&self, measure: bool) {
+        self.0.shared.observer.measure(measure);
+    }
+}

@@ -2,42 +2,42 @@
 
 mod ending;
 mod lost;
+mod portal;
+pub mod signal;
 mod unfinished;
 
+pub use portal::{BlockingPortal, PortalThread, SharedPortal, blocking_portal, try_blocking_portal};
 pub use unfinished::Unfinished;
 pub(crate) use unfinished::left_below;
 
 use std::any::Any;
-use std::fmt;
 use std::future::Future;
-use std::io;
 use std::num::NonZeroUsize;
 use std::panic::{AssertUnwindSafe, Location, catch_unwind, resume_unwind};
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
+use std::{fmt, io};
 
 use pin_project_lite::pin_project;
 
 use self::ending::{Ending, EndsWithin};
 use self::lost::LostTasks;
+use crate::base::fork::{self, Forked};
+use crate::base::sync::Arc;
+use crate::base::sync::atomic::{AtomicBool, Ordering};
 use crate::blocking::{BlockingPool, CapacityLimiter, DEFAULT_LIMIT, IDLE, PATIENCE, Pool};
-use crate::budget;
-use crate::context::{self, Setting, Tasked};
-use crate::fork::{self, Forked};
+use crate::current::budget;
+use crate::current::context::{self, Setting, Tasked};
+use crate::current::handle::Handle;
+use crate::current::locals::Locals;
+use crate::current::run_local::RunLocals;
+use crate::current::runtime::{NotOwned, Runtime};
 use crate::group::{GroupError, GroupState, Policy};
-use crate::handle::Handle;
-use crate::locals::Locals;
+use crate::observe::watchdog::{Guard, Watchdog};
 use crate::observe::{self, Observer};
-use crate::run_local::RunLocals;
-use crate::runtime::{NotOwned, Runtime};
-use crate::scope::Cause;
-use crate::scope::tree::{self, HasNode, Node, NodeRef};
-use crate::span;
-use crate::sync::Arc;
-use crate::sync::atomic::{AtomicBool, Ordering};
-use crate::task::{MAIN, TaskInfo, default_name};
-use crate::watchdog::{Guard, Watchdog};
+use crate::task::span;
+use crate::tree::{self, Cause, HasNode, MAIN, Node, NodeRef, TaskInfo, default_name};
 
 /// After how long a cancelled scope that is held becomes a warning, by default.
 const HELD_WARNING: Duration = Duration::from_secs(5);

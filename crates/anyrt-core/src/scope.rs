@@ -1,4 +1,4 @@
-//! Cancel scopes. `scope/README.md` explains the tree behind them.
+//! Cancel scopes. `tree/README.md` explains the tree behind them.
 
 use std::fmt;
 use std::future::Future;
@@ -6,36 +6,32 @@ use std::panic::Location;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
-mod cause;
+pub(crate) mod checkpoint;
 pub(crate) mod exit;
 mod finally;
-pub(crate) mod moment;
 mod owned;
 mod running;
 pub(crate) mod scoped;
 mod shield;
+mod stopping;
 mod timeout;
-pub(crate) mod tree;
-mod watch;
 
-pub use cause::{Cancelled, Cause};
 pub use exit::Exit;
 pub(crate) use finally::{Ended, work};
 pub use finally::{Outcome, finally, finally_with, finally_within};
 pub use owned::{FinallyOwned, ShieldOwned, finally_owned, finally_owned_within, shield_owned};
 pub use shield::{Shield, ShieldWithin, shield, shield_within};
+pub use stopping::{Stopping, is_stopping, stopping};
 pub use timeout::{FailAfter, MoveOnAfter, TimedOut, fail_after, fail_at, move_on_after, move_on_at};
-pub use watch::{Stopping, is_stopping, stopping};
 
 use self::running::Running;
-pub use self::tree::ScopeKind;
-use self::tree::{NEVER, Node, NodeRef, Park};
-use self::watch::News;
-use crate::clock;
-use crate::context::{self, ScopeNode};
-use crate::handle::Handle;
-use crate::sync::Arc;
-use crate::task::Path;
+use self::stopping::News;
+use crate::base::clock;
+use crate::base::sync::Arc;
+use crate::current::context;
+use crate::current::handle::Handle;
+use crate::tree::lazy::ScopeNode;
+use crate::tree::{self, Cancelled, Cause, NEVER, Node, NodeRef, Park, Path, ScopeKind};
 
 /// A region of code that can be cancelled as a whole: by hand, by a deadline, by a scope around it.
 ///
@@ -157,13 +153,13 @@ impl ScopeHandle {
     /// Returns at once. Code that runs goes on to its next checkpoint.
     #[track_caller]
     pub fn cancel(&self) {
-        cancel_by_call(&self.node, None);
+        tree::cancel_by_call(&self.node, None);
     }
 
     /// As [`cancel`](ScopeHandle::cancel), with a reason that errors and logs repeat ([`Cancelled::reason`]).
     #[track_caller]
     pub fn cancel_with(&self, reason: &str) {
-        cancel_by_call(&self.node, Some(reason));
+        tree::cancel_by_call(&self.node, Some(reason));
     }
 
     /// Tells what runs inside to stop, and cancels it when `grace` is over: the two phases of a shutdown.
@@ -294,13 +290,6 @@ impl ScopeHandle {
         let deadline = self.node.node().own_deadline();
         deadline != NEVER && Handle::try_current().is_ok_and(|handle| clock::to_u64(handle.now()) >= deadline)
     }
-}
-
-/// What each `cancel` of a handle does: the story tells where it was called.
-#[track_caller]
-pub(crate) fn cancel_by_call(node: &NodeRef, reason: Option<&str>) {
-    let location = Location::caller();
-    tree::cancel(node, || Cancelled::new(Cause::Explicit, reason.map(Into::into), location));
 }
 
 impl fmt::Debug for ScopeHandle {

@@ -1,5 +1,6 @@
 //! Tasks: what a runtime polls, and what observes them.
 
+use crate::current::handle::Handle;
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
@@ -9,9 +10,8 @@ mod cell;
 mod ended;
 mod handle;
 mod home;
-mod info;
-mod path;
 mod slot;
+pub(crate) mod span;
 mod status;
 
 pub(crate) use cell::Turn;
@@ -19,18 +19,15 @@ pub use ended::TaskEnded;
 pub(crate) use ended::{Why, panic_message};
 pub use handle::{JoinHandle, TaskHandle};
 pub(crate) use home::Home;
-pub(crate) use info::{Label, MAIN, default_name};
-pub use info::{TaskId, TaskInfo};
-pub(crate) use path::Path;
 pub(crate) use slot::Slot;
 pub use status::{NotFinished, TaskStatus};
 
 use self::cell::{Owner, TaskCell};
-use crate::context::{self, TaskRef, Tasked};
+use crate::base::sync::Arc;
+use crate::current::context::{self, TaskRef, Tasked};
+use crate::current::locals::Locals;
 use crate::group::{BoxError, GroupState};
-use crate::locals::Locals;
-use crate::span;
-use crate::sync::Arc;
+use crate::tree::{TaskInfo, default_name};
 
 /// A task on its way to a runtime: a future that never panics and whose output nobody needs.
 ///
@@ -134,4 +131,19 @@ impl fmt::Debug for Task {
 /// The task that is being polled on this thread, or whose blocking job runs on it.
 pub fn current_task() -> Option<TaskInfo> {
     context::current_task().map(|task| task.info().clone())
+}
+
+impl Handle {
+    /// Spawns a task at the root of the run, which waits for it at its end.
+    ///
+    /// Its own task-locals are a copy of the current ones. The handle observes and owns nothing: to
+    /// drop it changes nothing.
+    #[track_caller]
+    pub fn spawn<F>(&self, future: F) -> TaskHandle<F::Output>
+    where
+        F: Future + Send + 'static,
+        F::Output: Send + 'static,
+    {
+        spawn(Home::Root(self.clone()), future, Ok, Options::default())
+    }
 }

@@ -5,7 +5,7 @@ use std::panic::Location;
 
 use super::from_thread::{self, CallError};
 use super::run::RunBlocking;
-use crate::sync::Arc;
+use crate::base::sync::Arc;
 
 /// Makes of a function that blocks one whose call is awaited, and runs in the pool as
 /// [`run_blocking`](crate::run_blocking) does it. (Asyncer: `asyncify`.)

@@ -5,7 +5,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use super::job::Job;
 use super::run::StartError;
-use crate::handle::Handle;
+use crate::current::handle::Handle;
 use crate::task::panic_message;
 
 /// Whose threads run blocking jobs.

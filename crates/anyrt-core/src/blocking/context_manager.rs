@@ -6,7 +6,8 @@ use std::panic::{Location, resume_unwind};
 
 use super::run::RunBlocking;
 use crate::scope::scoped::Ending;
-use crate::scope::{Cancelled, Ended, poll_cut_short, shield, work};
+use crate::scope::{Ended, poll_cut_short, shield, work};
+use crate::tree::Cancelled;
 
 /// Enters in a thread, runs `body`, and leaves in a thread, whatever became of the body.
 ///

@@ -16,14 +16,12 @@ use super::job::InJob;
 use super::limiter::thread_waker;
 use super::waited::BlockingHandle;
 use super::working::Waiting;
-use crate::context;
+use crate::base::sync::{Arc, thread};
+use crate::current::context;
+use crate::current::handle::Handle;
 use crate::group::{GroupState, Policy};
-use crate::handle::Handle;
-use crate::scope::Cancelled;
-use crate::scope::tree::{self, NodeRef};
-use crate::sync::Arc;
-use crate::sync::thread;
-use crate::task::{self, Home, Options, TaskEnded, default_name};
+use crate::task::{self, Home, Options, TaskEnded};
+use crate::tree::{self, Cancelled, NodeRef, default_name};
 
 /// The answer of [`check_cancelled`].
 #[derive(Debug, Clone, thiserror::Error)]

@@ -8,9 +8,10 @@ use std::task::{Context, Poll};
 
 use super::limiter::{Acquire, CapacityLimiter, Token, Turn, thread_waker};
 use super::run::StartError;
+use crate::base::sync::{Arc, thread};
+use crate::current::gate::leaf;
 use crate::scope::shield;
-use crate::sync::{Arc, thread};
-use crate::waits::{Called, leaf};
+use crate::tree::site::Called;
 
 /// A limiter of your own making, for [`RunBlocking::limited_by`](super::RunBlocking::limited_by): a rate, a share of a
 /// budget that others have a share of, an order of your own among those who wait.

@@ -14,11 +14,12 @@ use futures_util::Stream;
 
 use super::limiter::CapacityLimiter;
 use super::run::{BlockingCall, RunBlocking, drop_called_at};
-use crate::context::{self, Gate};
-use crate::handle::Handle;
-use crate::scope::moment::Moment;
-use crate::sync::{Arc, Mutex};
-use crate::waits::{self, Called, handed};
+use crate::base::sync::{Arc, Mutex};
+use crate::current::context;
+use crate::current::gate::{Gate, handed};
+use crate::current::handle::Handle;
+use crate::tree::moment::Moment;
+use crate::tree::site::{self, Called};
 
 /// How many items are pulled in one hop to a thread, by default.
 const BATCH: usize = 64;
@@ -150,13 +151,13 @@ where
     }
 
     fn poll_next_at(&mut self, called: Called, cx: &mut Context<'_>) -> Poll<Option<I::Item>> {
-        let before = waits::noted();
+        let before = site::noted();
         let polled = handed(true, called, cx, |cx, gate| match gate {
             Gate::Shut if !context::is_in_time(self.shelf.told()) => Poll::Pending,
             _ => self.poll_item(cx),
         });
         if polled.is_pending() && context::view().0 && self.poll_end(cx).is_ready() {
-            waits::take_back(before);
+            site::take_back(before);
             return Poll::Ready(None);
         }
         polled

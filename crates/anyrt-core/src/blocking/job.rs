@@ -7,19 +7,16 @@ use std::task::{Context, Poll, Waker};
 
 use super::grant::{Grant, Lender};
 use super::limiter::thread_waker;
-use crate::context::{self, Place, Setting};
+use crate::base::sync::{Arc, Mutex, thread};
+use crate::current::context::{self, Place, Setting};
+use crate::current::handle::Handle;
+use crate::current::locals::Locals;
 use crate::group::{GroupState, Policy};
-use crate::handle::Handle;
-use crate::locals::Locals;
-use crate::scope::moment::Moment;
 use crate::scope::scoped::settle;
-use crate::scope::tree::{self, HasNode, Node, NodeRef, ScopeKind};
-use crate::scope::{Cancelled, Cause};
-use crate::span;
-use crate::sync::thread;
-use crate::sync::{Arc, Mutex};
-use crate::task::panic_message;
-use crate::waits::Called;
+use crate::task::{panic_message, span};
+use crate::tree::moment::Moment;
+use crate::tree::site::Called;
+use crate::tree::{self, Cancelled, Cause, HasNode, Node, NodeRef, ScopeKind};
 
 type Payload = Box<dyn Any + Send>;
 

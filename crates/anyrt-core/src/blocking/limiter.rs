@@ -8,15 +8,16 @@ use std::pin::Pin;
 use std::task::{Context, Poll, Wake, Waker, ready};
 use std::time::{Duration, Instant};
 
-use crate::context;
-use crate::handle::Handle;
-use crate::queue::{Queue, Supply, Take, Ticket};
-use crate::scope::tree::NodeRef;
-use crate::sync::thread::{self, Thread};
-use crate::sync::{Arc, Mutex};
-use crate::task::TaskId;
-use crate::waits::{self, Called, leaf};
-use crate::wake::WakeList;
+use crate::base::sync::thread::{self, Thread};
+use crate::base::sync::{Arc, Mutex};
+use crate::base::wake_list::WakeList;
+use crate::current::context;
+use crate::current::gate::leaf;
+use crate::current::handle::Handle;
+use crate::tree::site::{self, Called};
+use crate::tree::{NodeRef, TaskId};
+use crate::wait::WouldBlock;
+use crate::wait::queue::{Queue, Supply, Take, Ticket};
 
 /// Who waited longer than this is told of in the log, unless the limiter was told otherwise.
 const LONG_WAIT: Duration = Duration::from_secs(1);
@@ -113,11 +114,6 @@ pub enum TryAcquireError {
     #[error(transparent)]
     AlreadyBorrowed(#[from] AlreadyBorrowed),
 }
-
-/// The answer of a `try_` method that would have to wait.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("it would have to wait: nothing is free, or others wait already")]
-pub struct WouldBlock;
 
 impl CapacityLimiter {
     /// A limiter of `total` tokens. With zero everybody waits until the total is raised.
@@ -291,10 +287,10 @@ impl CapacityLimiter {
     pub fn line_up(&self) -> Turn {
         let mut acquire = self.acquire_for_call(Location::caller());
         acquire.go_first();
-        let before = waits::begin();
+        let before = site::begin();
         // Who takes the turn asks again, with a waker.
         let lined_up = Pin::new(&mut acquire).poll(&mut Context::from_waker(Waker::noop()));
-        waits::end(before);
+        site::end(before);
         match lined_up {
             Poll::Ready(token) => Turn::Has(token),
             Poll::Pending => Turn::Waits(acquire),

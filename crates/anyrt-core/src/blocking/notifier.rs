@@ -3,11 +3,11 @@
 use std::fmt;
 use std::task::{Context, Poll, Waker};
 
-use crate::context::Tasked;
-use crate::handle::Handle;
-use crate::scope::tree::{HasNode, Node};
-use crate::sync::Arc;
-use crate::task::{Task, TaskInfo, Turn};
+use crate::base::sync::Arc;
+use crate::current::context::Tasked;
+use crate::current::handle::Handle;
+use crate::task::{Task, Turn};
+use crate::tree::{HasNode, Node, TaskInfo};
 
 /// How it is with the notifier, guarded by the lock of its pool.
 #[derive(Default)]

@@ -1,22 +1,21 @@
 //! The threads that run blocking jobs. The README beside this file explains the wake-ups.
 
 use std::collections::{HashMap, VecDeque};
-use std::fmt;
-use std::io;
 use std::task::{Poll, Waker};
 use std::time::Duration;
+use std::{fmt, io};
 
 use super::choice::Begins;
 use super::job::{Job, Label};
 use super::notifier::{self, Notifier};
 use super::run::StartError;
 use super::working::{Mark, marked};
-use crate::context;
-use crate::fork::{Born, Forked};
-use crate::handle::Handle;
-use crate::runtime::Runtime;
-use crate::sync::thread::{self, JoinHandle};
-use crate::sync::{Arc, Condvar, Mutex};
+use crate::base::fork::{Born, Forked};
+use crate::base::sync::thread::{self, JoinHandle};
+use crate::base::sync::{Arc, Condvar, Mutex};
+use crate::current::context;
+use crate::current::handle::Handle;
+use crate::current::runtime::Runtime;
 
 /// How long a thread without work stays, by default.
 pub(crate) const IDLE: Duration = Duration::from_secs(10);

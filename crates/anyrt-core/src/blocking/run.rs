@@ -1,23 +1,22 @@
 //! `run_blocking`: a closure that blocks, awaited.
 
-use std::fmt;
 use std::future::{Future, IntoFuture};
-use std::io;
 use std::panic::{Location, resume_unwind};
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
+use std::{fmt, io};
 
 use super::choice::{Begins, hand_over};
 use super::grant::{Asking, Grant, Limiter};
 use super::job::{JobCell, Label, cut_off};
 use super::limiter::{CapacityLimiter, Turn};
-use crate::context::{self, Gate, Setting};
-use crate::fork::Forked;
-use crate::handle::Handle;
+use crate::base::fork::Forked;
+use crate::base::sync::Arc;
+use crate::current::context::{self, Setting};
+use crate::current::gate::{self, Gate};
+use crate::current::handle::Handle;
 use crate::scope::scoped::settle;
-use crate::scope::tree::{self, NodeRef};
-use crate::sync::Arc;
-use crate::waits;
+use crate::tree::{self, NodeRef, site};
 
 /// Runs `job` in a thread, and waits for it without blocking the thread of the caller.
 ///
@@ -387,7 +386,7 @@ where
                         *queued = Some(waits);
                     }
                     let polled = if this.abandon {
-                        waits::handed(false, cell.called(), cx, |cx, gate| match gate {
+                        gate::handed(false, cell.called(), cx, |cx, gate| match gate {
                             Gate::Shut if !context::is_in_time(cell.ended_at()) => Poll::Pending,
                             _ => cell.poll(cx),
                         })
@@ -395,7 +394,7 @@ where
                         cell.poll(cx)
                     };
                     let Poll::Ready(result) = polled else {
-                        waits::note(cell.called());
+                        site::note(cell.called());
                         return Poll::Pending;
                     };
                     tree::end(place.node());
@@ -508,5 +507,54 @@ impl<F, T> fmt::Debug for TryBlockingCall<F, T> {
             State::Ended => "ended",
         };
         f.debug_struct("TryBlockingCall").field("state", &state).finish()
+    }
+}
+
+impl Handle {
+    /// Runs a closure that blocks in a thread of the pool; see [`run_blocking`](crate::run_blocking).
+    #[track_caller]
+    pub fn run_blocking<F, T>(&self, job: F) -> RunBlocking<F>
+    where
+        F: FnOnce() -> T + Send + 'static,
+        T: Send + 'static,
+    {
+        RunBlocking::new(job).on(self.clone())
+    }
+
+    /// Runs a closure that computes in a thread of the pool; see [`run_cpu`](crate::run_cpu).
+    #[track_caller]
+    pub fn run_cpu<F, T>(&self, job: F) -> RunBlocking<F>
+    where
+        F: FnOnce() -> T + Send + 'static,
+        T: Send + 'static,
+    {
+        RunBlocking::new(job).on_cpu().on(self.clone())
+    }
+
+    /// The default limiter of blocking calls: 40 tokens unless the run was told otherwise.
+    pub fn limiter(&self) -> &CapacityLimiter {
+        &self.0.shared.limiter
+    }
+
+    /// The limiter of [`run_cpu`](crate::run_cpu): as many tokens as the machine runs threads at once.
+    pub fn cpu_limiter(&self) -> &CapacityLimiter {
+        &self.0.shared.cpu
+    }
+
+    /// How many threads the pool of blocking jobs has now.
+    pub fn blocking_threads(&self) -> usize {
+        self.0.shared.pool.threads()
+    }
+
+    /// For tests and measurements: what the pool of blocking jobs cost so far.
+    #[doc(hidden)]
+    pub fn blocking_statistics(&self) -> super::PoolStatistics {
+        self.0.shared.pool.statistics()
+    }
+
+    /// For tests: from now on the pool of blocking jobs cannot start threads, or can again.
+    #[doc(hidden)]
+    pub fn deny_blocking_threads(&self, denied: bool) {
+        self.0.shared.pool.deny_threads(denied);
     }
 }

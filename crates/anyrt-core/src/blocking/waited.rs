@@ -4,7 +4,7 @@ use std::fmt;
 use std::task::Context;
 
 use super::from_thread::{CallError, wait_until, why};
-use crate::context;
+use crate::current::context;
 use crate::task::{TaskHandle, TaskStatus};
 
 /// Observes a task from a thread, which can wait for it without async; owns nothing.
@@ -15,7 +15,7 @@ pub struct BlockingHandle<T> {
 }
 
 impl<T> BlockingHandle<T> {
-    pub(super) fn new(task: TaskHandle<T>) -> BlockingHandle<T> {
+    pub(crate) fn new(task: TaskHandle<T>) -> BlockingHandle<T> {
         BlockingHandle { task }
     }
 

@@ -9,10 +9,10 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::task::{Wake, Waker};
 
 use super::limiter::thread_waker;
-use crate::handle::Handle;
-use crate::runtime::Runtime;
-use crate::sync::Arc;
-use crate::sync::thread::{self, Thread};
+use crate::base::sync::Arc;
+use crate::base::sync::thread::{self, Thread};
+use crate::current::handle::Handle;
+use crate::current::runtime::Runtime;
 
 /// What [`Runtime::working`] has returned.
 pub(super) type Mark = Box<dyn Send>;

@@ -10,9 +10,9 @@ use pin_project_lite::pin_project;
 use super::conclude::Host;
 use super::error::{BoxError, GroupError};
 use super::state::GroupState;
+use crate::base::sync::Arc;
 use crate::scope::scoped::{Ending, Outer, Scoped};
-use crate::sync::Arc;
-use crate::waits;
+use crate::tree::site;
 
 pin_project! {
     /// Group and body share one node: what holds inside it is the body's, and that the children
@@ -80,7 +80,7 @@ impl<B: Future, T> Future for GroupFuture<B, T> {
         let polled = this.host.poll_end(this.state, cx);
         if polled.is_pending() {
             let seat = this.body.as_mut().seat();
-            waits::note_opt(seat.link().node().opened());
+            site::note_opt(seat.link().node().opened());
             seat.attend(cx.waker());
             seat.watch_hold(cx.waker());
         }

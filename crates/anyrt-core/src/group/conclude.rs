@@ -8,12 +8,11 @@ use std::task::{Context, Poll, ready};
 
 use super::error::{BoxError, ChildError, GroupError};
 use super::state::{GroupState, Toll};
-use crate::context;
+use crate::base::sync::Arc;
+use crate::current::context;
 use crate::scope::exit::{Exit, run_exits};
 use crate::scope::scoped::Ending;
-use crate::scope::tree::{self, NodeRef};
-use crate::scope::{Cancelled, Cause};
-use crate::sync::Arc;
+use crate::tree::{self, Cancelled, Cause, NodeRef};
 
 /// The host's side of a group's end: the body's outcome, then the last word.
 pub(super) struct Host<T> {

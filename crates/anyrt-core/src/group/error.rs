@@ -1,12 +1,12 @@
 //! What a group reports when it did not end well.
 
 use std::error::Error;
-use std::fmt;
-use std::io;
+use std::{fmt, io};
 
 use super::start::ToldTheStarter;
-use crate::scope::{Cancelled, Cause, TimedOut};
-use crate::task::{Label, TaskEnded};
+use crate::scope::TimedOut;
+use crate::task::TaskEnded;
+use crate::tree::{Cancelled, Cause, Label};
 
 /// Any error that can cross threads.
 pub type BoxError = Box<dyn Error + Send + Sync + 'static>;

@@ -8,12 +8,12 @@ use super::error::BoxError;
 use super::service::Service;
 use super::start::{NotReady, Ready, Unready, start};
 use super::state::GroupState;
-use crate::context;
-use crate::locals::TaskContext;
+use crate::base::sync::Arc;
+use crate::current::context;
+use crate::current::locals::TaskContext;
 use crate::scope::ScopeHandle;
-use crate::scope::tree::{self, NodeRef};
-use crate::sync::Arc;
-use crate::task::{self, Home, Options, TaskHandle, TaskInfo, default_name};
+use crate::task::{self, Home, Options, TaskHandle};
+use crate::tree::{self, NodeRef, TaskInfo, default_name};
 
 /// The outputs that [`TaskGroup::spawn`] takes: every type but a `Result`.
 ///
@@ -36,7 +36,7 @@ impl<T, E> NotAResultElseUseTry<AResult> for Result<T, E> {}
 /// Spawns children into a group. Cheap to clone; may go into the children themselves.
 #[derive(Debug, Clone)]
 pub struct TaskGroup {
-    pub(super) state: Arc<GroupState>,
+    pub(crate) state: Arc<GroupState>,
 }
 
 impl TaskGroup {

@@ -18,10 +18,10 @@ use self::child::{ChildState, LocalChild};
 use super::error::BoxError;
 use super::handle::NotAResultElseUseTry;
 use super::state::{GroupState, Policy};
-use crate::context;
+use crate::base::sync::{Arc, Mutex};
+use crate::current::context;
 use crate::scope::ScopeHandle;
-use crate::sync::{Arc, Mutex};
-use crate::task::default_name;
+use crate::tree::default_name;
 
 /// A child of a borrowing scope, when it need not be `Send`.
 pub type AnyChild<'env> = dyn Future<Output = ()> + 'env;

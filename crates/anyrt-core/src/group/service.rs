@@ -8,8 +8,8 @@ use pin_project_lite::pin_project;
 use slab::Slab;
 
 use super::state::GroupState;
-use crate::scope::tree::NodeRef;
-use crate::sync::Arc;
+use crate::base::sync::Arc;
+use crate::tree::NodeRef;
 
 /// The services of a group.
 #[derive(Default)]

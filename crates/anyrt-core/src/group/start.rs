@@ -12,13 +12,13 @@ use pin_project_lite::pin_project;
 use super::error::{BoxError, ChildError};
 use super::handle::TaskGroup;
 use super::state::GroupState;
-use crate::context::{self, ScopeNode, TaskRef};
+use crate::base::sync::{Arc, Mutex};
+use crate::current::context::{self, TaskRef};
+use crate::scope::poll_cut_short;
 use crate::scope::scoped::settle as settle_node;
-use crate::scope::tree::{self, Node, NodeRef, ScopeKind};
-use crate::scope::{Cancelled, Cause, poll_cut_short};
-use crate::sync::{Arc, Mutex};
-use crate::task::{self, Label, Options, TaskEnded, TaskHandle, TaskInfo, TaskStatus, default_name};
-use crate::waits;
+use crate::task::{self, Options, TaskEnded, TaskHandle, TaskStatus};
+use crate::tree::lazy::ScopeNode;
+use crate::tree::{self, Cancelled, Cause, Label, Node, NodeRef, ScopeKind, TaskInfo, default_name, site};
 
 type Payload = Box<dyn Any + Send>;
 
@@ -267,7 +267,7 @@ impl<V, T> Future for Starter<V, T> {
         drop(state);
         drop(old);
         if !moved && task.poll_ended(cx).is_pending() {
-            waits::note_opt(node.node().opened());
+            site::note_opt(node.node().opened());
             return Poll::Pending;
         }
         // By the scope around; what was cut short inside the child was the child's own affair, if that ended.

@@ -8,15 +8,14 @@ use std::task::Waker;
 
 use super::error::ChildError;
 use super::service::Services;
-use crate::context;
-use crate::handle::Handle;
+use crate::base::sync::atomic::{AtomicUsize, Ordering};
+use crate::base::sync::{Arc, Mutex};
+use crate::base::wake_list::{WakeList, attempt};
+use crate::current::context;
+use crate::current::handle::Handle;
 use crate::run::left_below;
-use crate::scope::tree::{self, HasNode, Node, NodeRef, ScopeKind};
-use crate::scope::{Cancelled, Cause};
-use crate::sync::atomic::{AtomicUsize, Ordering};
-use crate::sync::{Arc, Mutex};
-use crate::task::{TaskId, panic_message};
-use crate::wake::{WakeList, attempt};
+use crate::task::panic_message;
+use crate::tree::{self, Cancelled, Cause, HasNode, Node, NodeRef, ScopeKind, TaskId};
 
 type Payload = Box<dyn Any + Send>;
 

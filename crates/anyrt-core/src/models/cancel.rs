@@ -6,8 +6,8 @@ use std::time::Duration;
 use loom::thread;
 
 use super::stage::{Count, check, on_stage};
-use crate::checkpoint::checkpoint_if_cancelled;
 use crate::group::task_group;
+use crate::scope::checkpoint::checkpoint_if_cancelled;
 use crate::scope::{CancelScope, stopping};
 
 #[test]

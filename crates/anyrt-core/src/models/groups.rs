@@ -8,10 +8,10 @@ use std::task::Poll;
 use loom::thread;
 
 use super::stage::{Count, check, on_stage, poll_once};
-use crate::between::Event;
+use crate::base::sync::{Arc, Mutex};
 use crate::group::{send_scope, task_group, try_task_group};
 use crate::scope::shield;
-use crate::sync::{Arc, Mutex};
+use crate::wait::primitives::Event;
 
 #[test]
 fn the_last_child_ends_while_the_host_begins_to_wait() {

@@ -5,12 +5,12 @@ use std::panic::Location;
 use loom::thread;
 
 use super::stage::{Count, check, on_stage};
+use crate::base::sync::Arc;
 use crate::blocking::run_blocking;
-use crate::checkpoint::checkpoint;
-use crate::context::ScopeNode;
-use crate::scope::tree::{self, Node, NodeRef};
-use crate::scope::{CancelScope, ScopeKind, shield};
-use crate::sync::Arc;
+use crate::scope::checkpoint::checkpoint;
+use crate::scope::{CancelScope, shield};
+use crate::tree::lazy::ScopeNode;
+use crate::tree::{self, Node, NodeRef, ScopeKind};
 
 fn node() -> NodeRef {
     Arc::new(ScopeNode(Node::new(ScopeKind::Scope, Location::caller())))

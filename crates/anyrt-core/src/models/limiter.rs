@@ -6,9 +6,9 @@ use std::sync::Mutex;
 use loom::thread;
 
 use super::stage::{Count, check, drive, on_stage, poll_once};
+use crate::base::sync::Arc;
 use crate::blocking::CapacityLimiter;
 use crate::scope::CancelScope;
-use crate::sync::Arc;
 
 /// Borrows a token, and checks that no more than `total` are out.
 fn borrow(limiter: &CapacityLimiter, out: &Out, total: usize) {

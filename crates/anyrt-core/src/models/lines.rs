@@ -3,10 +3,10 @@
 use loom::thread;
 
 use super::stage::{Count, check, drive, on_stage};
-use crate::between::{Barrier, Condition, Event, Lock, OnceCell, RwLock};
-use crate::channel;
-use crate::combine::race;
 use crate::scope::CancelScope;
+use crate::wait::channel;
+use crate::wait::combine::race;
+use crate::wait::primitives::{Barrier, Condition, Event, Lock, OnceCell, RwLock};
 
 #[test]
 fn a_writer_is_cancelled_while_a_reader_waits_behind_it() {
@@ -67,7 +67,7 @@ fn one_is_notified_while_the_first_of_two_is_cancelled() {
 fn a_value_is_made_once_while_one_who_makes_it_is_cancelled() {
     check("a_value_is_made_once_while_one_who_makes_it_is_cancelled", || {
         on_stage(async |_| {
-            let cell = crate::sync::Arc::new(OnceCell::new());
+            let cell = crate::base::sync::Arc::new(OnceCell::new());
             let made = Count::default();
             let scope = CancelScope::new();
             let handle = scope.handle();

@@ -3,8 +3,8 @@
 
 use super::stage::{Count, check_whole, in_a_run};
 use crate::blocking::run_blocking;
-use crate::combine::join;
-use crate::handle::Handle;
+use crate::current::handle::Handle;
+use crate::wait::combine::join;
 
 /// Two jobs of one poll; how many were accepted.
 async fn burst(ran: &Count) -> usize {

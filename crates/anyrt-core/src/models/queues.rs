@@ -3,11 +3,11 @@
 use loom::thread;
 
 use super::stage::{Count, check, drive, on_stage};
-use crate::between::{Barrier, Condition, Event, Lock, OnceCell};
-use crate::channel;
-use crate::checkpoint::checkpoint;
+use crate::base::sync::Arc;
 use crate::scope::CancelScope;
-use crate::sync::Arc;
+use crate::scope::checkpoint::checkpoint;
+use crate::wait::channel;
+use crate::wait::primitives::{Barrier, Condition, Event, Lock, OnceCell};
 
 #[test]
 fn an_event_happens_while_somebody_begins_to_wait() {

@@ -8,10 +8,11 @@ use std::time::Duration;
 use loom::thread;
 
 use super::stage::{Count, check, on_stage, poll_once, with_a_clock};
-use crate::between::Event;
-use crate::channel;
 use crate::group::task_group;
-use crate::scope::{CancelScope, Cause, finally};
+use crate::scope::{CancelScope, finally};
+use crate::tree::Cause;
+use crate::wait::channel;
+use crate::wait::primitives::Event;
 
 /// Runs what is inside of two scopes, while the outer one is cancelled and the inner one shielded. The event happens
 /// after both, so what is saved goes on.

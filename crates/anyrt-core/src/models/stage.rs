@@ -12,14 +12,16 @@ use async_trait::async_trait;
 use loom::sync::{Condvar, Mutex};
 use loom::thread;
 
+use crate::base::sync::{Arc, ORDER};
 use crate::blocking::{IDLE, PATIENCE, Pool};
-use crate::handle::Handle;
-use crate::net::{Address, Datagram, DatagramSocket, Listener, ListenerSocket, Stream, StreamSocket};
+use crate::current::handle::Handle;
+use crate::current::runtime::{NotOwned, Runtime, Timer};
+use crate::current::sockets::{
+    Address, Datagram, DatagramSocket, Listener, ListenerSocket, Stream, StreamSocket,
+};
 use crate::run::Shared;
-use crate::runtime::{NotOwned, Runtime, Timer};
-use crate::scope::tree;
-use crate::sync::{Arc, ORDER};
 use crate::task::Task;
+use crate::tree;
 
 /// So many preemptions are explored, unless `LOOM_MAX_PREEMPTIONS` says otherwise.
 const PREEMPTIONS: usize = 2;

@@ -8,9 +8,9 @@ use std::task::Poll;
 use loom::thread;
 
 use super::stage::{Count, check, on_stage, poll_once};
+use crate::base::sync::Arc;
 use crate::group::{TaskGroup, task_group};
 use crate::scope::CancelScope;
-use crate::sync::Arc;
 
 /// Waits until the last child has ended, and looks for its node.
 async fn nothing_is_left(group: &TaskGroup) {

@@ -6,10 +6,9 @@ use std::time::Duration;
 use loom::thread;
 
 use super::stage::check;
-use crate::context::ScopeNode;
-use crate::scope::tree::{self, Node, NodeRef};
-use crate::scope::{Cancelled, Cause, ScopeKind};
-use crate::sync::Arc;
+use crate::base::sync::Arc;
+use crate::tree::lazy::ScopeNode;
+use crate::tree::{self, Cancelled, Cause, Node, NodeRef, ScopeKind};
 
 fn node() -> NodeRef {
     Arc::new(ScopeNode(Node::new(ScopeKind::Scope, Location::caller())))

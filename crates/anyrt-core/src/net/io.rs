@@ -3,14 +3,15 @@
 use std::future::{Future, poll_fn};
 use std::pin::pin;
 
-use crate::waits::{self, Called};
+use crate::current::gate::{self};
+use crate::tree::site::Called;
 
 /// A future of the runtime as a leaf: polled only where the gate is open.
 ///
 /// What it waits for is not handed over by anybody, so there is nothing to return after a cancel.
 pub(super) async fn leaf<F: Future>(takes: bool, called: Called, future: F) -> F::Output {
     let mut future = pin!(future);
-    poll_fn(|cx| waits::leaf(takes, called, cx, |cx| future.as_mut().poll(cx))).await
+    poll_fn(|cx| gate::leaf(takes, called, cx, |cx| future.as_mut().poll(cx))).await
 }
 
 /// Implements the `futures` traits for a type with a field `io`, as leaves. Who reads and writes calls them
@@ -23,7 +24,9 @@ macro_rules! gated_stream {
                 cx: &mut Context<'_>,
                 buffer: &mut [u8],
             ) -> Poll<io::Result<usize>> {
-                $crate::waits::leaf(false, self.opened, cx, |cx| Pin::new(&mut self.io).poll_read(cx, buffer))
+                $crate::current::gate::leaf(false, self.opened, cx, |cx| {
+                    Pin::new(&mut self.io).poll_read(cx, buffer)
+                })
             }
 
             fn poll_read_vectored(
@@ -31,7 +34,7 @@ macro_rules! gated_stream {
                 cx: &mut Context<'_>,
                 buffers: &mut [io::IoSliceMut<'_>],
             ) -> Poll<io::Result<usize>> {
-                $crate::waits::leaf(false, self.opened, cx, |cx| {
+                $crate::current::gate::leaf(false, self.opened, cx, |cx| {
                     Pin::new(&mut self.io).poll_read_vectored(cx, buffers)
                 })
             }
@@ -43,7 +46,9 @@ macro_rules! gated_stream {
                 cx: &mut Context<'_>,
                 bytes: &[u8],
             ) -> Poll<io::Result<usize>> {
-                $crate::waits::leaf(false, self.opened, cx, |cx| Pin::new(&mut self.io).poll_write(cx, bytes))
+                $crate::current::gate::leaf(false, self.opened, cx, |cx| {
+                    Pin::new(&mut self.io).poll_write(cx, bytes)
+                })
             }
 
             fn poll_write_vectored(
@@ -51,17 +56,21 @@ macro_rules! gated_stream {
                 cx: &mut Context<'_>,
                 buffers: &[io::IoSlice<'_>],
             ) -> Poll<io::Result<usize>> {
-                $crate::waits::leaf(false, self.opened, cx, |cx| {
+                $crate::current::gate::leaf(false, self.opened, cx, |cx| {
                     Pin::new(&mut self.io).poll_write_vectored(cx, buffers)
                 })
             }
 
             fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-                $crate::waits::leaf(false, self.opened, cx, |cx| Pin::new(&mut self.io).poll_flush(cx))
+                $crate::current::gate::leaf(false, self.opened, cx, |cx| {
+                    Pin::new(&mut self.io).poll_flush(cx)
+                })
             }
 
             fn poll_close(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-                $crate::waits::leaf(false, self.opened, cx, |cx| Pin::new(&mut self.io).poll_close(cx))
+                $crate::current::gate::leaf(false, self.opened, cx, |cx| {
+                    Pin::new(&mut self.io).poll_close(cx)
+                })
             }
         }
     };

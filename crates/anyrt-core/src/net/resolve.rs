@@ -7,7 +7,7 @@ use std::panic::Location;
 use std::sync::OnceLock;
 
 use crate::blocking::CapacityLimiter;
-use crate::handle::Handle;
+use crate::current::handle::Handle;
 
 /// How many look-ups run at once: they have a limiter of their own, so that slow name servers take
 /// no token from anybody else.

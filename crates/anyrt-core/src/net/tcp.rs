@@ -7,11 +7,12 @@ use std::panic::Location;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
+use super::ToAddresses;
 use super::io::{gated_stream, leaf};
 use super::resolve::first;
-use super::{Address, Listener, ListenerSocket, Stream, StreamSocket, ToAddresses};
-use crate::handle::Handle;
-use crate::waits::Called;
+use crate::current::handle::Handle;
+use crate::current::sockets::{Address, Listener, ListenerSocket, Stream, StreamSocket};
+use crate::tree::site::Called;
 
 /// How many connections may wait to be accepted, as far as the system agrees.
 pub(super) const BACKLOG: i32 = 1024;

@@ -5,11 +5,12 @@ use std::io;
 use std::net::SocketAddr;
 use std::panic::Location;
 
+use super::ToAddresses;
 use super::io::leaf;
 use super::resolve::first;
 use super::tcp::internet;
-use super::{Datagram, DatagramSocket, ToAddresses};
-use crate::handle::Handle;
+use crate::current::handle::Handle;
+use crate::current::sockets::{Datagram, DatagramSocket};
 
 /// A UDP socket. Any number of tasks may send and receive at once.
 #[derive(Debug)]

@@ -13,10 +13,10 @@ use socket2::{Domain, SockAddr, Socket, Type};
 
 use super::io::{gated_stream, leaf};
 use super::tcp::BACKLOG;
-use super::{Address, Listener, ListenerSocket, Stream, StreamSocket};
-use crate::handle::Handle;
-use crate::time::Sleep;
-use crate::waits::Called;
+use crate::current::handle::Handle;
+use crate::current::sockets::{Address, Listener, ListenerSocket, Stream, StreamSocket};
+use crate::tree::site::Called;
+use crate::wait::time::Sleep;
 
 /// How long a connect waits that found the queue full.
 const FIRST_PAUSE: Duration = Duration::from_millis(1);

@@ -6,11 +6,11 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use super::unfinished::Unfinished;
+use crate::base::sync::Arc;
+use crate::current::handle::Handle;
+use crate::current::runtime::Timer;
 use crate::group::{GroupState, Toll};
-use crate::handle::Handle;
-use crate::runtime::Timer;
-use crate::scope::{Cancelled, Cause, tree};
-use crate::sync::Arc;
+use crate::tree::{self, Cancelled, Cause};
 
 /// How long the phases of the end may take.
 #[derive(Debug, Clone, Copy, Default)]

@@ -5,7 +5,7 @@
 //! the runtime, in the middle of whatever they do.
 
 use super::unfinished::Unfinished;
-use crate::sync::Mutex;
+use crate::base::sync::Mutex;
 
 /// The tasks of one run that were lost after its end.
 #[derive(Default)]

@@ -5,9 +5,9 @@ use std::fmt;
 use std::panic::Location;
 use std::time::Duration;
 
+use crate::base::sync::Arc;
 use crate::group::{GroupError, GroupState};
-use crate::scope::tree::NodeRef;
-use crate::sync::Arc;
+use crate::tree::NodeRef;
 
 /// So many tasks are named.
 const NAMED: usize = 100;

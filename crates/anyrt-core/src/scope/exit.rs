@@ -8,10 +8,10 @@ use std::pin::Pin;
 use std::task::Poll;
 use std::time::Duration;
 
+use super::ScopeHandle;
 use super::owned::{Origin, shield_owned};
 use super::shield::{shield_at, shield_within_at};
-use super::tree::{self, Node, NodeRef, ScopeKind};
-use super::{Cancelled, Cause, ScopeHandle};
+use crate::tree::{self, Cancelled, Cause, Node, NodeRef, ScopeKind};
 
 /// How a scope came to its end, as its clean-ups are told ([`ScopeHandle::on_exit`]).
 #[derive(Debug, Clone)]

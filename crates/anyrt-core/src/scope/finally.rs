@@ -10,8 +10,8 @@ use std::time::Duration;
 use super::poll_cut_short;
 use super::scoped::{Ending, Outer, Scoped};
 use super::shield::{shield_at, shield_within_at};
-use super::tree::{self, NodeRef, ScopeKind};
-use crate::context::Lazy;
+use crate::tree::lazy::Lazy;
+use crate::tree::{self, NodeRef, ScopeKind};
 
 /// Runs `work`, then `cleanup`: also when the work was cancelled or panicked.
 ///
@@ -136,7 +136,7 @@ pub enum Outcome<'a, T> {
     /// With this value.
     Value(&'a T),
     /// It was cut short.
-    Cancelled(&'a super::Cancelled),
+    Cancelled(&'a crate::tree::Cancelled),
     /// It panicked; the panic goes on after the clean-up.
     Panicked,
 }

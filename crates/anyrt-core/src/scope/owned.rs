@@ -8,15 +8,16 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use super::finally::{Ended, work_at};
+use super::poll_cut_short;
 use super::scoped::Ending;
 use super::shield::{Shield, shield_at, shield_within_at};
-use super::tree::{self, Node, NodeRef, ScopeKind};
-use super::{Cancelled, Cause, poll_cut_short};
-use crate::context::{self, ScopeNode};
-use crate::handle::Handle;
-use crate::locals::Locals;
-use crate::sync::Arc;
-use crate::task::{self, Home, Options, default_name};
+use crate::base::sync::Arc;
+use crate::current::context;
+use crate::current::handle::Handle;
+use crate::current::locals::Locals;
+use crate::task::{self, Home, Options};
+use crate::tree::lazy::ScopeNode;
+use crate::tree::{self, Cancelled, Cause, Node, NodeRef, ScopeKind, default_name};
 
 /// Runs `future` to its end, whatever is cancelled around it, and whoever drops this.
 ///

@@ -8,11 +8,10 @@ use std::task::{Context, Poll, ready};
 
 use pin_project_lite::pin_project;
 
-use super::Cancelled;
 use super::exit::{Exit, run_exits};
 use super::scoped::{Ending, Outer, Scoped};
-use super::tree::NodeRef;
-use crate::context;
+use crate::current::context;
+use crate::tree::{Cancelled, NodeRef};
 
 type Payload = Box<dyn Any + Send>;
 

@@ -8,13 +8,13 @@ use std::time::Duration;
 
 use pin_project_lite::pin_project;
 
-use super::cause::Cancelled;
-use super::tree::{self, Attended, Due, NEVER, NodeRef, Verdict};
-use crate::clock;
-use crate::context::{self, Lazy, Place};
-use crate::handle::Handle;
-use crate::runtime::Timer;
-use crate::waits::{self, Before, Called};
+use crate::base::clock;
+use crate::current::context::{self, Place};
+use crate::current::handle::Handle;
+use crate::current::runtime::Timer;
+use crate::tree::lazy::Lazy;
+use crate::tree::site::{self, Before, Called};
+use crate::tree::{self, Attended, Cancelled, Due, NEVER, NodeRef, Verdict};
 
 /// How the inner future came to its end.
 #[derive(Debug)]
@@ -135,10 +135,10 @@ impl<F: Future> Scoped<F> {
     ) -> Poll<Ending<F::Output>> {
         let mut this = self.as_mut().project();
         this.seat.settle();
-        let before = waits::begin();
+        let before = site::begin();
         if let Some(inner) = this.inner.as_mut().as_pin_mut() {
             if let Poll::Ready(value) = context::inside(&mut this.seat.place, || inner.poll(cx)) {
-                waits::end(before);
+                site::end(before);
                 this.inner.set(None);
                 end(this.seat);
                 return Poll::Ready(Ending::Value(value));
@@ -163,7 +163,7 @@ impl<F: Future> Scoped<F> {
     ) -> Poll<Ending<F::Output>> {
         let mut this = self.project();
         let verdict = this.seat.verdict(cx.waker(), outer, this.inner.is_none());
-        waits::end_pending(before);
+        site::end_pending(before);
         match verdict {
             Verdict::Stay => Poll::Pending,
             Verdict::Drop => {

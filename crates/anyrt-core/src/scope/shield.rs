@@ -11,8 +11,9 @@ use pin_project_lite::pin_project;
 
 use super::scoped::{Ending, Outer, Scoped};
 use super::timeout::MoveOnAfter;
-use super::tree::{self, ScopeKind};
-use crate::context::{Lazy, Place};
+use crate::current::context::Place;
+use crate::tree::lazy::Lazy;
+use crate::tree::{self, ScopeKind};
 
 /// Runs `future` to its end, whatever is cancelled around it.
 ///

@@ -1,21 +1,20 @@
 //! Time limits: `move_on_after`, `fail_after`, and the same with an instant.
 
-use std::fmt;
 use std::future::Future;
-use std::io;
 use std::panic::Location;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
+use std::{fmt, io};
 
 use pin_project_lite::pin_project;
 
-use super::cause::Cancelled;
 use super::scoped::{Ending, Outer, Scoped};
-use super::tree::{NEVER, ScopeKind};
-use crate::clock;
-use crate::context::{Lazy, Place};
-use crate::waits::Called;
+use crate::base::clock;
+use crate::current::context::Place;
+use crate::tree::lazy::Lazy;
+use crate::tree::site::Called;
+use crate::tree::{Cancelled, NEVER, ScopeKind};
 
 /// Runs `future` for at most `limit`; `None` when the time ran out before it had ended.
 ///

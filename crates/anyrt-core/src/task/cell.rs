@@ -13,20 +13,18 @@ use std::task::{Context, Poll};
 use super::ended::{TaskEnded, Why, panic_message};
 use super::handle::Observed;
 use super::home::Home;
-use super::info::TaskInfo;
 use super::slot::{Slot, Unobserved};
 use super::status::TaskStatus;
-use crate::context::{self, TaskRef, Tasked};
+use crate::base::sync::atomic::{AtomicBool, Ordering};
+use crate::base::sync::{Arc, Mutex};
+use crate::base::wake_list::attempt;
+use crate::current::context::{self, TaskRef, Tasked};
+use crate::current::handle::Handle;
+use crate::current::locals::Locals;
 use crate::group::{BoxError, ChildError, GroupState, Lost};
-use crate::handle::Handle;
-use crate::locals::Locals;
 use crate::observe;
-use crate::scope::Cancelled;
-use crate::scope::moment::Moment;
-use crate::scope::tree::{self, Cut, HasNode, Node, NodeRef, Verdict};
-use crate::sync::atomic::{AtomicBool, Ordering};
-use crate::sync::{Arc, Mutex};
-use crate::wake::attempt;
+use crate::tree::moment::Moment;
+use crate::tree::{self, Cancelled, Cut, HasNode, Node, NodeRef, TaskInfo, Verdict};
 
 type Payload = Box<dyn Any + Send>;
 

@@ -3,9 +3,8 @@
 use std::any::Any;
 use std::fmt;
 
-use super::info::Label;
-use crate::scope::Cancelled;
-use crate::sync::{Arc, Mutex};
+use crate::base::sync::{Arc, Mutex};
+use crate::tree::{Cancelled, Label};
 
 /// The answer of a handle whose task ended without a value.
 ///

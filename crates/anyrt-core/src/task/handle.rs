@@ -7,14 +7,13 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use super::ended::TaskEnded;
-use super::info::{Label, TaskId, TaskInfo};
 use super::status::{NotFinished, TaskStatus};
-use crate::context::{self, Gate};
-use crate::scope::cancel_by_call;
-use crate::scope::moment::Moment;
-use crate::scope::tree::NodeRef;
-use crate::sync::Arc;
-use crate::waits::{self, Called, awaited_at, handed};
+use crate::base::sync::Arc;
+use crate::current::context;
+use crate::current::gate::{Gate, handed};
+use crate::tree::moment::Moment;
+use crate::tree::site::{self, Called, awaited_at};
+use crate::tree::{Label, NodeRef, TaskId, TaskInfo, cancel_by_call};
 
 /// What a handle sees of its task.
 pub(crate) trait Observed<T>: Send + Sync {
@@ -150,7 +149,7 @@ impl<T> TaskHandle<T> {
     /// Notes whom it waits for.
     fn waits<R>(&self, polled: Poll<R>) -> Poll<R> {
         if polled.is_pending() {
-            waits::note_task(self.id());
+            site::note_task(self.id());
         }
         polled
     }

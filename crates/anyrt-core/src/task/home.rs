@@ -1,8 +1,8 @@
 //! Where a task belongs.
 
+use crate::base::sync::Arc;
+use crate::current::handle::Handle;
 use crate::group::GroupState;
-use crate::handle::Handle;
-use crate::sync::Arc;
 
 /// The group of a task, and with it the run: one reference, because each costs a task two locked
 /// instructions.

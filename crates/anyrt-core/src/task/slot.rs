@@ -4,9 +4,9 @@ use std::task::{Context, Poll, Waker};
 
 use super::ended::TaskEnded;
 use super::status::TaskStatus;
-use crate::scope::moment::Moment;
-use crate::sync::Mutex;
-use crate::sync::atomic::{AtomicU8, Ordering};
+use crate::base::sync::Mutex;
+use crate::base::sync::atomic::{AtomicU8, Ordering};
+use crate::tree::moment::Moment;
 
 /// The result of a child, from whichever thread, for at most one waiter.
 pub(crate) struct Slot<T> {

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use super::ended::TaskEnded;
-use super::info::Label;
+use crate::tree::Label;
 
 /// How it is with a task, as [`TaskHandle::status`](crate::TaskHandle::status) tells.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

@@ -9,10 +9,10 @@ use std::task::{Context, Poll};
 
 use pin_project_lite::pin_project;
 
-use crate::context::Lazy;
 use crate::scope::scoped::{Ending, Outer, Scoped};
-use crate::scope::tree::{NEVER, ScopeKind};
-use crate::waits::Called;
+use crate::tree::lazy::Lazy;
+use crate::tree::site::Called;
+use crate::tree::{NEVER, ScopeKind};
 
 /// A deadline that never comes, some 70 years ahead: leaves look closer under one.
 const FAR: u64 = NEVER / 8;

@@ -7,9 +7,10 @@ use std::panic::Location;
 use std::pin::Pin;
 use std::task::{Context, Poll, Waker};
 
-use crate::sync::{Arc, Mutex};
-use crate::waits::{Called, leaf};
-use crate::wake::WakeList;
+use crate::base::sync::{Arc, Mutex};
+use crate::base::wake_list::WakeList;
+use crate::current::gate::leaf;
+use crate::tree::site::Called;
 
 /// Makes several tasks take steps in one order, for tests (Trio: `Sequencer`). Cheap to clone.
 ///

@@ -8,16 +8,17 @@ use std::task::{Context, Poll};
 
 use pin_project_lite::pin_project;
 
-use crate::context::{self, Gate, Lazy, Place, ScopeNode};
+use crate::base::sync::{Arc, Mutex, OnceLock};
+use crate::base::wake_list::attempt;
+use crate::current::context::{self, Place};
+use crate::current::gate::{Gate, handed};
 use crate::group::error::{BoxError, ChildError};
 use crate::group::state::GroupState;
 use crate::scope::scoped::{Ending, Outer, Scoped};
-use crate::scope::tree::{Node, NodeRef, ScopeKind};
-use crate::scope::{Cancelled, Cause, cancel_by_call};
-use crate::sync::{Arc, Mutex, OnceLock};
-use crate::task::{Label, NotFinished, Slot, TaskEnded, TaskStatus, Why, panic_message};
-use crate::waits::{Called, awaited_at, handed};
-use crate::wake::attempt;
+use crate::task::{NotFinished, Slot, TaskEnded, TaskStatus, Why, panic_message};
+use crate::tree::lazy::{Lazy, ScopeNode};
+use crate::tree::site::{Called, awaited_at};
+use crate::tree::{Cancelled, Cause, Label, Node, NodeRef, ScopeKind, cancel_by_call};
 
 /// What a child and its handle share.
 pub(super) struct ChildState<T> {

@@ -11,14 +11,13 @@ use futures_util::stream::{FuturesUnordered, Stream};
 use pin_project_lite::pin_project;
 
 use super::Nursery;
-use crate::context::{self, Lazy, Place};
+use crate::base::sync::Arc;
+use crate::current::context::{self, Place};
 use crate::group::conclude::Host;
 use crate::group::error::{BoxError, GroupError};
-use crate::scope::Cause;
 use crate::scope::scoped::{Ending, Outer, Scoped, Seat};
-use crate::scope::tree::ScopeKind;
-use crate::sync::Arc;
-use crate::waits;
+use crate::tree::lazy::Lazy;
+use crate::tree::{Cause, ScopeKind, site};
 
 pin_project! {
     /// The future of a borrowing scope.
@@ -95,7 +94,7 @@ where
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let mut this = self.project();
         this.seat.settle();
-        let before = waits::begin();
+        let before = site::begin();
         let (body, mut children, host) = (&mut this.body, this.children, this.host);
         let (nursery, settle) = (&*this.nursery, *this.settle);
         context::inside(&mut this.seat.place, || {
@@ -125,13 +124,13 @@ where
         });
         if host.body_ended() {
             if let Poll::Ready(result) = host.poll_end(&nursery.group, cx) {
-                waits::end(before);
+                site::end(before);
                 return Poll::Ready(result);
             }
-            waits::note_opt(nursery.group.as_node().node().opened());
+            site::note_opt(nursery.group.as_node().node().opened());
         }
         this.seat.attend(cx.waker());
-        waits::end_pending(before);
+        site::end_pending(before);
         Poll::Pending
     }
 }

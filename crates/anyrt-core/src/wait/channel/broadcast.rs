@@ -1,0 +1,381 @@
+//! A channel whose every item goes to every receiver.
+
+use std::collections::VecDeque;
+use std::fmt;
+use std::future::Future;
+use std::panic::Location;
+use std::pin::Pin;
+use std::task::{Context, Poll, Waker};
+
+use super::error::SendError;
+use crate::base::sync::{Arc, Mutex};
+use crate::base::wake_list::WakeList;
+use crate::tree::moment::Moment;
+use crate::wait::WouldBlock;
+use crate::wait::wakers::{Crowd, Look, News, Place};
+
+/// A channel whose every item goes to every receiver that was there when it was sent.
+///
+/// Sending never waits: the channel keeps the last `capacity` items that somebody has not seen, and a
+/// receiver that lags further behind is told how many it missed, and goes on with the oldest that is
+/// kept. So one slow receiver stops nobody, which is what async-broadcast's back-pressure would do; and an
+/// item that all have seen is dropped at once, which tokio's ring would keep. Where nothing may be missed,
+/// give each receiver a [`bounded`](super::bounded()) channel of its own.
+///
+/// ```
+/// # futures::executor::block_on(async {
+/// use anyrt_core::channel::{self, broadcast::RecvError};
+///
+/// let (sender, mut fast) = channel::broadcast(2);
+/// let mut slow = sender.subscribe();
+/// for number in 1..=4 {
+///     sender.send(number).unwrap();
+///     assert_eq!(fast.recv().await, Ok(number));
+/// }
+/// assert_eq!(slow.recv().await, Err(RecvError::Lagged(2)));
+/// assert_eq!(slow.recv().await, Ok(3));
+/// # });
+/// ```
+///
+/// # Panics
+///
+/// When `capacity` is zero.
+#[track_caller]
+pub fn broadcast<T>(capacity: usize) -> (Sender<T>, Receiver<T>) {
+    assert!(capacity > 0, "a broadcast channel keeps one item at least: give it a capacity");
+    let channel = Arc::new(Mutex::new(State {
+        kept: VecDeque::new(),
+        first: 0,
+        capacity,
+        senders: 1,
+        receivers: 1,
+        waiting: Crowd::default(),
+    }));
+    (Sender { channel: channel.clone() }, Receiver { channel, next: 0 })
+}
+
+struct State<T> {
+    /// Those that somebody has not seen, oldest first; all behind one that somebody has not seen are of these.
+    kept: VecDeque<Kept<T>>,
+    /// The number of the first of them; of the next item, when there is none.
+    first: u64,
+    capacity: usize,
+    senders: usize,
+    receivers: usize,
+    waiting: Crowd,
+}
+
+struct Kept<T> {
+    /// Cloned for a receiver outside of the lock.
+    item: Arc<T>,
+    /// How many receivers have not seen it.
+    unseen: usize,
+}
+
+type Channel<T> = Arc<Mutex<State<T>>>;
+
+/// The sending end of a [`broadcast()`] channel.
+pub struct Sender<T> {
+    channel: Channel<T>,
+}
+
+/// A receiving end of a [`broadcast()`] channel. A clone goes on from the same item.
+pub struct Receiver<T> {
+    channel: Channel<T>,
+    /// The number of the item that it sees next.
+    next: u64,
+}
+
+/// Why a receiver has no item.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum RecvError {
+    /// It was too slow: so many items are gone that it has not seen. It goes on with the next that is kept.
+    #[error("{0} items were missed: the receiver lags behind by more than the capacity of the channel")]
+    Lagged(u64),
+    /// It has seen all, and no sender is left.
+    #[error("no sender is left, and no item")]
+    EndOfStream,
+}
+
+/// Why [`Receiver::try_recv`] has no item.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum TryRecvError {
+    /// It has seen all that were sent.
+    #[error(transparent)]
+    WouldBlock(#[from] WouldBlock),
+    /// As [`RecvError::Lagged`].
+    #[error("{0} items were missed: the receiver lags behind by more than the capacity of the channel")]
+    Lagged(u64),
+    /// As [`RecvError::EndOfStream`].
+    #[error("no sender is left, and no item")]
+    EndOfStream,
+}
+
+impl From<RecvError> for TryRecvError {
+    fn from(error: RecvError) -> Self {
+        match error {
+            RecvError::Lagged(missed) => TryRecvError::Lagged(missed),
+            RecvError::EndOfStream => TryRecvError::EndOfStream,
+        }
+    }
+}
+
+/// How a [`broadcast()`] channel stands at one moment.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct BroadcastStatistics {
+    /// How many items are kept, because somebody has not seen them.
+    pub buffered: usize,
+    /// How many are kept at most.
+    pub capacity: usize,
+    /// How many senders there are.
+    pub senders: usize,
+    /// How many receivers there are.
+    pub receivers: usize,
+    /// How many of them wait.
+    pub waiting_receivers: usize,
+}
+
+impl<T> Sender<T> {
+    /// Sends `item` to every receiver there is; to how many.
+    ///
+    /// # Errors
+    ///
+    /// The item comes back when there is none. There may be one later: [`subscribe`](Sender::subscribe).
+    pub fn send(&self, item: T) -> Result<usize, SendError<T>> {
+        let mut wakes = WakeList::default();
+        let (receivers, oldest) = {
+            let mut state = self.channel.lock();
+            if state.receivers == 0 {
+                return Err(SendError::Broken(item));
+            }
+            let oldest = (state.kept.len() == state.capacity).then(|| state.drop_first());
+            let unseen = state.receivers;
+            state.kept.push_back(Kept { item: Arc::new(item), unseen });
+            state.waiting.wake_all(&mut wakes);
+            (unseen, oldest)
+        };
+        wakes.wake();
+        // User code, and not under the lock.
+        drop(oldest);
+        Ok(receivers)
+    }
+
+    /// One more receiver: it sees what is sent from now on.
+    pub fn subscribe(&self) -> Receiver<T> {
+        let mut state = self.channel.lock();
+        state.receivers += 1;
+        Receiver { channel: self.channel.clone(), next: state.end() }
+    }
+
+    /// How the channel stands.
+    pub fn statistics(&self) -> BroadcastStatistics {
+        self.channel.lock().statistics()
+    }
+}
+
+impl<T> Clone for Sender<T> {
+    fn clone(&self) -> Self {
+        self.channel.lock().senders += 1;
+        Sender { channel: self.channel.clone() }
+    }
+}
+
+impl<T> Drop for Sender<T> {
+    fn drop(&mut self) {
+        let mut wakes = WakeList::default();
+        {
+            let mut state = self.channel.lock();
+            state.senders -= 1;
+            if state.senders == 0 {
+                state.waiting.wake_all(&mut wakes);
+            }
+        }
+        wakes.wake();
+    }
+}
+
+impl<T: Clone> Receiver<T> {
+    /// Receives the next item. A checkpoint: in a cancelled scope it receives nothing.
+    ///
+    /// # Errors
+    ///
+    /// [`RecvError`]: it missed some, and goes on behind them; or no sender is left, and it has seen all.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropped before it is ready, it has taken nothing.
+    #[track_caller]
+    pub fn recv(&mut self) -> Receiving<'_, T> {
+        Receiving { look: Look::new(Next(self), Location::caller()) }
+    }
+
+    /// Receives the next item, if it was sent.
+    ///
+    /// # Errors
+    ///
+    /// [`TryRecvError`].
+    pub fn try_recv(&mut self) -> Result<T, TryRecvError> {
+        let taken = self.channel.lock().take(&mut self.next);
+        match taken {
+            Some(item) => Ok(Arc::unwrap_or_clone(item?)),
+            None => Err(WouldBlock.into()),
+        }
+    }
+}
+
+impl<T> Receiver<T> {
+    /// How many items it has not seen, those that it missed included.
+    pub fn len(&self) -> u64 {
+        self.channel.lock().end() - self.next
+    }
+
+    /// Whether it has seen all.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// How the channel stands.
+    pub fn statistics(&self) -> BroadcastStatistics {
+        self.channel.lock().statistics()
+    }
+}
+
+impl<T> Clone for Receiver<T> {
+    fn clone(&self) -> Self {
+        let mut state = self.channel.lock();
+        state.receivers += 1;
+        for kept in state.unseen_from(self.next) {
+            kept.unseen += 1;
+        }
+        Receiver { channel: self.channel.clone(), next: self.next }
+    }
+}
+
+impl<T> Drop for Receiver<T> {
+    fn drop(&mut self) {
+        let seen: Vec<_> = {
+            let mut state = self.channel.lock();
+            state.receivers -= 1;
+            for kept in state.unseen_from(self.next) {
+                kept.unseen -= 1;
+            }
+            std::iter::from_fn(|| state.drop_seen()).collect()
+        };
+        // User code, and not under the lock.
+        drop(seen);
+    }
+}
+
+impl<T> State<T> {
+    /// The number of the next item that is sent.
+    fn end(&self) -> u64 {
+        self.first + self.kept.len() as u64
+    }
+
+    fn unseen_from(&mut self, next: u64) -> impl Iterator<Item = &mut Kept<T>> {
+        let skipped = usize::try_from(next.saturating_sub(self.first)).unwrap_or(usize::MAX);
+        self.kept.iter_mut().skip(skipped)
+    }
+
+    fn drop_first(&mut self) -> Option<Kept<T>> {
+        let first = self.kept.pop_front()?;
+        self.first += 1;
+        Some(first)
+    }
+
+    /// Takes out the first, if all have seen it.
+    fn drop_seen(&mut self) -> Option<Kept<T>> {
+        if self.kept.front()?.unseen > 0 {
+            return None;
+        }
+        self.drop_first()
+    }
+
+    /// What a receiver sees next; none when it has seen all.
+    fn take(&mut self, next: &mut u64) -> Option<Result<Arc<T>, RecvError>> {
+        if *next < self.first {
+            let missed = self.first - std::mem::replace(next, self.first);
+            return Some(Err(RecvError::Lagged(missed)));
+        }
+        let Some(kept) = self.unseen_from(*next).next() else {
+            return (self.senders == 0).then_some(Err(RecvError::EndOfStream));
+        };
+        kept.unseen -= 1;
+        let item = kept.item.clone();
+        *next += 1;
+        // No user code: the item is ours, too.
+        drop(self.drop_seen());
+        Some(Ok(item))
+    }
+
+    fn statistics(&self) -> BroadcastStatistics {
+        BroadcastStatistics {
+            buffered: self.kept.len(),
+            capacity: self.capacity,
+            senders: self.senders,
+            receivers: self.receivers,
+            waiting_receivers: self.waiting.len(),
+        }
+    }
+}
+
+impl<T> fmt::Debug for Sender<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Sender").field("statistics", &self.statistics()).finish_non_exhaustive()
+    }
+}
+
+impl<T> fmt::Debug for Receiver<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Receiver").field("statistics", &self.statistics()).finish_non_exhaustive()
+    }
+}
+
+/// The future of [`Receiver::recv`].
+#[must_use = "futures do nothing unless polled"]
+pub struct Receiving<'a, T> {
+    look: Look<Next<'a, T>>,
+}
+
+impl<T: Clone> Future for Receiving<'_, T> {
+    type Output = Result<T, RecvError>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        self.look.poll_look(cx).map_ok(Arc::unwrap_or_clone)
+    }
+}
+
+impl<T> fmt::Debug for Receiving<'_, T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Receiving").field(&self.look).finish()
+    }
+}
+
+/// The next item, for this receiver.
+struct Next<'a, T>(&'a mut Receiver<T>);
+
+impl<T> News for Next<'_, T> {
+    type Item = Result<Arc<T>, RecvError>;
+
+    const TAKES: bool = true;
+
+    fn look(&mut self, place: &mut Place, waker: Waker) -> Result<Self::Item, Option<Waker>> {
+        let Receiver { channel, next } = &mut *self.0;
+        let mut state = channel.lock();
+        match state.take(next) {
+            Some(taken) => Ok(taken),
+            None => Err(state.waiting.wait(place, waker)),
+        }
+    }
+
+    fn told(&self, place: &Place) -> Option<Moment> {
+        self.0.channel.lock().waiting.told(place)
+    }
+
+    fn leave(&mut self, place: &mut Place) -> Option<Waker> {
+        self.0.channel.lock().waiting.leave(place)
+    }
+}

@@ -1,0 +1,222 @@
+//! What the two kinds of ends of a channel share.
+
+use std::collections::VecDeque;
+
+use super::error::SendError;
+use crate::base::sync::{Arc, Mutex};
+use crate::base::wake_list::WakeList;
+use crate::wait::queue::Queue;
+
+/// Invariant: nobody waits for what is there: with items no receiver waits, with room no sender, but for
+/// waiters whose scope is cancelled.
+pub(super) struct State<T> {
+    pub(super) items: VecDeque<T>,
+    pub(super) capacity: usize,
+    /// Each notes the number of its end.
+    pub(super) receivers: Queue<Received<T>>,
+    /// The same.
+    pub(super) senders: Queue<Admission>,
+    /// Rights to send that were handed out and not used yet.
+    pub(super) reserved: usize,
+    /// Items that were handed over and not seen yet: they may come back.
+    pub(super) in_hand: usize,
+    /// Ends that were not closed.
+    pub(super) open_senders: usize,
+    pub(super) open_receivers: usize,
+    /// The number of the next end.
+    next_end: usize,
+}
+
+/// What a receiver gets.
+pub(super) enum Received<T> {
+    /// It was there.
+    Taken(T),
+    /// It was waited for: whoever sees it says so.
+    Handed(T),
+    EndOfStream,
+    Closed,
+}
+
+/// What a sender gets.
+#[derive(Clone, Copy, PartialEq)]
+pub(super) enum Admission {
+    /// It may send one item, and says when it has.
+    Admitted,
+    Broken,
+    Closed,
+}
+
+/// How a channel stands at one moment.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ChannelStatistics {
+    /// How many items are in the buffer.
+    pub buffered: usize,
+    /// For how many items the buffer is; `usize::MAX` means no bounds.
+    pub capacity: usize,
+    /// How many places are reserved by permits, and by sends that were admitted.
+    pub reserved: usize,
+    /// How many senders are open.
+    pub senders: usize,
+    /// How many receivers are open.
+    pub receivers: usize,
+    /// How many wait to send.
+    pub waiting_senders: usize,
+    /// How many wait to receive.
+    pub waiting_receivers: usize,
+}
+
+pub(super) struct Channel<T>(Mutex<State<T>>);
+
+impl<T> Channel<T> {
+    pub(super) fn new(capacity: usize) -> Arc<Channel<T>> {
+        Arc::new(Channel(Mutex::new(State {
+            items: VecDeque::new(),
+            capacity,
+            receivers: Queue::new(),
+            senders: Queue::new(),
+            reserved: 0,
+            in_hand: 0,
+            open_senders: 0,
+            open_receivers: 0,
+            next_end: 0,
+        })))
+    }
+
+    /// Runs under the lock, and wakes after it.
+    pub(super) fn with<R>(&self, run: impl FnOnce(&mut State<T>, &mut WakeList) -> R) -> R {
+        let mut wakes = WakeList::default();
+        let done = run(&mut self.0.lock(), &mut wakes);
+        wakes.wake();
+        done
+    }
+
+    pub(super) fn look<R>(&self, at: impl FnOnce(&State<T>) -> R) -> R {
+        at(&self.0.lock())
+    }
+}
+
+impl<T> State<T> {
+    pub(super) fn number_end(&mut self) -> usize {
+        self.next_end += 1;
+        self.next_end
+    }
+
+    pub(super) fn statistics(&self) -> ChannelStatistics {
+        ChannelStatistics {
+            buffered: self.items.len(),
+            capacity: self.capacity,
+            reserved: self.reserved,
+            senders: self.open_senders,
+            receivers: self.open_receivers,
+            waiting_senders: self.senders.len(),
+            waiting_receivers: self.receivers.len(),
+        }
+    }
+
+    /// Whether one more item may be sent. Without a buffer: to a receiver that waits.
+    pub(super) fn has_room(&mut self) -> bool {
+        if self.capacity > 0 {
+            return self.items.len().saturating_add(self.reserved) < self.capacity;
+        }
+        self.items.is_empty() && self.receivers.live(self.reserved + 1) > self.reserved
+    }
+
+    /// Lets those send who wait to, as far as there is room.
+    pub(super) fn admit(&mut self, wakes: &mut WakeList) {
+        while !self.senders.is_empty() && self.has_room() {
+            let Ok(mut waker) = self.senders.serve(Admission::Admitted) else { break };
+            self.reserved += 1;
+            wakes.take(&mut waker);
+        }
+    }
+
+    /// Whether a sender may send that does not wait yet.
+    pub(super) fn admits(&mut self, wakes: &mut WakeList) -> bool {
+        // Those whose scope is cancelled are in nobody's way.
+        self.admit(wakes);
+        self.senders.is_empty() && self.has_room()
+    }
+
+    /// Hands an item to who has waited longest.
+    pub(super) fn hand(&mut self, item: T, wakes: &mut WakeList) -> Result<(), T> {
+        match self.receivers.serve(Received::Handed(item)) {
+            Ok(mut waker) => {
+                self.in_hand += 1;
+                wakes.take(&mut waker);
+                Ok(())
+            }
+            Err(Received::Taken(item) | Received::Handed(item)) => Err(item),
+            Err(Received::EndOfStream | Received::Closed) => Ok(()),
+        }
+    }
+
+    /// Hands it over, or puts it at the end of the buffer.
+    pub(super) fn put(&mut self, item: T, wakes: &mut WakeList) {
+        if let Err(item) = self.hand(item, wakes) {
+            self.items.push_back(item);
+        }
+    }
+
+    /// An item comes back that was handed over and not seen; it is returned when nobody can receive it.
+    pub(super) fn put_back(&mut self, item: T, wakes: &mut WakeList) -> Option<T> {
+        self.in_hand -= 1;
+        let left = if self.open_receivers == 0 {
+            Some(item)
+        } else {
+            if let Err(item) = self.hand(item, wakes) {
+                self.items.push_front(item);
+            }
+            None
+        };
+        self.tell_end(wakes);
+        left
+    }
+
+    /// The next item of the buffer.
+    pub(super) fn take(&mut self, wakes: &mut WakeList) -> Option<T> {
+        let item = self.items.pop_front()?;
+        self.admit(wakes);
+        Some(item)
+    }
+
+    /// Whether no item is left, and none will come.
+    pub(super) fn has_ended(&self) -> bool {
+        self.open_senders == 0 && self.items.is_empty() && self.in_hand == 0
+    }
+
+    /// Tells those who wait to receive, if it is so.
+    pub(super) fn tell_end(&mut self, wakes: &mut WakeList) {
+        if self.has_ended() {
+            self.receivers.answer(|_| true, || Received::EndOfStream, wakes);
+        }
+    }
+
+    /// An end is closed whose number this is; what nobody will receive is returned.
+    pub(super) fn close_receiver(&mut self, end: usize, wakes: &mut WakeList) -> VecDeque<T> {
+        self.open_receivers -= 1;
+        self.receivers.answer(|of| of == end, || Received::Closed, wakes);
+        if self.open_receivers > 0 {
+            return VecDeque::new();
+        }
+        self.senders.answer(|_| true, || Admission::Broken, wakes);
+        std::mem::take(&mut self.items)
+    }
+
+    pub(super) fn close_sender(&mut self, end: usize, wakes: &mut WakeList) {
+        self.open_senders -= 1;
+        self.senders.answer(|of| of == end, || Admission::Closed, wakes);
+        self.tell_end(wakes);
+    }
+}
+
+impl Admission {
+    /// What it means for the sending of `item`.
+    pub(super) fn permits<T>(self, item: T) -> Result<T, SendError<T>> {
+        match self {
+            Admission::Admitted => Ok(item),
+            Admission::Broken => Err(SendError::Broken(item)),
+            Admission::Closed => Err(SendError::Closed(item)),
+        }
+    }
+}

@@ -1,0 +1,137 @@
+//! A group that runs so many children at once: to spawn one more is to wait.
+
+use std::future::Future;
+use std::num::NonZeroUsize;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use pin_project_lite::pin_project;
+
+use super::primitives::{AcquirePermits, Permit, Semaphore};
+use crate::base::sync::Arc;
+use crate::base::sync::atomic::{AtomicU64, Ordering};
+use crate::current::context;
+use crate::group::{BoxError, ChildError, NotAResultElseUseTry, TaskGroup};
+use crate::task::{self, TaskEnded, TaskHandle, Why};
+use crate::tree::{TaskId, TaskInfo, default_name};
+
+/// Spawns children into a group, at most so many at once; what [`TaskGroup::limit`] returns.
+///
+/// Clones share the limit. What is spawned into the group itself does not count.
+#[derive(Debug, Clone)]
+pub struct LimitedGroup {
+    group: TaskGroup,
+    places: Semaphore,
+    /// Where there is one place only: the number of the task that had it last; 0 is none.
+    last: Option<Arc<AtomicU64>>,
+}
+
+impl TaskGroup {
+    /// Spawns with back-pressure: where `most` children are alive, spawning waits for an end.
+    ///
+    /// ```
+    /// # async fn demo() {
+    /// use std::num::NonZeroUsize;
+    /// use anyrt_core::task_group;
+    ///
+    /// task_group(async |tg| {
+    ///     let tg = tg.limit(NonZeroUsize::new(2).unwrap());
+    ///     for _ in 0..100 {
+    ///         tg.spawn(async { "one of two" }).await;
+    ///     }
+    /// })
+    /// .await
+    /// .unwrap();
+    /// # }
+    /// ```
+    pub fn limit(&self, most: NonZeroUsize) -> LimitedGroup {
+        let last = (most == NonZeroUsize::MIN).then(Arc::default);
+        LimitedGroup { group: self.clone(), places: Semaphore::new(most.get()), last }
+    }
+}
+
+impl LimitedGroup {
+    /// Waits for a place, first come first served, then spawns; otherwise as [`TaskGroup::spawn`].
+    ///
+    /// A child that has the only place would wait for itself: what it spawns is not started, as its handle tells
+    /// ([`is_not_started`](TaskEnded::is_not_started)), and fails the group.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropped or cancelled while it waits, it spawns nothing.
+    #[track_caller]
+    pub fn spawn<F, Which>(&self, future: F) -> impl Future<Output = TaskHandle<F::Output>>
+    where
+        F: Future + Send + 'static,
+        F::Output: NotAResultElseUseTry<Which> + Send + 'static,
+    {
+        self.spawn_into(self.places.acquire(), future, Ok)
+    }
+
+    /// Waits for a place, first come first served, then spawns; otherwise as [`TaskGroup::try_spawn`].
+    ///
+    /// # Cancel safety
+    ///
+    /// As [`spawn`](LimitedGroup::spawn).
+    #[track_caller]
+    pub fn try_spawn<F, T, E>(&self, future: F) -> impl Future<Output = TaskHandle<T>>
+    where
+        F: Future<Output = Result<T, E>> + Send + 'static,
+        T: Send + 'static,
+        E: Into<BoxError>,
+    {
+        self.spawn_into(self.places.acquire(), future, |output| output.map_err(Into::into))
+    }
+
+    /// The group.
+    pub fn group(&self) -> &TaskGroup {
+        &self.group
+    }
+
+    async fn spawn_into<F, T>(
+        &self,
+        place: AcquirePermits,
+        future: F,
+        settle: fn(F::Output) -> Result<T, BoxError>,
+    ) -> TaskHandle<T>
+    where
+        F: Future + Send + 'static,
+        T: Send + 'static,
+    {
+        let info = TaskInfo::new(None, default_name::<F>, self.group.state.host());
+        if self.would_wait_for_itself() {
+            let ended = TaskEnded::new(info.label(), Why::WaitsForItself);
+            self.group.state.fail(ChildError::of_task(info.label(), ended.into()));
+            return task::refuse(info, self.group.home(), future, settle, Why::WaitsForItself);
+        }
+        let place = place.await;
+        if let Some(last) = &self.last {
+            last.store(info.id().number(), Ordering::Release);
+        }
+        let placed = Placed { inner: future, place };
+        task::launch(info, self.group.home(), placed, settle, context::locals(), |_, _| ())
+    }
+
+    /// Whether the current task has the only place.
+    fn would_wait_for_itself(&self) -> bool {
+        let here = || context::task_id().map(TaskId::number);
+        self.last.as_ref().is_some_and(|last| here() == Some(last.load(Ordering::Acquire)))
+    }
+}
+
+pin_project! {
+    /// A child and its place, which is free when the child's future is gone.
+    struct Placed<F> {
+        #[pin]
+        inner: F,
+        place: Permit,
+    }
+}
+
+impl<F: Future> Future for Placed<F> {
+    type Output = F::Output;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
+        self.project().inner.poll(cx)
+    }
+}

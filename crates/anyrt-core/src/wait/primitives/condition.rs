@@ -1,0 +1,229 @@
+//! [`Condition`]: to wait, without the lock, until somebody who had it says so.
+
+use std::fmt;
+use std::future::{Future, poll_fn};
+use std::panic::Location;
+use std::task::Poll;
+
+use super::lock::{Lock, LockGuard};
+use crate::base::sync::{Arc, Mutex};
+use crate::base::wake_list::WakeList;
+use crate::scope::checkpoint::checkpoint_if_cancelled;
+use crate::scope::finally;
+use crate::tree::site::Called;
+use crate::wait::queue::{Queue, Supply, Take, Ticket};
+
+/// A condition of what a [`Lock`] guards. Cheap to clone.
+///
+/// [`wait`](Condition::wait) gives the lock up, waits to be notified, and has the lock again when it
+/// is over, however it is over. Who is notified goes first come first served; a notification that was
+/// handed to a waiter that is gone goes on to the next. There is no spurious wake-up, but another may
+/// have had the lock in between: [`wait_for`](Condition::wait_for) looks again.
+///
+/// Neither async-lock nor event-listener has one; theirs would be built on a listener, which
+/// keeps neither the order nor the lock of a wait that is cancelled.
+///
+/// ```
+/// # futures::executor::block_on(async {
+/// use anyrt_core::{Condition, Lock, join};
+///
+/// let queue = Lock::new(Vec::new());
+/// let filled = Condition::new(&queue);
+/// let (got, ()) = join(
+///     async {
+///         let mut guard = queue.lock().await;
+///         filled.wait_for(&mut guard, |queue| !queue.is_empty()).await;
+///         guard.pop()
+///     },
+///     async {
+///         let mut guard = queue.lock().await;
+///         guard.push("job");
+///         filled.notify_one(&guard);
+///     },
+/// )
+/// .await;
+/// assert_eq!(got, Some("job"));
+/// # });
+/// ```
+pub struct Condition<T>(Arc<Shared<T>>);
+
+struct Shared<T> {
+    lock: Lock<T>,
+    waiting: Mutex<Queue<Notice>>,
+}
+
+/// What a waiter is handed.
+#[derive(Clone, Copy, PartialEq)]
+enum Notice {
+    /// For one of those who wait: not taken, it goes on to the next.
+    One,
+    /// For all who waited then.
+    All,
+}
+
+impl<T> Condition<T> {
+    /// A condition of what `lock` guards.
+    pub fn new(lock: &Lock<T>) -> Condition<T> {
+        Condition(Arc::new(Shared { lock: lock.clone(), waiting: Mutex::new(Queue::new()) }))
+    }
+
+    /// The lock that it belongs to.
+    pub fn lock(&self) -> &Lock<T> {
+        &self.0.lock
+    }
+
+    /// Gives the lock up, waits to be notified, and takes the lock again.
+    ///
+    /// ```
+    /// # async fn demo(condition: anyrt_core::Condition<u32>) {
+    /// # use std::time::Duration;
+    /// let mut guard = condition.lock().lock().await;
+    /// let notified = anyrt_core::move_on_after(Duration::from_secs(1), condition.wait(&mut guard)).await;
+    /// // Notified or not: the guard has the lock.
+    /// *guard += u32::from(notified.is_some());
+    /// # }
+    /// ```
+    ///
+    /// # Panics
+    ///
+    /// When `guard` is of another lock, naming the caller.
+    ///
+    /// # Cancel safety
+    ///
+    /// Cancelled, it takes the lock again before the scope is left, and holds until it has it (Trio,
+    /// AnyIO: the same): the code behind the scope finds its guard as it was. A notification that it was
+    /// handed goes on to the next. In a scope that was cancelled before, the lock is not given up.
+    ///
+    /// Dropped by *foreign* code (`select!`) while it waits, nobody can wait for the lock: the guard is left
+    /// without it, and panics when it is used. So use `move_on_after`, `race`, a scope.
+    #[track_caller]
+    pub fn wait<'a>(&'a self, guard: &'a mut LockGuard<T>) -> impl Future<Output = ()> + 'a {
+        self.check(guard, Location::caller());
+        self.wait_at(Location::caller(), guard)
+    }
+
+    /// Waits until `is_true` of the value, looking at once and after each notification.
+    ///
+    /// # Panics, cancel safety
+    ///
+    /// As [`wait`](Condition::wait); also with a panic of `is_true`.
+    #[track_caller]
+    pub fn wait_for<'a>(
+        &'a self,
+        guard: &'a mut LockGuard<T>,
+        mut is_true: impl FnMut(&T) -> bool + 'a,
+    ) -> impl Future<Output = ()> + 'a {
+        let called = Location::caller();
+        self.check(guard, called);
+        async move {
+            checkpoint_if_cancelled().await;
+            while !is_true(guard) {
+                self.wait_at(called, guard).await;
+            }
+        }
+    }
+
+    /// Wakes the waiter that has waited longest: it waits for the lock from now on.
+    ///
+    /// # Panics
+    ///
+    /// When `guard`, which shows that the caller has the lock, is of another lock, naming the caller.
+    #[track_caller]
+    pub fn notify_one(&self, guard: &LockGuard<T>) {
+        self.notify_many(guard, 1);
+    }
+
+    /// Wakes the `number` waiters that have waited longest (AnyIO: `notify(n)`).
+    ///
+    /// # Panics
+    ///
+    /// As [`notify_one`](Condition::notify_one).
+    #[track_caller]
+    pub fn notify_many(&self, guard: &LockGuard<T>, number: usize) {
+        self.check(guard, Location::caller());
+        let mut wakes = WakeList::default();
+        {
+            let mut waiting = self.0.waiting.lock();
+            for _ in 0..number {
+                let Ok(mut waker) = waiting.serve(Notice::One) else { break };
+                wakes.take(&mut waker);
+            }
+        }
+        wakes.wake();
+    }
+
+    /// Wakes all who wait: they wait for the lock from now on, in their order.
+    ///
+    /// # Panics
+    ///
+    /// As [`notify_one`](Condition::notify_one).
+    #[track_caller]
+    pub fn notify_all(&self, guard: &LockGuard<T>) {
+        self.check(guard, Location::caller());
+        let mut wakes = WakeList::default();
+        self.0.waiting.lock().answer(|_| true, || Notice::All, &mut wakes);
+        wakes.wake();
+    }
+
+    /// How many wait to be notified.
+    pub fn waiting(&self) -> usize {
+        self.0.waiting.lock().len()
+    }
+
+    fn check(&self, guard: &LockGuard<T>, called: &Location<'_>) {
+        assert!(
+            guard.lock().is(&self.0.lock),
+            "a condition was given the guard of another lock, at {called}: make it by `Condition::new` of that lock"
+        );
+    }
+
+    async fn wait_at(&self, called: Called, guard: &mut LockGuard<T>) {
+        let mut take = Take::new(Turns(&self.0.waiting), called);
+        poll_fn(|cx| match take.poll_take(cx) {
+            Poll::Pending if !take.is_waiting() => Poll::Pending,
+            _ => Poll::Ready(()),
+        })
+        .await;
+        // In the queue first, then without the lock: no notification comes in between.
+        guard.release();
+        finally(poll_fn(move |cx| take.poll_take(cx).map(drop)), async || guard.take_again(called).await)
+            .await;
+    }
+}
+
+impl<T> Clone for Condition<T> {
+    fn clone(&self) -> Self {
+        Condition(self.0.clone())
+    }
+}
+
+impl<T> fmt::Debug for Condition<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Condition").field("waiting", &self.waiting()).finish_non_exhaustive()
+    }
+}
+
+/// The queue of a condition: who joins it always waits.
+struct Turns<'a>(&'a Mutex<Queue<Notice>>);
+
+impl Supply for Turns<'_> {
+    type Item = Notice;
+
+    fn take_or_join(&self, ticket: &Arc<Ticket<Notice>>, first: bool) -> Option<Notice> {
+        self.0.lock().join(ticket.clone(), first);
+        None
+    }
+
+    fn leave(&self, ticket: &Arc<Ticket<Notice>>) {
+        let mut wakes = WakeList::default();
+        {
+            let mut waiting = self.0.lock();
+            if waiting.remove(ticket) == Some(Notice::One)
+                && let Ok(mut waker) = waiting.serve(Notice::One)
+            {
+                wakes.take(&mut waker);
+            }
+        }
+        wakes.wake();
+    }
+}

@@ -1,0 +1,124 @@
+//! [`Event`]: something that happens once.
+
+use std::fmt;
+use std::future::Future;
+use std::panic::Location;
+use std::pin::Pin;
+use std::task::{Context, Poll, Waker};
+
+use crate::base::sync::{Arc, Mutex};
+use crate::base::wake_list::WakeList;
+use crate::tree::moment::Moment;
+use crate::wait::wakers::{Crowd, Look, News, Place};
+
+/// Something that happens once, and wakes all who wait for it. Cheap to clone.
+///
+/// event-listener is the like for authors of primitives, who loop around it; this one remembers that it
+/// has happened.
+///
+/// ```
+/// # futures::executor::block_on(async {
+/// use anyrt_core::{Event, join};
+///
+/// let ready = Event::new();
+/// join(ready.wait(), async { ready.set() }).await;
+/// assert!(ready.is_set());
+/// # });
+/// ```
+#[derive(Clone, Default)]
+pub struct Event(Arc<Mutex<State>>);
+
+#[derive(Default)]
+struct State {
+    set: bool,
+    waiting: Crowd,
+}
+
+impl Event {
+    /// An event that has not happened.
+    pub fn new() -> Event {
+        Event::default()
+    }
+
+    /// It has happened: wakes all who wait. Cannot be taken back.
+    pub fn set(&self) {
+        let mut wakes = WakeList::default();
+        {
+            let mut state = self.0.lock();
+            state.set = true;
+            state.waiting.wake_all(&mut wakes);
+        }
+        wakes.wake();
+    }
+
+    /// Whether it has happened.
+    pub fn is_set(&self) -> bool {
+        self.0.lock().set
+    }
+
+    /// How many wait for it.
+    pub fn waiting(&self) -> usize {
+        self.0.lock().waiting.len()
+    }
+
+    /// Waits until it has happened. A checkpoint also when it has.
+    ///
+    /// # Cancel safety
+    ///
+    /// Nothing is lost.
+    #[track_caller]
+    pub fn wait(&self) -> Wait {
+        Wait { look: Look::new(Happening(self.clone()), Location::caller()) }
+    }
+}
+
+impl fmt::Debug for Event {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let state = self.0.lock();
+        f.debug_struct("Event").field("set", &state.set).field("waiting", &state.waiting.len()).finish()
+    }
+}
+
+/// The future of [`Event::wait`].
+#[must_use = "futures do nothing unless polled"]
+pub struct Wait {
+    look: Look<Happening>,
+}
+
+impl Future for Wait {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        self.look.poll_look(cx)
+    }
+}
+
+impl fmt::Debug for Wait {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Wait").field(&self.look).finish()
+    }
+}
+
+struct Happening(Event);
+
+impl News for Happening {
+    type Item = ();
+
+    const TAKES: bool = false;
+
+    fn look(&mut self, place: &mut Place, waker: Waker) -> Result<(), Option<Waker>> {
+        let mut state = self.0.0.lock();
+        if state.set {
+            return Ok(());
+        }
+        Err(state.waiting.wait(place, waker))
+    }
+
+    fn told(&self, place: &Place) -> Option<Moment> {
+        self.0.0.lock().waiting.told(place)
+    }
+
+    fn leave(&mut self, place: &mut Place) -> Option<Waker> {
+        self.0.0.lock().waiting.leave(place)
+    }
+}

@@ -1,0 +1,229 @@
+//! [`Lock`]: a mutual exclusion that is handed over in strict order.
+
+use std::fmt;
+use std::future::Future;
+use std::ops::{Deref, DerefMut};
+use std::panic::Location;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use super::permits::{HasPermits, HeldBy, Permits, Share};
+use crate::base::sync::{Arc, Mutex};
+use crate::tree::site::{Called, Holder};
+use crate::wait::WouldBlock;
+use crate::wait::queue::Take;
+
+/// A lock between tasks, strictly first come first served. Cheap to clone; the clones share it.
+///
+/// Released, it belongs to who has waited longest, at that moment: nobody overtakes, not even the
+/// task that released it. A free lock that nobody waits for is taken without a wait, and still not
+/// in a cancelled scope (AnyIO: `fast_acquire`). A panic or cancellation of who has it releases it.
+///
+/// Not async-lock's mutex: that one lets a new-comer overtake a waiter for half a millisecond, and
+/// wakes a waiter that is cancelled, so that the lock stays free until that one is gone.
+///
+/// ```
+/// # futures::executor::block_on(async {
+/// use anyrt_core::Lock;
+///
+/// let total = Lock::new(0);
+/// *total.lock().await += 1;
+/// assert_eq!(*total.lock().await, 1);
+/// # });
+/// ```
+pub struct Lock<T>(Arc<Shared<T>>);
+
+struct Shared<T> {
+    /// One.
+    turn: Permits,
+    held_by: HeldBy,
+    /// Taken out while somebody has the lock. Boxed: a guard is small, whatever it guards.
+    value: Mutex<Option<Box<T>>>,
+}
+
+/// How a [`Lock`] stands at one moment.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct LockStatistics {
+    /// Whether somebody has it.
+    pub locked: bool,
+    /// How many wait for it.
+    pub waiting: usize,
+}
+
+impl<T> Lock<T> {
+    /// A lock around `value`.
+    pub fn new(value: T) -> Lock<T> {
+        Lock(Arc::new(Shared {
+            turn: Permits::new(1),
+            held_by: HeldBy::default(),
+            value: Mutex::new(Some(Box::new(value))),
+        }))
+    }
+
+    /// Waits for the lock. A checkpoint: in a cancelled scope it takes nothing.
+    ///
+    /// A task that has the lock and asks for it again waits for itself.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropped while it waits, it leaves the queue; a lock that it was handed goes on to the next.
+    #[track_caller]
+    pub fn lock(&self) -> Locking<T> {
+        self.lock_at(Location::caller())
+    }
+
+    fn lock_at(&self, called: Called) -> Locking<T> {
+        Locking { take: Take::new(Share { of: self.clone(), number: 1 }, called) }
+    }
+
+    /// Takes the lock, if it is free and nobody waits.
+    ///
+    /// # Errors
+    ///
+    /// [`WouldBlock`] otherwise.
+    pub fn try_lock(&self) -> Result<LockGuard<T>, WouldBlock> {
+        if self.0.turn.try_take(1) { Ok(LockGuard::of(self.clone())) } else { Err(WouldBlock) }
+    }
+
+    /// Whether somebody has the lock.
+    pub fn is_locked(&self) -> bool {
+        self.0.turn.free() == 0
+    }
+
+    /// How many wait for it.
+    pub fn waiting(&self) -> usize {
+        self.0.turn.waiting()
+    }
+
+    /// How it stands.
+    pub fn statistics(&self) -> LockStatistics {
+        LockStatistics { locked: self.is_locked(), waiting: self.waiting() }
+    }
+
+    pub(super) fn is(&self, other: &Lock<T>) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+}
+
+impl<T> Clone for Lock<T> {
+    fn clone(&self) -> Self {
+        Lock(self.0.clone())
+    }
+}
+
+impl<T: Default> Default for Lock<T> {
+    fn default() -> Self {
+        Lock::new(T::default())
+    }
+}
+
+impl<T> HasPermits for Lock<T> {
+    fn permits(&self) -> &Permits {
+        &self.0.turn
+    }
+
+    fn holder(&self) -> Option<Holder> {
+        Some(self.0.held_by.shared())
+    }
+}
+
+impl<T> fmt::Debug for Lock<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Lock")
+            .field("locked", &self.is_locked())
+            .field("waiting", &self.waiting())
+            .finish_non_exhaustive()
+    }
+}
+
+/// The future of [`Lock::lock`].
+#[must_use = "futures do nothing unless polled"]
+pub struct Locking<T> {
+    take: Take<Share<Lock<T>>>,
+}
+
+impl<T> Future for Locking<T> {
+    type Output = LockGuard<T>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<LockGuard<T>> {
+        self.take.poll_take(cx).map(|()| LockGuard::of(self.take.supply().of.clone()))
+    }
+}
+
+impl<T> fmt::Debug for Locking<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Locking").field(&self.take).finish()
+    }
+}
+
+/// The value of a [`Lock`], as long as this lives.
+#[must_use = "the lock is released when it is dropped"]
+pub struct LockGuard<T> {
+    /// There while this has the lock; it goes back before the turn does.
+    value: Option<Box<T>>,
+    lock: Lock<T>,
+}
+
+impl<T> LockGuard<T> {
+    /// The guard of who has the turn.
+    fn of(lock: Lock<T>) -> LockGuard<T> {
+        lock.0.held_by.is_here();
+        let value = lock.0.value.lock().take();
+        LockGuard { value, lock }
+    }
+
+    pub(super) fn lock(&self) -> &Lock<T> {
+        &self.lock
+    }
+
+    /// Gives the lock back, if it has it; without it there is no value to reach.
+    pub(super) fn release(&mut self) {
+        if let Some(value) = self.value.take() {
+            *self.lock.0.value.lock() = Some(value);
+            self.lock.0.turn.give(1);
+        }
+    }
+
+    /// Waits for the lock that was released.
+    pub(super) async fn take_again(&mut self, called: Called) {
+        *self = self.lock.lock_at(called).await;
+    }
+}
+
+const LOST: &str = "this guard has its lock no more: the `Condition::wait` that it was given to was dropped by \
+                    foreign code while it waited; limit a wait by `move_on_after`, or use our `race`";
+
+impl<T> Deref for LockGuard<T> {
+    type Target = T;
+
+    #[track_caller]
+    fn deref(&self) -> &T {
+        match &self.value {
+            Some(value) => value,
+            None => panic!("{LOST}"),
+        }
+    }
+}
+
+impl<T> DerefMut for LockGuard<T> {
+    #[track_caller]
+    fn deref_mut(&mut self) -> &mut T {
+        match &mut self.value {
+            Some(value) => value,
+            None => panic!("{LOST}"),
+        }
+    }
+}
+
+impl<T> Drop for LockGuard<T> {
+    fn drop(&mut self) {
+        self.release();
+    }
+}
+
+impl<T: fmt::Debug> fmt::Debug for LockGuard<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("LockGuard").field(&self.value).finish()
+    }
+}
