@@ -18,10 +18,6 @@
 //! - `async_std::task::current` and task-locals work in tasks and in the future of `block_on`.
 #![forbid(unsafe_code)]
 
-mod datagram;
-mod listener;
 mod runtime;
-mod stream;
-mod timer;
 
 pub use runtime::runtime;

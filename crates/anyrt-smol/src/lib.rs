@@ -19,11 +19,7 @@
 //!   most one task for each such thread; none that belongs to a `run`, which ends its tasks before.
 #![forbid(unsafe_code)]
 
-mod datagram;
 mod executor;
-mod listener;
 mod runtime;
-mod stream;
-mod timer;
 
 pub use runtime::{executor, global};

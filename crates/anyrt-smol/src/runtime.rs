@@ -12,11 +12,7 @@ use anyrt_core::net::{self, Address, DatagramSocket, ListenerSocket, StreamSocke
 use anyrt_core::{Blocking, Job, NotOwned, Runtime, Task};
 use async_trait::async_trait;
 
-use crate::datagram::Datagram;
 use crate::executor::Executor;
-use crate::listener::Listener;
-use crate::stream::Stream;
-use crate::timer::Timer;
 
 /// Starts an executor with threads of its own: `threads` of them, by default as many as cores.
 ///
@@ -90,23 +86,23 @@ impl Runtime for Smol {
     }
 
     fn timer(&self, deadline: Instant) -> Pin<Box<dyn anyrt_core::Timer>> {
-        Box::pin(Timer::new(deadline))
+        anyrt_async_io::timer(deadline)
     }
 
     async fn connect(&self, address: &Address) -> io::Result<Box<dyn net::Stream>> {
-        Ok(Box::new(Stream::connect(address).await?))
+        anyrt_async_io::connect(address).await
     }
 
     fn listen(&self, socket: ListenerSocket) -> io::Result<Box<dyn net::Listener>> {
-        Ok(Box::new(Listener::adopt(socket)?))
+        anyrt_async_io::listen(socket)
     }
 
     fn stream(&self, socket: StreamSocket) -> io::Result<Box<dyn net::Stream>> {
-        Ok(Box::new(Stream::adopt(socket)?))
+        anyrt_async_io::stream(socket)
     }
 
     fn datagram(&self, socket: DatagramSocket) -> io::Result<Box<dyn net::Datagram>> {
-        Ok(Box::new(Datagram::adopt(socket)?))
+        anyrt_async_io::datagram(socket)
     }
 
     fn shutdown(&self) {
