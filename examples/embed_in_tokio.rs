@@ -49,7 +49,7 @@ async fn main() {
                 started.set();
                 anyrt::sleep(FOR_EVER).await;
             },
-            async move || {
+            async move |_| {
                 anyrt::sleep(MOMENT).await;
                 let _ = said_goodbye.send("goodbye");
             },

@@ -47,7 +47,7 @@ async fn program() -> TaskTree {
         }
         tg.named("backup").spawn(backup(disk_of_backup));
         let logbook = work.clone();
-        tg.named("logbook").spawn(anyrt::finally(anyrt::sleep(A_DAY), async move || {
+        tg.named("logbook").spawn(anyrt::finally(anyrt::sleep(A_DAY), async move |_| {
             logbook.wait().await; // written, and waited for
         }));
         // It happens once in a million times, or now: each takes its first lock before the other its second.

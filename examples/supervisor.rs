@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use anyrt::channel::{self, Receiver, Sender};
 use anyrt::sync::Event;
-use anyrt::{Backend, Either, GroupError, Outcome, TaskGroup, is_stopping, race, sleep, stopping};
+use anyrt::{Backend, Either, Exit, GroupError, TaskGroup, is_stopping, race, sleep, stopping};
 
 /// How long an order that was begun may take after the shop was asked to end.
 const GRACE: Duration = Duration::from_millis(500);
@@ -69,9 +69,9 @@ async fn take_orders(tg: TaskGroup, day: Arc<Day>, orders: Receiver<Order>) {
 /// Serves one order. One that is cut short is put back, however long that takes.
 async fn serve(day: Arc<Day>, order: Order) {
     let number = order.number;
-    anyrt::finally_with(order.work(&day), async |outcome| match outcome {
-        Outcome::Value(()) => day.note(&format!("order {number}: done")),
-        Outcome::Cancelled(cancelled) => {
+    anyrt::finally(order.work(&day), async |exit| match exit {
+        Exit::Finished => day.note(&format!("order {number}: done")),
+        Exit::Cancelled(cancelled) => {
             sleep(Duration::from_millis(1)).await;
             day.note(&format!("order {number}: put back, {}", cancelled.reason().unwrap_or_default()));
         }

@@ -113,7 +113,7 @@ async fn clean_up() {
                 started.set();
                 sleep(FOR_EVER).await;
             },
-            async || {
+            async |_| {
                 // Not cancelled, although all around it is.
                 sleep(MOMENT).await;
                 println!("   the child has said goodbye");
@@ -165,7 +165,7 @@ async fn scopes() {
 /// The loser of a race is cancelled, and its clean-up awaited.
 async fn first_of_two() {
     println!("8. a race");
-    let slow = anyrt::finally(sleep(FOR_EVER), async || println!("   the slow one has cleaned up"));
+    let slow = anyrt::finally(sleep(FOR_EVER), async |_| println!("   the slow one has cleaned up"));
     let quick = async {
         sleep(MOMENT).await;
         "the quick one"

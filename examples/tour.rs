@@ -434,7 +434,7 @@ async fn add_shielded(address: SocketAddr, seen: Seen) -> Result<(), BoxError> {
 
 async fn wait_and_clean_up(seen: Seen) {
     let an_hour = anyrt::sleep(Duration::from_secs(3600));
-    let clean_up = async || {
+    let clean_up = async |_| {
         // It may await, although the group is cancelled.
         anyrt::sleep(Duration::from_millis(5)).await;
         seen.cleaned_up.set();

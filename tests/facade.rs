@@ -124,7 +124,7 @@ mod no_runtime {
             event.wait().await;
             anyrt::shield(anyrt::checkpoint()).await;
             drop(CapacityLimiter::new(1).acquire().await);
-            anyrt::join(async {}, anyrt::finally(async {}, async || ())).await;
+            anyrt::join(async {}, anyrt::finally(async {}, async |_| ())).await;
         });
     }
 
@@ -422,17 +422,17 @@ mod in_tokio {
                 let at = tokio::time::Instant::now().into_std() + MOMENT;
                 assert!(anyrt::fail_at(at, std::future::pending::<()>()).await.is_err());
             }
-            "shield_within" => {
-                assert!(anyrt::shield_within(MOMENT, std::future::pending::<()>()).await.is_none())
+            "shield(..).within" => {
+                assert!(anyrt::shield(std::future::pending::<()>()).within(MOMENT).await.is_none())
             }
-            "finally_within" => {
-                anyrt::finally_within(MOMENT, async {}, async || std::future::pending().await).await
+            "finally(..).within" => {
+                anyrt::finally(async {}, async |_| std::future::pending().await).within(MOMENT).await
             }
-            "shield_owned" => assert_eq!(anyrt::shield_owned(yields(42)).await, 42),
-            "finally_owned" => assert_eq!(anyrt::finally_owned(yields(42), async || ()).await, 42),
-            "finally_owned_within" => {
+            "shield(..).owned" => assert_eq!(anyrt::shield(yields(42)).owned().await, 42),
+            "finally(..).owned" => assert_eq!(anyrt::finally(yields(42), async |_| ()).owned().await, 42),
+            "finally(..).within.owned" => {
                 let work =
-                    anyrt::finally_owned_within(MOMENT, yields(42), async || std::future::pending().await);
+                    anyrt::finally(yields(42), async |_| std::future::pending().await).within(MOMENT).owned();
                 assert_eq!(work.await, 42);
             }
             "send_scope" => anyrt::send_scope(async |scope| drop(scope.spawn(yields(())))).await.unwrap(),
@@ -482,11 +482,11 @@ mod in_tokio {
         "fail_after",
         "move_on_at",
         "fail_at",
-        "shield_within",
-        "finally_within",
-        "shield_owned",
-        "finally_owned",
-        "finally_owned_within",
+        "shield(..).within",
+        "finally(..).within",
+        "shield(..).owned",
+        "finally(..).owned",
+        "finally(..).within.owned",
         "send_scope",
         "join",
         "task_group",
@@ -552,7 +552,7 @@ mod in_tokio {
                         says.set();
                         std::future::pending::<()>().await;
                     },
-                    async move || {
+                    async move |_| {
                         anyrt::run_blocking(|| ()).await;
                         by_task.store(true, SeqCst);
                     },
@@ -658,7 +658,7 @@ mod end_of_the_run {
                             says.set();
                             std::future::pending::<()>().await;
                         },
-                        async move || {
+                        async move |_| {
                             anyrt::run_blocking(|| ()).await;
                             cleaned.fetch_add(1, SeqCst);
                         },
@@ -862,7 +862,7 @@ mod faults {
                         says.set();
                         std::future::pending::<()>().await;
                     },
-                    async move || {
+                    async move |_| {
                         anyrt::run_blocking(|| ()).await;
                         by_child.store(true, SeqCst);
                     },

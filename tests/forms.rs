@@ -185,7 +185,7 @@ async fn time_limits_and_scopes_need_none_either() {
             .await
             .unwrap()
             .unwrap();
-        let f = anyrt::finally(read(4), async || tick().await).await.unwrap();
+        let f = anyrt::finally(read(4), async |_| tick().await).await.unwrap();
         n + m + r + f
     }));
     assert_eq!(task.await.unwrap(), 10);

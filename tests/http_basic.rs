@@ -226,7 +226,7 @@ async fn what_still_runs_at_the_deadline_is_cancelled() {
                     begun.set();
                     std::future::pending::<&'static str>().await
                 };
-                anyrt::finally(work, async move || ended.set()).await
+                anyrt::finally(work, async move |_| ended.set()).await
             }
         }
     });

@@ -42,7 +42,7 @@ async fn for_ever(watched: Watched) -> &'static str {
         watched.begun.set();
         pending::<&'static str>().await
     };
-    anyrt::finally(work, async || {
+    anyrt::finally(work, async |_| {
         // The clean-up is async, and runs although its request is cancelled.
         watched.go.wait().await;
         watched.cleaned_up.set();

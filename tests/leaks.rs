@@ -135,7 +135,7 @@ on_each_backend! {
                 let inner = CancelScope::new().shield(true).run(async |inner| {
                     scope.cancel_with("now");
                     inner.set_shield(false);
-                    finally(pending::<()>(), async || checkpoint().await).await;
+                    finally(pending::<()>(), async |_| checkpoint().await).await;
                 });
                 join(inner, pending::<()>()).await
             });

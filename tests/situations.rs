@@ -159,7 +159,7 @@ async fn an_error_never_cancels_the_group_while_its_host_is_busy() {
     let ended = task_group(async |tg| {
         let (sibling_ended, ended) = (Event::new(), Event::new());
         let (says, told) = (sibling_ended.clone(), ended.clone());
-        tg.spawn(finally(pending::<()>(), async move || says.set()));
+        tg.spawn(finally(pending::<()>(), async move |_| says.set()));
         tg.try_spawn(async { Err::<(), _>(boom()) });
         // The host is shielded, and waits for the end of the sibling: it is cancelled nevertheless.
         shield(async {
@@ -187,7 +187,7 @@ async fn a_group_that_cancelled_itself_swallows_the_timeout_around_it() {
                     begins.set();
                     pending::<()>().await;
                 };
-                finally(work, async || anyrt::sleep(A_MOMENT * 4).await).await;
+                finally(work, async |_| anyrt::sleep(A_MOMENT * 4).await).await;
             });
             begun.wait().await;
             tg.cancel_with("the group itself");
@@ -319,7 +319,7 @@ async fn a_scope_that_was_not_cancelled_swallows_a_cancellation() {
             let _ = CancelScope::new()
                 .run(async |inner| {
                     outer.cancel_with("the outer one");
-                    finally(pending::<()>(), async || inner.set_shield(true)).await;
+                    finally(pending::<()>(), async |_| inner.set_shield(true)).await;
                 })
                 .await;
             after.fetch_add(1, SeqCst);

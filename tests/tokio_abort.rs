@@ -34,7 +34,7 @@ async fn abort_a_host(cleaned: Arc<AtomicUsize>, with_its_own_cancel: bool) {
                             entered.set();
                             std::future::pending::<()>().await;
                         },
-                        async move || {
+                        async move |_| {
                             checkpoint().await;
                             cleaned.fetch_add(1, Ordering::SeqCst);
                             end.set();

@@ -2,7 +2,7 @@
 
 use std::sync::{Mutex, PoisonError};
 
-use anyrt::Outcome;
+use anyrt::Exit;
 use anyrt::channel::{self, Sender};
 use serde::Serialize;
 
@@ -30,10 +30,10 @@ impl Watchers {
         self.count(|counts| counts.watching += 1);
         // A client that leaves cancels its request: the wait ends where it stands. What must happen in
         // any case is the clean-up, which is told how it came to this.
-        let next = anyrt::finally_with(told.recv(), async |outcome| {
+        let next = anyrt::finally(told.recv(), async |exit| {
             self.count(|counts| {
                 counts.watching -= 1;
-                counts.left += usize::from(matches!(outcome, Outcome::Cancelled(_)));
+                counts.left += usize::from(matches!(exit, Exit::Cancelled(_)));
             });
         });
         next.await.ok()

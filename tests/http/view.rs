@@ -193,7 +193,7 @@ async fn a_request_whose_client_left_is_told_while_it_holds() {
                         log.say("begun");
                         std::future::pending::<()>().await;
                     };
-                    anyrt::finally(work, async || {
+                    anyrt::finally(work, async |_| {
                         checkpoint().await;
                         log.say("cleans up");
                         go.wait().await;

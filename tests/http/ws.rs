@@ -280,16 +280,17 @@ async fn a_server_that_is_cancelled_ends_its_lifespans_after_its_requests() {
             let (log, begun) = (log.clone(), begun.clone());
             move || {
                 let (log, begun) = (log.clone(), begun.clone());
-                anyrt::finally_owned(
+                anyrt::finally(
                     async move {
                         begun.set();
                         std::future::pending::<()>().await;
                     },
-                    async move || {
+                    async move |_| {
                         anyrt::checkpoint().await;
                         log.say("request cleaned up");
                     },
                 )
+                .owned()
             }
         })
         .lifespan({

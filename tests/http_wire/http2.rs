@@ -43,7 +43,7 @@ fn waiting() -> (App, Event, Event, Event) {
                 go.wait().await;
                 "waited"
             };
-            async move { anyrt::finally(work, async move || cleaned_up.set()).await }
+            async move { anyrt::finally(work, async move |_| cleaned_up.set()).await }
         }
     });
     (app, begun, go, cleaned_up)

@@ -95,7 +95,7 @@ fn waits(app: App, path: &str, go: &Event, clean: &Event) -> (App, Event) {
             go.wait().await;
             "went"
         };
-        async move { anyrt::finally(work, async move || clean.wait().await).await }
+        async move { anyrt::finally(work, async move |_| clean.wait().await).await }
     });
     (app, begun)
 }

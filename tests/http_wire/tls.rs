@@ -252,7 +252,7 @@ async fn h9_a_client_that_leaves_cancels_its_handler_under_tls_too() {
                 begun.set();
                 std::future::pending::<&str>().await
             };
-            async move { anyrt::finally(work, async move || cleaned_up.set()).await }
+            async move { anyrt::finally(work, async move |_| cleaned_up.set()).await }
         }
     });
     let server = Server::serving(async move |listener, stop| {

@@ -134,7 +134,7 @@ async fn execute(world: &Arc<World>, statement: &'static Statement, place: &Plac
             anyrt::shield(in_scope(world, place, id, *scope, inside(body))).await?;
         }
         Op::Finally { body, scope, cleanup } => {
-            let ended = anyrt::finally(inside(body), async || {
+            let ended = anyrt::finally(inside(body), async |_| {
                 tell("cleans up");
                 match in_scope(world, place, id, *scope, inside(cleanup)).await {
                     Ok(()) => tell("cleaned up"),

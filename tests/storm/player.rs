@@ -9,8 +9,8 @@ use std::time::Duration;
 
 use anyrt::sync::{CapacityLimiter, Lock, Semaphore};
 use anyrt::{
-    CancelScope, Ready, ScopeHandle, checkpoint, finally, finally_owned, from_thread, join, move_on_after,
-    race, run_blocking, send_scope, shield, shield_owned, sleep, task_group,
+    CancelScope, Ready, ScopeHandle, checkpoint, finally, from_thread, join, move_on_after, race,
+    run_blocking, send_scope, shield, sleep, task_group,
 };
 use futures::channel::oneshot;
 use futures::future::select;
@@ -98,7 +98,7 @@ async fn play_step(here: &Here, step: &Step) {
             play_scope(here, *deadline, *shield, on_exit.clone(), body.clone()).await;
         }
         Step::Shield(steps) => shield(play(here.clone(), steps.clone())).await,
-        Step::ShieldOwned(steps) => shield_owned(play(here.owned(), steps.clone())).await,
+        Step::ShieldOwned(steps) => shield(play(here.owned(), steps.clone())).owned().await,
         Step::Finally { work, clean } => {
             let cleanup = round.books.clean_up("finally", here.foreign);
             let (promise, work) = (cleanup.clone(), play(here.clone(), work.clone()));
@@ -106,7 +106,7 @@ async fn play_step(here: &Here, step: &Step) {
                 promise.promise();
                 work.await;
             };
-            let cleans = async || {
+            let cleans = async |_| {
                 cleanup.begins();
                 play(here.clone(), clean.clone()).await;
                 cleanup.ends();
@@ -121,12 +121,12 @@ async fn play_step(here: &Here, step: &Step) {
                 promise.promise();
                 work.await;
             };
-            let cleans = move || async move {
+            let cleans = move |_| async move {
                 cleanup.begins();
                 clean.await;
                 cleanup.ends();
             };
-            finally_owned(promised, cleans).await;
+            finally(promised, cleans).owned().await;
         }
         Step::Group { children, body } => play_group(here, children, body.clone()).await,
         Step::Borrowing { children, body } => play_borrowing(here, children, body.clone()).await,

@@ -175,7 +175,7 @@ impl Real {
             Kind::Finally => Box::pin(async move {
                 let work = this.run(this.parts[inside[0]].inside[0]);
                 let after = Arc::clone(&this);
-                finally(work, async move || {
+                finally(work, async move |_| {
                     let _ =
                         Watched { inner: after.run(inside[1]), real: after, part: inside[1], done: false }
                             .await;

@@ -299,7 +299,7 @@ pub(crate) async fn rule_75_a_child_that_was_cut_short_from_outside_leaves_no_va
     // A service that nobody needed any more was not cut short by what came then.
     let served = comes_out(async |outer| {
         task_group(async |group| {
-            group.spawn_service(finally(pending::<()>(), async move || {
+            group.spawn_service(finally(pending::<()>(), async move |_| {
                 outer.cancel_with("while it cleans up")
             }));
             42

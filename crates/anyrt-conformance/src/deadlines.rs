@@ -380,7 +380,7 @@ pub(crate) async fn rule_26_a_clean_up_with_bounded_time_ends_by_its_own_deadlin
     let result = CancelScope::new()
         .run(async move |scope| {
             scope.cancel_with("now");
-            anyrt_core::finally(pending::<()>(), async move || {
+            anyrt_core::finally(pending::<()>(), async move |_| {
                 if move_on_after(A_MOMENT, pending::<()>()).await.is_none() {
                     seen.add();
                 }

@@ -4,8 +4,7 @@ use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
 use anyrt_core::{
-    CancelScope, Either, Event, GroupError, Run, Runtime, checkpoint, finally, finally_owned, race, shield,
-    shield_owned, task_group,
+    CancelScope, Either, Event, Exit, GroupError, Run, Runtime, checkpoint, finally, race, shield, task_group,
 };
 use futures::FutureExt;
 use futures::future::{Either as First, pending, select};
@@ -13,6 +12,7 @@ use futures::future::{Either as First, pending, select};
 use crate::by_hand::ByHand;
 use crate::counting::Counter;
 use crate::endings::{Failure, failures};
+use crate::time::A_MOMENT;
 use crate::warnings::Warnings;
 
 /// A group whose child says that it has begun, and whose clean-up awaits before it counts.
@@ -23,7 +23,7 @@ fn group_with_a_clean_up(begun: Event, cleaned: Counter) -> impl Future<Output =
                 begun.set();
                 pending::<()>().await;
             },
-            async move || {
+            async move |_| {
                 checkpoint().await;
                 checkpoint().await;
                 cleaned.add();
@@ -107,7 +107,7 @@ pub(crate) fn rd_03_a_dropped_finally_does_not_clean_up_and_an_owned_one_does(ru
     // The root is polled on this thread, so this is where it warns.
     warnings.catch(|| {
         Run::new(runtime).run(async move {
-            let mut dropped = ByHand::new(finally(pending::<()>(), async move || {
+            let mut dropped = ByHand::new(finally(pending::<()>(), async move |_| {
                 counted.add();
             }));
             assert!(dropped.poll().is_pending());
@@ -118,10 +118,13 @@ pub(crate) fn rd_03_a_dropped_finally_does_not_clean_up_and_an_owned_one_does(ru
                 let _local = work;
                 pending::<()>().await;
             };
-            let mut dropped = ByHand::new(finally_owned(work, async move || {
-                checkpoint().await;
-                owned_counts.add();
-            }));
+            let mut dropped = ByHand::new(
+                finally(work, async move |_| {
+                    checkpoint().await;
+                    owned_counts.add();
+                })
+                .owned(),
+            );
             assert!(dropped.poll().is_pending());
             dropped.drop_future();
             assert_eq!(told.caught().len(), 1, "this one has lost nothing: {:?}", told.caught());
@@ -139,7 +142,7 @@ pub(crate) fn rd_03_a_dropped_finally_does_not_clean_up_and_an_owned_one_does(ru
 pub(crate) async fn rd_04_the_losers_of_a_race_have_cleaned_up_when_it_returns() {
     let cleaned = Counter::new();
     let counted = cleaned.clone();
-    let loser = finally(pending::<()>(), async move || {
+    let loser = finally(pending::<()>(), async move |_| {
         checkpoint().await;
         counted.add();
     });
@@ -158,11 +161,14 @@ pub(crate) fn rule_39_an_owned_shield_goes_on_at_the_root(runtime: Arc<dyn Runti
     Run::new(runtime).run(async move {
         let release = Event::new();
         let released = release.clone();
-        let mut dropped = ByHand::new(shield_owned(async move {
-            released.wait().await;
-            checkpoint().await;
-            counted.add();
-        }));
+        let mut dropped = ByHand::new(
+            shield(async move {
+                released.wait().await;
+                checkpoint().await;
+                counted.add();
+            })
+            .owned(),
+        );
         assert!(dropped.poll().is_pending());
         dropped.drop_future();
         release.set();
@@ -170,19 +176,52 @@ pub(crate) fn rule_39_an_owned_shield_goes_on_at_the_root(runtime: Arc<dyn Runti
     assert_eq!(finished.get(), 1, "the run waited for it, and did not cancel it");
 }
 
-pub(crate) async fn rule_39_an_owned_shield_and_clean_up_in_place_are_as_the_others() {
-    assert_eq!(shield_owned(async { 7 }).await, 7);
+pub(crate) fn rule_39_what_is_owned_keeps_its_limit_at_the_root(runtime: Arc<dyn Runtime>) {
     let cleaned = Counter::new();
     let counted = cleaned.clone();
-    let value = finally_owned(
+    let warnings = Warnings::of("anyrt::grace");
+    let told = warnings.clone();
+    // What goes on at the root is polled on the threads of the runtime too: only the counts are looked at there.
+    warnings.catch(|| {
+        Run::new(runtime).run(async move {
+            let guard = counted.on_drop();
+            let limited = async move {
+                let _guard = guard;
+                pending::<()>().await;
+            };
+            let mut dropped = ByHand::new(shield(limited).within(A_MOMENT).owned());
+            assert!(dropped.poll().is_pending());
+            dropped.drop_future();
+
+            let guard = counted.on_drop();
+            let clean_up = async move |exit| {
+                let _guard = guard;
+                assert!(matches!(exit, Exit::Cancelled(_)), "{exit:?}");
+                pending::<()>().await;
+            };
+            let mut dropped = ByHand::new(finally(pending::<()>(), clean_up).within(A_MOMENT).owned());
+            assert!(dropped.poll().is_pending());
+            dropped.drop_future();
+            assert_eq!((counted.get(), told.caught().len()), (0, 0), "nothing is over yet");
+        });
+    });
+    assert_eq!(cleaned.get(), 2, "the run waited for both until their time was over");
+}
+
+pub(crate) async fn rule_39_an_owned_shield_and_clean_up_in_place_are_as_the_others() {
+    assert_eq!(shield(async { 7 }).owned().await, 7);
+    let cleaned = Counter::new();
+    let counted = cleaned.clone();
+    let value = finally(
         async {
             checkpoint().await;
             7
         },
-        async move || {
+        async move |_| {
             counted.add();
         },
-    );
+    )
+    .owned();
     assert_eq!((value.await, cleaned.get()), (7, 1));
 
     // In a cancelled scope both are finished before it is left.
@@ -201,17 +240,23 @@ pub(crate) async fn rule_39_an_owned_shield_and_clean_up_in_place_are_as_the_oth
 
     // Dropped without a poll, nothing was begun.
     let never = steps.clone();
-    drop(finally_owned(async {}, async move || {
-        never.add();
-    }));
+    drop(
+        finally(async {}, async move |_| {
+            never.add();
+        })
+        .owned(),
+    );
     // What is dropped leaves its scope at once, with its hold.
     let left = anyrt_core::CancelScope::new()
         .run(async |scope| {
             let never = Event::new();
-            let mut dropped = ByHand::new(shield_owned({
-                let never = never.clone();
-                async move { never.wait().await }
-            }));
+            let mut dropped = ByHand::new(
+                shield({
+                    let never = never.clone();
+                    async move { never.wait().await }
+                })
+                .owned(),
+            );
             assert!(dropped.poll().is_pending());
             dropped.drop_future();
             scope.cancel_with("no shield is left in here");
@@ -226,10 +271,11 @@ pub(crate) async fn rule_39_an_owned_shield_and_clean_up_in_place_are_as_the_oth
 fn shield_and_clean_up(steps: &Counter) -> futures::future::BoxFuture<'static, ()> {
     let steps = steps.clone();
     Box::pin(async move {
-        shield_owned(async move {
+        shield(async move {
             checkpoint().await;
             steps.add();
         })
+        .owned()
         .await;
         checkpoint().await;
     })
@@ -237,10 +283,13 @@ fn shield_and_clean_up(steps: &Counter) -> futures::future::BoxFuture<'static, (
 
 fn clean_up_after_pending(steps: &Counter) -> futures::future::BoxFuture<'static, ()> {
     let steps = steps.clone();
-    Box::pin(finally_owned(pending::<()>(), async move || {
-        checkpoint().await;
-        steps.add();
-    }))
+    Box::pin(
+        finally(pending::<()>(), async move |_| {
+            checkpoint().await;
+            steps.add();
+        })
+        .owned(),
+    )
 }
 
 pub(crate) async fn rule_39_a_group_that_outlived_its_scope_and_is_dropped_is_waited_for_by_the_group_around()

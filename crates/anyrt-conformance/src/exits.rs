@@ -5,8 +5,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use anyrt_core::{
-    CancelScope, Cause, Event, Exit, Run, Runtime, checkpoint, finally, finally_owned_within, finally_within,
-    is_cancelled, move_on_after, scope, shield, shield_within, sleep, task_group,
+    BoxError, CancelScope, Cause, Event, Exit, Run, Runtime, checkpoint, finally, is_cancelled,
+    move_on_after, scope, shield, sleep, task_group, try_task_group,
 };
 use futures::FutureExt;
 use futures::future::pending;
@@ -138,7 +138,7 @@ pub(crate) async fn exit_clean_ups_that_are_nested_run_innermost_first() {
                     .run(async |inner| {
                         inner.on_exit(noted.clean_up("inner scope"));
                         let note = noted.clone();
-                        finally(pending::<()>(), async || {
+                        finally(pending::<()>(), async |_| {
                             checkpoint().await;
                             note.note("inner finally");
                         })
@@ -147,7 +147,7 @@ pub(crate) async fn exit_clean_ups_that_are_nested_run_innermost_first() {
                     .await
             };
             outer.cancel_with("all of it");
-            finally(work, async || {
+            finally(work, async |_| {
                 checkpoint().await;
                 note.note("outer finally");
             })
@@ -298,13 +298,13 @@ pub(crate) fn exit_a_clean_up_that_outlives_its_grace_is_cancelled_and_named(run
     warnings.catch(|| {
         Run::new(runtime).run(async move {
             let watch = Stopwatch::start();
-            let value = finally_within(A_MOMENT, async { 7 }, async || sleep(AN_HOUR).await).await;
+            let value = finally(async { 7 }, async |_| sleep(AN_HOUR).await).within(A_MOMENT).await;
             watch.has_run_for(A_MOMENT);
             assert_eq!((value, told.caught().len()), (7, 1), "{:?}", told.caught());
             assert!(told.caught()[0].contains(file!()), "{:?}", told.caught());
 
-            assert_eq!(shield_within(A_MOMENT, sleep(AN_HOUR)).await, None);
-            let value = finally_owned_within(A_MOMENT, async { 8 }, async || sleep(AN_HOUR).await).await;
+            assert_eq!(shield(sleep(AN_HOUR)).within(A_MOMENT).await, None);
+            let value = finally(async { 8 }, async |_| sleep(AN_HOUR).await).within(A_MOMENT).owned().await;
             assert_eq!((value, told.caught().len()), (8, 3));
 
             let scope = CancelScope::new().run(async |scope| {
@@ -314,8 +314,8 @@ pub(crate) fn exit_a_clean_up_that_outlives_its_grace_is_cancelled_and_named(run
             assert_eq!((scope.await.ok(), told.caught().len()), (Some(9), 4));
 
             // In time, nothing is told.
-            let value = finally_within(AN_HOUR, async { 1 }, async || checkpoint().await).await;
-            assert_eq!((value, shield_within(AN_HOUR, async { 2 }).await), (1, Some(2)));
+            let value = finally(async { 1 }, async |_| checkpoint().await).within(AN_HOUR).await;
+            assert_eq!((value, shield(async { 2 }).within(AN_HOUR).await), (1, Some(2)));
             assert_eq!(told.caught().len(), 4);
         });
     });
@@ -326,7 +326,7 @@ pub(crate) fn exit_a_shield_that_is_held_beyond_its_grace_is_named_once(runtime:
     let told = warnings.clone();
     warnings.catch(|| {
         Run::new(runtime).run(async move {
-            let done = shield_within(Duration::ZERO, async {
+            let done = shield(async {
                 shield(async {
                     sleep(A_MOMENT).await;
                     assert_eq!(told.caught().len(), 1, "while it is held");
@@ -334,6 +334,7 @@ pub(crate) fn exit_a_shield_that_is_held_beyond_its_grace_is_named_once(runtime:
                 .await;
                 "held"
             })
+            .within(Duration::ZERO)
             .await;
             assert_eq!(done, Some("held"), "no checkpoint follows");
             assert_eq!(told.caught().len(), 1, "{:?}", told.caught());
@@ -345,8 +346,79 @@ pub(crate) async fn exit_a_grace_counts_in_a_cancelled_scope_too() {
     let result = CancelScope::new()
         .run(async |scope| {
             scope.cancel_with("now");
-            finally_within(Duration::ZERO, pending::<()>(), async || sleep(AN_HOUR).await).await;
+            finally(pending::<()>(), async |_| sleep(AN_HOUR).await).within(Duration::ZERO).await;
         })
         .await;
     assert_eq!(result.expect_err("it was cancelled").reason(), Some("now"));
+}
+
+pub(crate) async fn exit_the_clean_up_of_a_finally_is_told_how_the_work_ended() {
+    let diary = Diary::default();
+    assert_eq!(finally(async { 7 }, diary.clean_up("value")).await, 7);
+    assert_eq!(finally(async { 7 }, diary.clean_up("owned value")).owned().await, 7);
+
+    // What the work returned is for its caller to judge.
+    let failed = finally(async { Err::<(), _>(Failure("no")) }, diary.clean_up("error")).await;
+    assert_eq!(failed, Err(Failure("no")));
+
+    let panics = || async { panic_any(Failure("a panic")) };
+    let work = AssertUnwindSafe(finally(panics(), diary.clean_up("panic")));
+    assert!(work.catch_unwind().await.is_err());
+    let work = AssertUnwindSafe(finally(panics(), diary.clean_up("owned panic")).within(AN_HOUR).owned());
+    assert!(work.catch_unwind().await.is_err());
+
+    let cut = CancelScope::new().run(async |scope| {
+        scope.cancel();
+        finally(pending::<()>(), diary.clean_up("cut")).within(AN_HOUR).await;
+    });
+    assert!(cut.await.is_err());
+    let cut = CancelScope::new().run(async |scope| {
+        scope.cancel();
+        finally(pending::<()>(), diary.clean_up("owned cut")).owned().await;
+    });
+    assert!(cut.await.is_err());
+
+    let expected = [
+        "value: finished",
+        "owned value: finished",
+        "error: finished",
+        "panic: panicked",
+        "owned panic: panicked",
+        "cut: Explicit",
+        "owned cut: Explicit",
+    ];
+    assert_eq!(diary.entries(), expected);
+}
+
+/// What a task may be made of: work that ends in a type with a `dyn` in it, and a closure as clean-up.
+pub(crate) async fn exit_a_finally_of_fallible_work_is_spawned() {
+    async fn work() -> Result<u32, BoxError> {
+        checkpoint().await;
+        Ok(7)
+    }
+    let diary = Diary::default();
+    let (direct, inside) = (diary.clean_up("direct"), diary.clone());
+    let sum = try_task_group(async |group| {
+        let direct = group.try_spawn(finally(work(), async move |exit| direct(exit).await));
+        let inside = group.try_spawn(async move {
+            // Both borrow from the task around.
+            finally(work(), async |exit| inside.clean_up("inside")(exit).await).await
+        });
+        let owned = group.try_spawn(finally(work(), async |_| checkpoint().await).within(AN_HOUR).owned());
+        Ok(direct.await? + inside.await? + owned.await?)
+    })
+    .await;
+    assert_eq!(sum.expect("nothing failed"), 21);
+    assert_eq!(diary.entries().len(), 2);
+}
+
+pub(crate) async fn exit_within_and_owned_are_said_before_the_first_poll() {
+    let mut shielded = shield(Box::pin(pending::<()>()));
+    assert!(futures::poll!(&mut shielded).is_pending());
+    assert!(std::panic::catch_unwind(AssertUnwindSafe(move || shielded.owned())).is_err());
+
+    let clean_up = |_| -> futures::future::Ready<()> { unreachable!("the work has not ended") };
+    let mut guarded = finally(Box::pin(pending::<()>()), clean_up);
+    assert!(futures::poll!(&mut guarded).is_pending());
+    assert!(std::panic::catch_unwind(AssertUnwindSafe(move || guarded.owned())).is_err());
 }

@@ -442,7 +442,7 @@ pub(crate) async fn ft_20_cancelling_the_caller_cancels_what_its_job_calls() {
                         cancels.cancel_with("while it waits");
                         pending::<()>().await;
                     };
-                    let answer = from_thread::run(finally(work, async move || {
+                    let answer = from_thread::run(finally(work, async move |_| {
                         if abandons {
                             release.set();
                             cleaning.wait().await;

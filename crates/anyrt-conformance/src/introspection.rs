@@ -230,7 +230,7 @@ pub(crate) async fn the_tree_tells_how_it_is_with_a_task() {
         let release = Event::new();
         let (shielded, cleaning) = (release.clone(), release.clone());
         group.named("shielded").spawn(async move { shield(shielded.wait()).await });
-        let clean = async move || cleaning.wait().await;
+        let clean = async move |_| cleaning.wait().await;
         group.named("cleaning").spawn(finally(pending::<()>(), clean));
         group.named("waiting").spawn(pending::<()>());
         until(|tree| tree.tasks().count() == 4).await;

@@ -122,6 +122,9 @@ macro_rules! for_each_case {
                 bare exit_a_clean_up_that_outlives_its_grace_is_cancelled_and_named [TimerWakes, TimerNotEarly];
                 bare exit_a_shield_that_is_held_beyond_its_grace_is_named_once [TimerWakes, TimerNotEarly];
                 program exit_a_grace_counts_in_a_cancelled_scope_too [];
+                program exit_the_clean_up_of_a_finally_is_told_how_the_work_ended [];
+                program exit_a_finally_of_fallible_work_is_spawned [TasksRun];
+                program exit_within_and_owned_are_said_before_the_first_poll [];
             }
             run_end {
                 bare end_of_a_run_goes_without_what_holds_for_ever_and_names_it [TasksRun, TimerWakes, TimerNotEarly];
@@ -475,6 +478,7 @@ macro_rules! for_each_case {
                 program rd_04_the_losers_of_a_race_have_cleaned_up_when_it_returns [];
                 program rule_39_a_group_that_outlived_its_scope_and_is_dropped_is_waited_for_by_the_group_around [TasksRun];
                 bare rule_39_an_owned_shield_goes_on_at_the_root [TasksRun];
+                bare rule_39_what_is_owned_keeps_its_limit_at_the_root [TasksRun, TimerWakes];
                 program rule_39_an_owned_shield_and_clean_up_in_place_are_as_the_others [TasksRun];
             }
             orphans {

@@ -73,7 +73,7 @@ pub(crate) async fn rule_16_each_of_many_branches_is_dropped_by_itself() {
                         scope.cancel_with("while both are inside");
                         pending::<()>().await;
                     } else {
-                        finally(pending::<()>(), async || {
+                        finally(pending::<()>(), async |_| {
                             drop(lock.lock().await);
                             cleaned.add();
                         })
@@ -247,7 +247,7 @@ pub(crate) async fn rule_74_a_limited_map_ends_beside_a_clean_up_that_waits_for_
                 })
                 .await;
             };
-            let drains = finally(pending::<()>(), async || {
+            let drains = finally(pending::<()>(), async |_| {
                 while receiver.recv().await.is_ok() {
                     drained.add();
                 }

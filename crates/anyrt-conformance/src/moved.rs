@@ -58,7 +58,7 @@ pub(crate) async fn rm_02_a_timed_out_group_finally_or_shield_has_a_defined_outc
     let cleaned = Counter::new();
     let clean_up = cleaned.clone();
     {
-        let mut guarded = pin!(finally(pending::<()>(), async move || {
+        let mut guarded = pin!(finally(pending::<()>(), async move |_| {
             checkpoint().await;
             clean_up.add();
         }));

@@ -84,7 +84,7 @@ pub(crate) async fn cn_05_an_outer_cancel_during_the_clean_up_of_an_inner_one_go
             let _ = CancelScope::new()
                 .run(async move |inner| {
                     inner.cancel_with("inner");
-                    finally(pending::<()>(), async move || {
+                    finally(pending::<()>(), async move |_| {
                         outer.cancel_with("outer");
                         checkpoint().await;
                         cleaned.add();
@@ -144,7 +144,7 @@ pub(crate) async fn cn_06_an_outer_cancel_during_the_clean_up_of_a_shielded_inne
                 .shield(true)
                 .run(async |inner| {
                     inner.cancel_with("inner");
-                    finally(pending::<()>(), async || {
+                    finally(pending::<()>(), async |_| {
                         outer.cancel_with("outer");
                         checkpoint().await;
                     })

@@ -40,7 +40,7 @@ impl Signs {
                     begun.set();
                     pending::<()>().await;
                 };
-                group.named("cleaner").spawn(finally(work, async move || {
+                group.named("cleaner").spawn(finally(work, async move |_| {
                     release.wait().await;
                     cleaned.add();
                 }));
@@ -286,7 +286,7 @@ pub(crate) fn rule_72_the_run_waits_for_what_an_abandoned_closure_has_taken_in(r
                 enters.set();
                 pending::<()>().await;
             },
-            async move || release.set(),
+            async move |_| release.set(),
         ));
         entered.wait().await;
         let dropped = Event::new();

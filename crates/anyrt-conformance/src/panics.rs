@@ -63,7 +63,7 @@ pub(crate) async fn rp_01_a_destructor_that_panics_in_a_cancellation_is_resumed_
             entered.set();
             pending::<()>().await;
         };
-        group.spawn(finally(work, async move || {
+        group.spawn(finally(work, async move |_| {
             checkpoint().await;
             counted.add();
         }));
@@ -92,7 +92,7 @@ pub(crate) async fn rp_02_work_that_panics_is_cleaned_up_and_the_panic_goes_on()
         checkpoint().await;
         panic!("work");
     };
-    let panicked = AssertUnwindSafe(finally(work, async move || {
+    let panicked = AssertUnwindSafe(finally(work, async move |_| {
         checkpoint().await;
         counted.add();
     }))

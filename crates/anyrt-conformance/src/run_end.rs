@@ -93,7 +93,7 @@ pub(crate) fn end_of_a_run_in_time_is_no_error(runtime: Arc<dyn Runtime>) {
                     begins.set();
                     pending::<()>().await;
                 },
-                async move || {
+                async move |_| {
                     checkpoint().await;
                     counted.add();
                 },

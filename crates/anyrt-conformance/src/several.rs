@@ -78,7 +78,7 @@ pub(crate) async fn rs_03_a_clean_up_drains_a_channel_until_the_other_branch_dro
                 sleep(A_MOMENT).await;
                 assert!(sender.try_send(3).is_ok());
             }));
-            branches.push(Box::pin(finally(pending::<()>(), async move || {
+            branches.push(Box::pin(finally(pending::<()>(), async move |_| {
                 while receiver.recv().await.is_ok() {
                     drained.add();
                 }
@@ -131,7 +131,7 @@ pub(crate) async fn rs_05_an_operation_that_is_not_polled_while_a_message_is_han
     let cleaned = Counter::new();
 
     let clean_up = cleaned.clone();
-    handles_messages_beside(finally(pending::<()>(), async move || {
+    handles_messages_beside(finally(pending::<()>(), async move |_| {
         checkpoint().await;
         clean_up.add();
     }))
@@ -149,7 +149,7 @@ pub(crate) async fn rs_05_an_operation_that_is_not_polled_while_a_message_is_han
     let child = cleaned.clone();
     handles_messages_beside(
         task_group(async move |group| {
-            group.spawn(finally(pending::<()>(), async move || {
+            group.spawn(finally(pending::<()>(), async move |_| {
                 checkpoint().await;
                 child.add();
             }));
@@ -534,7 +534,7 @@ pub(crate) async fn rs_12_each_branch_of_our_own_combinators_is_dropped_by_itsel
 
 /// Work for ever with a clean-up that wants the lock, and adds ten.
 fn wants_in_a_finally(lock: Arc<Lock<i32>>) -> LocalBoxFuture<'static, ()> {
-    Box::pin(finally(pending::<()>(), async move || *lock.lock().await += 10))
+    Box::pin(finally(pending::<()>(), async move |_| *lock.lock().await += 10))
 }
 
 /// A shield that wants the lock, and adds ten.

@@ -143,7 +143,7 @@ pub(crate) async fn sh_08_a_shield_switched_on_while_a_cancellation_unwinds_does
             let _ = CancelScope::new()
                 .run(async |inner| {
                     outer.cancel_with("now");
-                    finally(pending::<()>(), async || {
+                    finally(pending::<()>(), async |_| {
                         inner.set_shield(true);
                         checkpoint().await;
                     })
@@ -228,7 +228,7 @@ pub(crate) async fn sh_13_an_async_clean_up_completes_and_the_cancellation_goes_
                     checkpoint().await;
                     panic!("the checkpoint returned");
                 },
-                async move || {
+                async move |_| {
                     assert_eq!(clean_up.get(), 1, "the work was dropped before its clean-up began");
                     checkpoint().await;
                     shield(checkpoint()).await;

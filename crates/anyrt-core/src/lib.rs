@@ -75,10 +75,9 @@ pub use run::{
 };
 pub use scope::checkpoint::{checkpoint, checkpoint_if_cancelled, yield_shielded};
 pub use scope::{
-    CancelScope, EffectiveDeadline, Exit, FailAfter, FinallyOwned, MoveOnAfter, Outcome, ScopeHandle, Shield,
+    CancelScope, EffectiveDeadline, Exit, FailAfter, Finally, FinallyOwned, MoveOnAfter, ScopeHandle, Shield,
     ShieldOwned, ShieldWithin, Stopping, TimedOut, current_deadline, fail_after, fail_at, finally,
-    finally_owned, finally_owned_within, finally_with, finally_within, is_cancelled, is_stopping,
-    move_on_after, move_on_at, shield, shield_owned, shield_within, stopping,
+    is_cancelled, is_stopping, move_on_after, move_on_at, shield, stopping,
 };
 pub use task::{JoinHandle, NotFinished, Task, TaskEnded, TaskHandle, TaskStatus, current_task};
 pub use testing::{AssertCheckpoints, Sequencer, Step, Stepping, assert_checkpoints, assert_no_checkpoints};

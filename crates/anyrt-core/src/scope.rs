@@ -18,9 +18,9 @@ mod timeout;
 
 pub use exit::Exit;
 pub(crate) use finally::{Ended, work};
-pub use finally::{Outcome, finally, finally_with, finally_within};
-pub use owned::{FinallyOwned, ShieldOwned, finally_owned, finally_owned_within, shield_owned};
-pub use shield::{Shield, ShieldWithin, shield, shield_within};
+pub use finally::{Finally, finally};
+pub use owned::{FinallyOwned, ShieldOwned};
+pub use shield::{Shield, ShieldWithin, shield};
 pub use stopping::{Stopping, is_stopping, stopping};
 pub use timeout::{FailAfter, MoveOnAfter, TimedOut, fail_after, fail_at, move_on_after, move_on_at};
 

@@ -29,7 +29,6 @@ pub(crate) use undo::{Entry, Stack, told};
 use std::future::{Future, poll_fn};
 use std::panic::AssertUnwindSafe;
 use std::pin::{Pin, pin};
-use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use anyrt::{Cancelled, TaskContext};
@@ -89,20 +88,10 @@ pub(crate) async fn unless_cut<T: Send>(
     work: impl Future<Output = T>,
     cut: impl AsyncFnOnce(&Cancelled),
 ) -> T {
-    // Put here, since a clean-up is shown what the work gave by a reference, which not every value can stand.
-    let value = Mutex::new(None);
-    let work = async {
-        let ended = work.await;
-        *value.lock().unwrap_or_else(PoisonError::into_inner) = Some(ended);
-    };
-    anyrt::finally_with(work, async |ended| {
-        if let anyrt::Outcome::Cancelled(why) = ended {
-            cut(why).await;
+    anyrt::finally(work, async |exit| {
+        if let anyrt::Exit::Cancelled(why) = exit {
+            cut(&why).await;
         }
     })
-    .await;
-    match value.into_inner().unwrap_or_else(PoisonError::into_inner) {
-        Some(value) => value,
-        None => unreachable!("work that has ended has a value"),
-    }
+    .await
 }

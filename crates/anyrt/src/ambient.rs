@@ -9,9 +9,9 @@ use std::future::Future;
 use std::time::{Duration, Instant};
 
 use anyrt_core::{
-    AllTasksBlocked, BlockingPortal, BoxError, BoxedJob, FailAfter, FinallyOwned, GroupError, Handle,
-    Interval, IterateBlocking, Leaving, MoveOnAfter, Run, RunBlocking, RunError, ShieldOwned, ShieldWithin,
-    Sleep, TaskGroup, TaskHandle, TaskTree,
+    AllTasksBlocked, BlockingPortal, BoxError, BoxedJob, FailAfter, GroupError, Handle, Interval,
+    IterateBlocking, Leaving, MoveOnAfter, Run, RunBlocking, RunError, Sleep, TaskGroup, TaskHandle,
+    TaskTree,
 };
 
 /// Lets [`Handle::current`] find the runtimes that this build knows and anyrt has not started: with
@@ -508,127 +508,6 @@ where
 {
     init();
     anyrt_core::try_task_group(body)
-}
-
-/// Runs `future` to its end, whatever is cancelled around it, and whoever drops this.
-///
-/// As [`shield`](crate::shield()), with one allocation more, and with a future that owns what it uses:
-/// so it can be moved.
-///
-/// # Panics
-///
-/// With the panic of `future`. One that comes after this was dropped is resumed at the end of the run.
-///
-/// # Cancel safety
-///
-/// Dropped by foreign code after it was first polled, the future is moved to the root of the run, which
-/// waits for it; its value is dropped. Never polled, it is dropped with this.
-#[track_caller]
-pub fn shield_owned<F>(future: F) -> ShieldOwned<F>
-where
-    F: Future + Send + 'static,
-    F::Output: Send + 'static,
-{
-    init();
-    anyrt_core::shield_owned(future)
-}
-
-/// Runs `future` as [`shield`](crate::shield()) does, but for no longer than `grace`; `None` when that was over first.
-///
-/// The grace counts from the first poll. When it is over the future is cancelled, and a tracing warning of
-/// target `anyrt::grace` names the place. What holds in there (a shield, a clean-up of its own) still keeps it.
-///
-/// ```
-/// use std::time::Duration;
-///
-/// anyrt::run(async {
-///     let said = anyrt::shield_within(Duration::from_secs(1), async { "goodbye" }).await;
-///     assert_eq!(said, Some("goodbye"));
-/// });
-/// ```
-///
-/// # Panics, cancel safety
-///
-/// As [`move_on_after`], and as [`shield`](crate::shield()).
-#[track_caller]
-pub fn shield_within<F: Future>(grace: Duration, future: F) -> ShieldWithin<F> {
-    init();
-    anyrt_core::shield_within(grace, future)
-}
-
-/// As [`finally`](crate::finally()), with a limit: a clean-up that has not ended when `grace` is over is cancelled, and a
-/// tracing warning of target `anyrt::grace` names it. Then all goes on as after any clean-up.
-///
-/// ```
-/// use std::time::Duration;
-///
-/// anyrt::run(async {
-///     let two = anyrt::finally_within(Duration::from_secs(1), async { 2 }, async || println!("goodbye")).await;
-///     assert_eq!(two, 2);
-/// });
-/// ```
-///
-/// # Panics, cancel safety
-///
-/// As [`finally`](crate::finally()).
-#[track_caller]
-pub fn finally_within<F, C>(grace: Duration, work: F, cleanup: C) -> impl Future<Output = F::Output>
-where
-    F: Future,
-    C: AsyncFnOnce(),
-{
-    init();
-    anyrt_core::finally_within(grace, work, cleanup)
-}
-
-/// Runs `work`, then `cleanup`: also when the work was cancelled, panicked, or dropped by anybody.
-///
-/// As [`finally`](crate::finally()), with futures that own what they use, so that they can be moved.
-///
-/// ```
-/// anyrt::run(async {
-///     let two = anyrt::finally_owned(async { 1 + 1 }, async || println!("goodbye")).await;
-///     assert_eq!(two, 2);
-/// });
-/// ```
-///
-/// # Panics
-///
-/// With the panic of the work, after the clean-up; with that of the clean-up at once. One that comes
-/// after this was dropped is resumed at the end of the run.
-///
-/// # Cancel safety
-///
-/// Dropped by foreign code after it was first polled, work and clean-up are moved to the root of the
-/// run, which waits for them: there the work is cancelled, and the clean-up runs. Never polled, both
-/// are dropped with this.
-#[track_caller]
-pub fn finally_owned<F, C, D>(work: F, cleanup: C) -> FinallyOwned<F::Output>
-where
-    F: Future + Send + 'static,
-    F::Output: Send + 'static,
-    C: FnOnce() -> D + Send + 'static,
-    D: Future<Output = ()> + Send + 'static,
-{
-    init();
-    anyrt_core::finally_owned(work, cleanup)
-}
-
-/// As [`finally_owned`], with a limit for the clean-up: see [`finally_within`](crate::finally_within()).
-///
-/// # Panics, cancel safety
-///
-/// As [`finally_owned`].
-#[track_caller]
-pub fn finally_owned_within<F, C, D>(grace: Duration, work: F, cleanup: C) -> FinallyOwned<F::Output>
-where
-    F: Future + Send + 'static,
-    F::Output: Send + 'static,
-    C: FnOnce() -> D + Send + 'static,
-    D: Future<Output = ()> + Send + 'static,
-{
-    init();
-    anyrt_core::finally_owned_within(grace, work, cleanup)
 }
 
 /// Runs `main` as the root of a run inside a program whose runtime somebody else drives, and then

@@ -13,9 +13,9 @@ pub mod sync;
 pub use ambient::print_tasks_on_sigusr1;
 pub use ambient::{
     asyncify, blocking_context, blocking_portal, current_handle, drop_in_pool, embed, fail_after, fail_at,
-    finally_owned, finally_owned_within, finally_within, init, interval, iterate_blocking, move_on_after,
-    move_on_at, now, run_blocking, run_cpu, shield_owned, shield_within, sleep, sleep_until, spawn,
-    task_group, tasks, try_blocking_portal, try_embed, try_task_group, wait_all_tasks_blocked,
+    init, interval, iterate_blocking, move_on_after, move_on_at, now, run_blocking, run_cpu, sleep,
+    sleep_until, spawn, task_group, tasks, try_blocking_portal, try_embed, try_task_group,
+    wait_all_tasks_blocked,
 };
 #[doc(inline)]
 pub use anyrt_core::*;

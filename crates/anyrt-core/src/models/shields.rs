@@ -84,7 +84,7 @@ fn a_shield_goes_up_while_the_work_of_a_clean_up_ends() {
     shielded_while_cancelled(
         "a_shield_goes_up_while_the_work_of_a_clean_up_ends",
         |event: Event| async move {
-            finally(event.wait(), async || ()).await;
+            finally(event.wait(), async |_| ()).await;
         },
     );
 }

@@ -9,21 +9,24 @@ use std::task::Poll;
 use std::time::Duration;
 
 use super::ScopeHandle;
-use super::owned::{Origin, shield_owned};
-use super::shield::{shield_at, shield_within_at};
-use crate::tree::{self, Cancelled, Cause, Node, NodeRef, ScopeKind};
+use super::finally::CleanUp;
+use super::owned::Origin;
+use super::shield::shield;
+use crate::tree::{self, Cancelled, Cause, Node, NodeRef};
 
-/// How a scope came to its end, as its clean-ups are told ([`ScopeHandle::on_exit`]).
+/// How something came to its end, as its clean-up is told: a scope ([`ScopeHandle::on_exit`]), or the work of a
+/// [`finally`](crate::finally()).
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub enum Exit {
-    /// Its body ended, and of a group all children, and nothing failed.
+    /// It ended: the work with any value, an error too; the body of a scope, and of a group all children, and nothing
+    /// failed.
     Finished,
     /// The body or a child of the group failed.
     Failed,
-    /// Its body was cut short. By foreign code that dropped it: [`Cause::Dropped`].
+    /// It was cut short. By foreign code that dropped it: [`Cause::Dropped`].
     Cancelled(Cancelled),
-    /// The body, or a child, panicked; the panic goes on after the clean-ups.
+    /// The work, the body or a child panicked; the panic goes on after the clean-ups.
     Panicked,
 }
 
@@ -63,7 +66,7 @@ impl ScopeHandle {
         D: Future<Output = ()> + Send + 'static,
     {
         let at = Location::caller();
-        self.register(Hook::new(at, |exit| Box::pin(shield_at(ScopeKind::CleanUp, at, cleanup(exit)))));
+        self.register(Hook::new(at, |exit| Box::pin(CleanUp::new(at, None, cleanup(exit)))));
     }
 
     /// As [`on_exit`](ScopeHandle::on_exit), with a limit: a clean-up that has not ended when `grace` is over is
@@ -75,10 +78,7 @@ impl ScopeHandle {
         D: Future<Output = ()> + Send + 'static,
     {
         let at = Location::caller();
-        self.register(Hook::new(at, move |exit| {
-            let cleanup = shield_within_at(ScopeKind::CleanUp, at, grace, cleanup(exit));
-            Box::pin(async { cleanup.await.unwrap_or_default() })
-        }));
+        self.register(Hook::new(at, move |exit| Box::pin(CleanUp::new(at, Some(grace), cleanup(exit)))));
     }
 
     fn register(&self, hook: Hook) {
@@ -110,7 +110,7 @@ impl Hook {
 /// Dropped by foreign code on the way, the rest goes on at the root.
 pub(crate) fn run_exits(node: NodeRef, exit: Exit) -> Boxed<Result<(), Payload>> {
     let hooks = tree::take_exits(node.node());
-    Box::pin(shield_owned(run(hooks, exit, move || tree::take_exits(node.node()))))
+    Box::pin(shield(run(hooks, exit, move || tree::take_exits(node.node()))).owned())
 }
 
 /// Runs the clean-ups of a scope that has nobody to run them: it was dropped, or has ended before.

@@ -97,6 +97,22 @@ impl<F: Future> Scoped<F> {
         Scoped { seat: Seat::new(Place::Linked(node)), inner: Some(inner) }
     }
 
+    /// The future and its place, for a construct that is told more before it is polled.
+    pub(crate) fn take_unpolled(&mut self) -> (Lazy, F) {
+        self.assert_unpolled();
+        match (&self.seat.place, self.inner.take()) {
+            (Place::Lazy(lazy), Some(inner)) => (*lazy, inner),
+            _ => unreachable!("it is not polled"),
+        }
+    }
+
+    pub(crate) fn assert_unpolled(&self) {
+        assert!(
+            matches!(self.seat.place, Place::Lazy(_)) && self.inner.is_some(),
+            "`within` and `owned` are said before the first poll"
+        );
+    }
+
     /// Drops the inner future with its scope current. Its destructors may panic.
     pub(crate) fn drop_inner(self: Pin<&mut Self>) {
         let mut this = self.project();

@@ -186,7 +186,7 @@ impl<T> Condition<T> {
         .await;
         // In the queue first, then without the lock: no notification comes in between.
         guard.release();
-        finally(poll_fn(move |cx| take.poll_take(cx).map(drop)), async || guard.take_again(called).await)
+        finally(poll_fn(move |cx| take.poll_take(cx).map(drop)), async |_| guard.take_again(called).await)
             .await;
     }
 }
