@@ -25,7 +25,7 @@ async fn shop(day: Arc<Day>, orders: Receiver<Order>) -> Result<(), GroupError> 
     anyrt::task_group(async |tg| {
         // Runs when all children have ended, whatever ended them.
         let ledger = Arc::clone(&day);
-        tg.scope().on_exit(async move |_| {
+        tg.cancel_scope().on_exit(async move |_| {
             anyrt::run_blocking(move || ledger.note("the ledger is closed")).await;
         });
         tg.named("prices").spawn(supervise(Arc::clone(&day), "prices", watch_prices));

@@ -177,7 +177,7 @@ on_each_backend! {
                     ready.started(7);
                     checkpoint().await;
                 });
-                assert_eq!(child.await.expect("it is ready"), 7);
+                assert_eq!(child.await.expect("it is ready").0, 7);
                 assert!(group.start::<_, _, (), _>(async |ready| drop(ready)).await.is_err());
                 let cut = CancelScope::new().run(async |scope| {
                     scope.cancel_with("now");

@@ -287,7 +287,7 @@ async fn open_connections_are_cut_without_a_goodbye_when_the_server_ends() {
             let (open, said) = (Arc::clone(&open), Arc::clone(&said));
             server.spawn(async move {
                 task_group(async move |connection| {
-                    connection.scope().on_exit(async move |_| {
+                    connection.cancel_scope().on_exit(async move |_| {
                         many_checkpoints().await;
                         said.fetch_add(1, SeqCst);
                     });

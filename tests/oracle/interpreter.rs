@@ -185,7 +185,7 @@ async fn execute(world: &Arc<World>, statement: &'static Statement, place: &Plac
             let started =
                 tg.try_start(move |ready| child(shared, body, id, Place::new(format!("t{id}"), Some(ready))));
             match started.await {
-                Ok(value) => tell(&format!("started with {value}")),
+                Ok((value, _)) => tell(&format!("started with {value}")),
                 Err(error) => match error.downcast_ref::<NotReady>() {
                     Some(not_ready) if not_ready.is_not_started() => tell("refused"),
                     Some(_) => return Err(Fault::One(format!("unready{id}"))),

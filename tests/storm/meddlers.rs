@@ -73,7 +73,7 @@ impl Desk {
                 if dice.one_in(3) && self.spawned.fetch_add(1, SeqCst) < MOST_SPAWNED {
                     spawn(&group, here, handle, dice);
                 } else {
-                    meddle_with(&group.scope(), handle, dice);
+                    meddle_with(&group.cancel_scope(), handle, dice);
                 }
             }
             Meddled::Cut(_) => {

@@ -229,7 +229,7 @@ async fn play_borrowing(here: &Here, children: &[Steps], body: Steps) {
     let members = Members::inside(here.inside.clone());
     let inner = Here { inside: Some(members.clone()), ..here.clone() };
     let scope = send_scope(async |scope| {
-        here.round.desk.lay(Meddled::Scope(scope.scope()));
+        here.round.desk.lay(Meddled::Scope(scope.cancel_scope()));
         for steps in children {
             let inner = &inner;
             scope.spawn(async move {

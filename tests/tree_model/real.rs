@@ -103,7 +103,7 @@ impl Real {
 
     pub(crate) fn stop(&self, part: usize) {
         let state = lock(&self.state);
-        let group = || state.groups[part].as_ref().map(TaskGroup::scope);
+        let group = || state.groups[part].as_ref().map(TaskGroup::cancel_scope);
         let scope = state.handles[part].clone().or_else(group);
         drop(state);
         if let Some(scope) = scope {
@@ -213,7 +213,7 @@ impl Real {
                     ready.started(());
                     child.run(parts[1]).await
                 });
-                started.await.map_err(|_| Told)
+                started.await.map(drop).map_err(|_| Told)
             }),
             Kind::Abandon => Box::pin(async move {
                 let mut inner = Some(this.run(inside[0]));

@@ -466,12 +466,12 @@ pub(crate) async fn tt_18_the_context_goes_in_and_nothing_comes_back_or_stays() 
     let kept = Arc::new(());
     let inside = kept.clone();
     COLOUR
-        .scope(
+        .with_value(
             "of the caller",
-            KEPT.scope(inside, async {
+            KEPT.with_value(inside, async {
                 let seen = run_blocking(|| {
                     let seen = COLOUR.get();
-                    let own = from_thread::run(COLOUR.scope("of the job", async { COLOUR.get() }));
+                    let own = from_thread::run(COLOUR.with_value("of the job", async { COLOUR.get() }));
                     (seen, own.expect("it is not cancelled"), COLOUR.get())
                 })
                 .await;

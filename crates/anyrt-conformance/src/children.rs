@@ -37,14 +37,14 @@ task_local! {
 
 pub(crate) async fn tg_29_a_child_gets_a_copy_of_the_context_of_its_spawner() {
     let seen = COLOUR
-        .scope("host", async {
+        .with_value("host", async {
             task_group(async |group| {
                 let by_host = group.spawn(async { COLOUR.get() });
                 let siblings = group.clone();
-                let spawner = group.spawn(COLOUR.scope("spawner", async move {
+                let spawner = group.spawn(COLOUR.with_value("spawner", async move {
                     let by_spawner = siblings.spawn(async {
                         let seen = COLOUR.get();
-                        let own = COLOUR.scope("its own", async { COLOUR.get() }).await;
+                        let own = COLOUR.with_value("its own", async { COLOUR.get() }).await;
                         (seen, own)
                     });
                     let seen = by_spawner.await.expect("the child ends");
@@ -71,7 +71,7 @@ pub(crate) async fn a_value_that_is_set_stays_in_its_task_and_goes_to_later_chil
             COLOUR.set("second");
             checkpoint().await;
             let in_scope = COLOUR
-                .scope("scoped", async {
+                .with_value("scoped", async {
                     COLOUR.set("set in the scope");
                     checkpoint().await;
                     COLOUR.get()
@@ -101,9 +101,9 @@ pub(crate) async fn a_value_that_is_set_stays_in_its_task_and_goes_to_later_chil
 }
 
 pub(crate) async fn tg_30_an_explicit_context_is_used_instead() {
-    let captured = COLOUR.scope("captured", async { TaskContext::capture() }).await;
+    let captured = COLOUR.with_value("captured", async { TaskContext::capture() }).await;
     let seen = COLOUR
-        .scope("host", async {
+        .with_value("host", async {
             task_group(async move |group| {
                 let captured = group.named("one").with_context(captured).spawn(async { COLOUR.get() });
                 let empty = group
@@ -117,6 +117,32 @@ pub(crate) async fn tg_30_an_explicit_context_is_used_instead() {
         })
         .await;
     assert_eq!(seen, ("captured", true));
+}
+
+pub(crate) async fn tg_30_a_named_handle_of_a_group_names_each_child() {
+    let context = COLOUR.with_value("given", async { TaskContext::capture() }).await;
+    let names = task_group(async move |group| {
+        let named = group.named("worker").with_context(context);
+        let again = named.clone();
+        let (started, in_start) =
+            named.start(async |ready| ready.started(COLOUR.get())).await.expect("it is ready");
+        let limited = named.limit(std::num::NonZeroUsize::MIN);
+        let of_limit = limited.spawn(async { COLOUR.get() }).await;
+        let children =
+            [named.spawn(async { COLOUR.get() }), again.spawn_service(async { COLOUR.get() }), of_limit];
+        let mut names = vec![in_start.name().to_owned()];
+        let mut colours = vec![started];
+        for child in children {
+            names.push(child.name().to_owned());
+            colours.push(child.await.expect("it ends"));
+        }
+        assert_eq!(colours, ["given"; 4]);
+        assert_eq!(named.named("other").spawn(async { COLOUR.get() }).await.expect("it ends"), "given");
+        assert_ne!(group.spawn(async {}).name(), "worker", "the group itself is as it was");
+        names
+    })
+    .await;
+    assert_eq!(names.expect("no child fails"), ["worker"; 4]);
 }
 
 pub(crate) fn tg_35_a_runtime_that_refuses_a_task_is_reported_to_the_spawner(runtime: Arc<dyn Runtime>) {

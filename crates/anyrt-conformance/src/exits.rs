@@ -190,7 +190,7 @@ pub(crate) async fn exit_clean_ups_of_a_group_run_when_its_children_have_ended()
     let diary = Diary::default();
     let noted = diary.clone();
     let result = task_group(async move |group| {
-        group.scope().on_exit(noted.clean_up("group"));
+        group.cancel_scope().on_exit(noted.clean_up("group"));
         let note = noted.clone();
         group.spawn(async move {
             checkpoint().await;
@@ -205,7 +205,7 @@ pub(crate) async fn exit_clean_ups_of_a_group_run_when_its_children_have_ended()
     let diary = Diary::default();
     let noted = diary.clone();
     let result = task_group(async move |group| {
-        group.scope().on_exit(noted.clean_up("group"));
+        group.cancel_scope().on_exit(noted.clean_up("group"));
         group.try_spawn(async { Err::<(), _>(Failure("boom")) });
         pending::<()>().await;
     })
@@ -219,7 +219,7 @@ pub(crate) async fn exit_clean_ups_of_a_borrowing_scope_hold_what_is_around_it()
     let noted = diary.clone();
     let passed = move_on_after(A_MOMENT, async move {
         let _ = scope(async |children| {
-            children.scope().on_exit(noted.clean_up("scope"));
+            children.cancel_scope().on_exit(noted.clean_up("scope"));
             children.spawn(pending::<()>());
         })
         .await;

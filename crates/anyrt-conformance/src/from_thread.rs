@@ -340,7 +340,7 @@ pub(crate) async fn ft_16_a_portal_calls_spawns_starts_and_carries_names_and_con
             assert!(panicked.is_err(), "the panic of a call is the caller's");
         }))
         .await;
-        let of_job = COLOUR.scope("of the job", async move {
+        let of_job = COLOUR.with_value("of the job", async move {
             run_blocking(move || of_job.call(async { COLOUR.get() })).await
         });
         of_job.await

@@ -51,7 +51,10 @@ pub(crate) async fn rule_30_a_failure_cancels_the_group_at_that_moment() {
         // In a shield, so that it looks, however soon the cancellation comes.
         shield(async move {
             fails.await.expect_err("it fails");
-            assert!(group.scope().is_cancelled(), "whoever hears of a failure finds the group cancelled");
+            assert!(
+                group.cancel_scope().is_cancelled(),
+                "whoever hears of a failure finds the group cancelled"
+            );
         })
         .await;
     })

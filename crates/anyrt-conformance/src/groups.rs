@@ -195,7 +195,7 @@ pub(crate) async fn tg_32_a_host_dropped_in_the_tick_of_its_own_cancel_cancels_i
         host.drop_future();
         ended.wait().await;
         assert_eq!(drops.get(), 1);
-        assert!(!around.scope().is_cancelled());
+        assert!(!around.cancel_scope().is_cancelled());
         checkpoint().await;
         "goes on"
     })

@@ -169,7 +169,7 @@ pub(crate) async fn th_09_waiting_for_a_task_returns_however_it_ends() {
 pub(crate) async fn th_10_the_handle_of_a_started_child_comes_with_the_value_also_after_a_cancel() {
     task_group(async |group| {
         let (value, mut child) = group
-            .start_with_handle(async |ready| {
+            .start(async |ready| {
                 ready.started("ready");
                 pending::<()>().await;
             })

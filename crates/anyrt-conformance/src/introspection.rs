@@ -57,11 +57,11 @@ pub(crate) async fn rt_04_task_locals_go_to_children_and_not_to_siblings() {
     task_local! {
         static WHO: &'static str;
     }
-    let host = WHO.scope("host", async {
+    let host = WHO.with_value("host", async {
         task_group(async |group| {
-            let child =
-                group.spawn(async { (WHO.get(), WHO.scope("child", async { WHO.get() }).await, WHO.get()) });
-            let sibling = WHO.scope("spawner", async { group.spawn(async { WHO.get() }).await }).await;
+            let child = group
+                .spawn(async { (WHO.get(), WHO.with_value("child", async { WHO.get() }).await, WHO.get()) });
+            let sibling = WHO.with_value("spawner", async { group.spawn(async { WHO.get() }).await }).await;
             assert_eq!(child.await.expect("it finished"), ("host", "child", "host"));
             assert_eq!(sibling.expect("it finished"), "spawner");
             assert_eq!(WHO.get(), "host", "nothing comes back");

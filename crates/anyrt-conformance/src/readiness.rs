@@ -29,13 +29,13 @@ pub(crate) async fn st_01_start_returns_what_the_child_is_ready_with() {
             .expect("it says that it is ready")
     })
     .await;
-    assert_eq!(value.expect("no child fails"), 7);
+    assert_eq!(value.expect("no child fails").0, 7);
     assert_eq!(after.get(), 1, "the child went on, and the group waited for it");
 }
 
 pub(crate) async fn st_02_ready_without_a_value_is_unit() {
     task_group(async |group| {
-        let () = group.start(async |ready| ready.started(())).await.expect("it says that it is ready");
+        let ((), _) = group.start(async |ready| ready.started(())).await.expect("it says that it is ready");
     })
     .await
     .expect("no child fails");
@@ -54,7 +54,7 @@ pub(crate) async fn st_03_a_child_that_ends_without_being_ready_is_an_error_of_t
             })
             .await;
         assert!(error.is_err());
-        assert!(!group.scope().is_cancelled(), "the group is not affected");
+        assert!(!group.cancel_scope().is_cancelled(), "the group is not affected");
         checkpoint().await;
         "body"
     })
@@ -72,7 +72,7 @@ pub(crate) async fn st_04_an_error_before_ready_comes_out_of_start_as_itself() {
             .await
             .expect_err("it failed before it was ready");
         assert_eq!(*error.downcast::<Failure>().expect("it is itself"), Failure("early"));
-        assert!(!group.scope().is_cancelled(), "the group is not affected");
+        assert!(!group.cancel_scope().is_cancelled(), "the group is not affected");
         checkpoint().await;
         "body"
     })
@@ -93,7 +93,7 @@ pub(crate) async fn st_05_an_error_after_ready_fails_the_group() {
                 Err::<(), _>(Failure("late"))
             })
             .await;
-        assert_eq!(value.expect("it was ready"), 7);
+        assert_eq!(value.expect("it was ready").0, 7);
         counted.add();
         release.set();
         pending::<()>().await;
@@ -143,7 +143,7 @@ pub(crate) async fn st_09_a_cancelled_starter_waits_for_the_shield_of_its_child(
         let cancelled = result.expect_err("the starter was cancelled");
         assert_eq!(cancelled.reason(), Some("the starter"));
         assert_eq!(counted.get(), 1, "the shield ended, and nothing after it ran");
-        assert!(!group.scope().is_cancelled(), "that child only");
+        assert!(!group.cancel_scope().is_cancelled(), "that child only");
         "body"
     })
     .await;
@@ -169,7 +169,7 @@ pub(crate) async fn st_11_a_cancel_of_the_group_before_ready_does_not_keep_the_v
                 counted.add();
             })
             .await;
-        assert_eq!(value.expect("it was ready"), 7);
+        assert_eq!(value.expect("it was ready").0, 7);
         host.await.expect("the group ends");
     })
     .await
@@ -194,7 +194,7 @@ pub(crate) async fn st_12_a_pending_start_keeps_the_group_open() {
                 ready.started(sibling.await.expect("the group takes more children"));
             })
             .await;
-        assert_eq!(value.expect("it was ready"), 7);
+        assert_eq!(value.expect("it was ready").0, 7);
         assert_eq!(host.wait().await, TaskStatus::Finished);
         assert!(inner.is_closed());
     })
@@ -236,8 +236,8 @@ pub(crate) async fn st_15_start_in_a_cancelled_scope_gives_the_value_of_a_child_
                 group.start(async |ready| ready.started(7)).await
             })
             .await;
-        assert_eq!(result.expect("nothing was interrupted").expect("it was ready"), 7);
-        assert!(!group.scope().is_cancelled());
+        assert_eq!(result.expect("nothing was interrupted").expect("it was ready").0, 7);
+        assert!(!group.cancel_scope().is_cancelled());
     })
     .await
     .expect("no child fails");
@@ -252,7 +252,7 @@ pub(crate) async fn st_17_the_parent_is_the_starter_before_ready_and_the_host_af
             async move {
                 let starter = current_task().expect("in a task").id();
                 let (before, child) = inner
-                    .start_with_handle(async move |ready| {
+                    .start(async move |ready| {
                         let before = current_task().expect("in a task").parent();
                         ready.started(before);
                         current_task().expect("in a task").parent()
@@ -284,7 +284,7 @@ pub(crate) async fn st_18_a_function_for_start_can_be_called_without_it() {
 
     assert_eq!(serve(Ready::ignored()).await, "served");
     task_group(async |group| {
-        assert_eq!(group.start(serve).await.expect("it was ready"), 7);
+        assert_eq!(group.start(serve).await.expect("it was ready").0, 7);
         assert_eq!(group.spawn(serve(Ready::ignored())).await.expect("it finished"), "served");
     })
     .await
@@ -299,7 +299,7 @@ pub(crate) async fn rule_40_a_panic_before_ready_is_resumed_in_the_starter() {
         });
         let payload = AssertUnwindSafe(started).catch_unwind().await.expect_err("it panicked");
         assert_eq!(payload.downcast_ref(), Some(&"early panic"));
-        assert!(!group.scope().is_cancelled(), "the group is not affected");
+        assert!(!group.cancel_scope().is_cancelled(), "the group is not affected");
         "body"
     })
     .await;
@@ -326,7 +326,7 @@ pub(crate) async fn rule_45_an_error_of_a_child_whose_starter_was_cancelled_come
                 .await;
             let error = result.expect("start returned").expect_err("with the error");
             assert!(error.is::<Failure>(), "{error}");
-            assert!(!group.scope().is_cancelled());
+            assert!(!group.cancel_scope().is_cancelled());
         })
         .await
         .expect("the group is not affected");

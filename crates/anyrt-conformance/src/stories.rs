@@ -165,8 +165,8 @@ pub(crate) async fn story_of_a_siblings_failure_names_the_sibling_and_the_group(
                     checkpoint().await;
                     Err::<(), _>(Failure("boom"))
                 });
-                let other = group.scope();
-                group.scope().on_exit(async move |_| {
+                let other = group.cancel_scope();
+                group.cancel_scope().on_exit(async move |_| {
                     *noted.lock().unwrap_or_else(PoisonError::into_inner) =
                         told(&other.cause().expect("it was"));
                 });

@@ -11,7 +11,7 @@ mod state;
 
 pub(crate) use error::Lost;
 pub use error::{BoxError, ChildError, GroupError};
-pub use handle::{AResult, AnyOutput, NotAResultElseUseTry, Spawner, TaskGroup};
+pub use handle::{AResult, AnyOutput, NotAResultElseUseTry, TaskGroup};
 pub use local::{
     AnyChild, LocalGroup, LocalHandle, LocalScope, SendChild, scope, send_scope, try_scope, try_send_scope,
 };
@@ -69,7 +69,7 @@ where
     let called = Location::caller();
     async move {
         let group = open(called);
-        let body = body(TaskGroup { state: group.clone() });
+        let body = body(TaskGroup::new(group.clone()));
         GroupFuture::new(group, body, Result::Ok).await
     }
 }
@@ -92,7 +92,7 @@ where
     let called = Location::caller();
     async move {
         let group = open(called);
-        let body = body(TaskGroup { state: group.clone() });
+        let body = body(TaskGroup::new(group.clone()));
         GroupFuture::new(group, body, |output| output).await
     }
 }

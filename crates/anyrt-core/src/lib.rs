@@ -61,7 +61,7 @@ pub use current::run_local::RunLocal;
 pub use current::runtime::{Blocking, NotOwned, Runtime, Timer};
 pub use group::{
     AResult, AnyChild, AnyOutput, BoxError, ChildError, GroupError, LocalGroup, LocalHandle, LocalScope,
-    NotAResultElseUseTry, NotReady, Ok, Ready, SendChild, Spawner, TaskGroup, scope, send_scope, task_group,
+    NotAResultElseUseTry, NotReady, Ok, Ready, SendChild, TaskGroup, scope, send_scope, task_group,
     try_scope, try_send_scope, try_task_group,
 };
 pub use observe::quiescence::{AllTasksBlocked, wait_all_tasks_blocked};

@@ -27,17 +27,17 @@ use crate::base::sync::Arc;
 use crate::current::context::{self, TaskRef, Tasked};
 use crate::current::locals::Locals;
 use crate::group::{BoxError, GroupState};
-use crate::tree::{TaskInfo, default_name};
+use crate::tree::{GivenName, TaskInfo, default_name};
 
 /// A task on its way to a runtime: a future that never panics and whose output nobody needs.
 ///
 /// Dropped before it was ready, it tells its group that the runtime has lost it.
 pub struct Task(Owner);
 
-/// What a spawner may say about a child.
-#[derive(Default)]
+/// What a spawner may say about its children.
+#[derive(Clone, Default)]
 pub(crate) struct Options {
-    pub(crate) name: Option<Box<str>>,
+    pub(crate) name: Option<GivenName>,
     /// The task-locals in place of a copy of the spawner's.
     pub(crate) locals: Option<Locals>,
 }

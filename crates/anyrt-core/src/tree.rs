@@ -38,6 +38,6 @@ pub(crate) use node::{Attended, HasNode, Node, NodeRef};
 pub(crate) use path::Path;
 pub(crate) use snapshot::{Seen, task_around};
 pub(crate) use stop::{begin_grace, stop};
-pub(crate) use task_info::{Label, MAIN, default_name};
+pub(crate) use task_info::{GivenName, Label, MAIN, default_name};
 pub use task_info::{TaskId, TaskInfo};
 pub(crate) use verdict::{Park, Verdict};

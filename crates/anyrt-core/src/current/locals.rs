@@ -79,7 +79,7 @@ impl fmt::Debug for TaskContext {
 
 /// A key of a task-local value; [`task_local!`](crate::task_local) declares one.
 ///
-/// A value is set for the time of a future with [`scope`](LocalKey::scope). A child gets a copy of
+/// A value is set for the time of a future with [`with_value`](LocalKey::with_value). A child gets a copy of
 /// its spawner's values at the moment it is spawned, a blocking job those of its caller; nothing
 /// ever comes back (AnyIO, Trio: context variables).
 pub struct LocalKey<T: 'static> {
@@ -105,7 +105,7 @@ macro_rules! task_local {
 
 /// The answer to a read of a task-local that was not set here.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("the task-local `{0}` is not set here: set it with `{0}.scope(value, future)` around this code")]
+#[error("the task-local `{0}` is not set here: set it with `{0}.with_value(value, future)` around this code")]
 pub struct NotSet(&'static str);
 
 impl<T: Send + Sync + 'static> LocalKey<T> {
@@ -119,12 +119,12 @@ impl<T: Send + Sync + 'static> LocalKey<T> {
     /// # Cancel safety
     ///
     /// That of `future`.
-    pub fn scope<F: Future>(&'static self, value: T, future: F) -> WithLocal<F> {
+    pub fn with_value<F: Future>(&'static self, value: T, future: F) -> WithLocal<F> {
         let entry = Entry { key: self.address(), value: Arc::new(value), rest: None };
         WithLocal { state: State::New(Some(entry)), future: Some(future) }
     }
 
-    /// Sets the value for the code that follows: in the future of the innermost [`scope`](LocalKey::scope), of whatever
+    /// Sets the value for the code that follows: in the future of the innermost [`with_value`](LocalKey::with_value), of whatever
     /// key, else in the task; and for the children that are spawned from now on. In a blocking job it is set for the job.
     ///
     /// (Python: `ContextVar.set`.)
@@ -146,7 +146,7 @@ impl<T: Send + Sync + 'static> LocalKey<T> {
     ///
     /// # Errors
     ///
-    /// [`NotSet`] when no [`scope`](LocalKey::scope) of this key is around the code that runs.
+    /// [`NotSet`] when no [`with_value`](LocalKey::with_value) of this key is around the code that runs.
     pub fn try_with<R>(&'static self, read: impl FnOnce(&T) -> R) -> Result<R, NotSet> {
         let found = context::with_locals(|locals| Entry::find(locals, self.address()));
         found.as_deref().and_then(|value| value.downcast_ref::<T>()).map(read).ok_or(NotSet(self.name))
@@ -204,7 +204,7 @@ impl<T> fmt::Debug for LocalKey<T> {
 }
 
 pin_project! {
-    /// A future with a task-local set; see [`LocalKey::scope`].
+    /// A future with a task-local set; see [`LocalKey::with_value`].
     pub struct WithLocal<F> {
         state: State,
         #[pin]

@@ -1,5 +1,6 @@
 //! [`TaskGroup`]: the handle that spawns.
 
+use std::fmt;
 use std::future::Future;
 use std::panic::Location;
 use std::time::Duration;
@@ -34,12 +35,20 @@ impl<T> NotAResultElseUseTry<AnyOutput> for T {}
 impl<T, E> NotAResultElseUseTry<AResult> for Result<T, E> {}
 
 /// Spawns children into a group. Cheap to clone; may go into the children themselves.
-#[derive(Debug, Clone)]
+///
+/// [`named`](TaskGroup::named) and [`with_context`](TaskGroup::with_context) return another handle to the same group,
+/// whose children get what it says; clones of that too.
+#[derive(Clone)]
 pub struct TaskGroup {
     pub(crate) state: Arc<GroupState>,
+    pub(crate) options: Options,
 }
 
 impl TaskGroup {
+    pub(super) fn new(state: Arc<GroupState>) -> TaskGroup {
+        TaskGroup { state, options: Options::default() }
+    }
+
     /// Spawns a child that ends in a value.
     ///
     /// Returns before the child runs. The child belongs to the group's scope, not to the one that
@@ -52,7 +61,7 @@ impl TaskGroup {
         F: Future + Send + 'static,
         F::Output: NotAResultElseUseTry<Which> + Send + 'static,
     {
-        self.spawner().spawn(future)
+        task::spawn(self.home(), future, Ok, self.options.clone())
     }
 
     /// Spawns a child that may fail: its error fails the group.
@@ -65,7 +74,8 @@ impl TaskGroup {
         T: Send + 'static,
         E: Into<BoxError>,
     {
-        self.spawner().try_spawn(future)
+        let settle = |output: Result<T, E>| output.map_err(Into::into);
+        task::spawn(self.home(), future, settle, self.options.clone())
     }
 
     /// Spawns a service: a child that is cancelled when the body and all other children have ended.
@@ -95,7 +105,7 @@ impl TaskGroup {
         F: Future + Send + 'static,
         F::Output: NotAResultElseUseTry<Which> + Send + 'static,
     {
-        self.spawner().spawn_service(future)
+        self.serve(future, Ok)
     }
 
     /// Spawns a service that may fail: its error fails the group.
@@ -108,10 +118,26 @@ impl TaskGroup {
         T: Send + 'static,
         E: Into<BoxError>,
     {
-        self.spawner().try_spawn_service(future)
+        self.serve(future, |output| output.map_err(Into::into))
     }
 
-    /// Starts a child and waits until it says that it is ready; returns what it says.
+    #[track_caller]
+    fn serve<F, T>(&self, future: F, settle: fn(F::Output) -> Result<T, BoxError>) -> TaskHandle<T>
+    where
+        F: Future + Send + 'static,
+        T: Send + 'static,
+    {
+        let info = TaskInfo::new(self.options.name.clone(), default_name::<F>, self.state.host());
+        let locals = self.options.locals.clone().unwrap_or_else(context::locals);
+        let (service, enlist) = Service::new(&self.state, future);
+        task::launch(info, self.home(), service, settle, locals, |task, group| {
+            let node: NodeRef = task.clone();
+            tree::link_new(&node, &group.as_node());
+            enlist(node);
+        })
+    }
+
+    /// Starts a child and waits until it says that it is ready; returns what it says, and the handle of the child.
     ///
     /// Until then the child belongs to the caller: it runs in the scope of the caller, whose
     /// cancellation it hears, and not that of the group. From then on it belongs to the group (Trio:
@@ -122,14 +148,15 @@ impl TaskGroup {
     /// use anyrt_core::task_group;
     ///
     /// task_group(async |tg| {
-    ///     let port = tg
+    ///     let (port, server) = tg
     ///         .start(async |ready| {
     ///             ready.started(8080);
-    ///             // .. and serves
+    ///             "served"
     ///         })
     ///         .await
     ///         .unwrap();
     ///     assert_eq!(port, 8080);
+    ///     assert_eq!(server.await.unwrap(), "served");
     /// })
     /// .await
     /// .unwrap();
@@ -153,14 +180,20 @@ impl TaskGroup {
     pub fn start<F, Fut, V, Which>(
         &self,
         child: F,
-    ) -> impl Future<Output = Result<V, NotReady>> + use<F, Fut, V, Which>
+    ) -> impl Future<Output = Result<(V, TaskHandle<Fut::Output>), NotReady>> + use<F, Fut, V, Which>
     where
         F: FnOnce(Ready<V>) -> Fut,
         Fut: Future + Send + 'static,
         Fut::Output: NotAResultElseUseTry<Which> + Send + 'static,
         V: Send + 'static,
     {
-        self.spawner().start(child)
+        let started = start(self.clone(), child, Ok, Location::caller());
+        async move {
+            started.await.map_err(|unready| match unready {
+                Unready::NotReady(not_ready) => not_ready,
+                Unready::Failed(error) => unreachable!("a child that ends in a value failed: {error}"),
+            })
+        }
     }
 
     /// Starts a child that may fail, and waits until it says that it is ready.
@@ -195,45 +228,6 @@ impl TaskGroup {
     pub fn try_start<F, Fut, V, T, E>(
         &self,
         child: F,
-    ) -> impl Future<Output = Result<V, BoxError>> + use<F, Fut, V, T, E>
-    where
-        F: FnOnce(Ready<V>) -> Fut,
-        Fut: Future<Output = Result<T, E>> + Send + 'static,
-        V: Send + 'static,
-        T: Send + 'static,
-        E: Into<BoxError>,
-    {
-        self.spawner().try_start(child)
-    }
-
-    /// As [`start`](TaskGroup::start), and gives the handle of the child beside what it says.
-    ///
-    /// # Errors, panics, cancel safety
-    ///
-    /// As [`start`](TaskGroup::start).
-    #[track_caller]
-    pub fn start_with_handle<F, Fut, V, Which>(
-        &self,
-        child: F,
-    ) -> impl Future<Output = Result<(V, TaskHandle<Fut::Output>), NotReady>> + use<F, Fut, V, Which>
-    where
-        F: FnOnce(Ready<V>) -> Fut,
-        Fut: Future + Send + 'static,
-        Fut::Output: NotAResultElseUseTry<Which> + Send + 'static,
-        V: Send + 'static,
-    {
-        self.spawner().start_with_handle(child)
-    }
-
-    /// As [`try_start`](TaskGroup::try_start), and gives the handle of the child beside what it says.
-    ///
-    /// # Errors, panics, cancel safety
-    ///
-    /// As [`try_start`](TaskGroup::try_start).
-    #[track_caller]
-    pub fn try_start_with_handle<F, Fut, V, T, E>(
-        &self,
-        child: F,
     ) -> impl Future<Output = Result<(V, TaskHandle<T>), BoxError>> + use<F, Fut, V, T, E>
     where
         F: FnOnce(Ready<V>) -> Fut,
@@ -242,46 +236,70 @@ impl TaskGroup {
         T: Send + 'static,
         E: Into<BoxError>,
     {
-        self.spawner().try_start_with_handle(child)
+        let settle = |output: Result<T, E>| output.map_err(Into::into);
+        let started = start(self.clone(), child, settle, Location::caller());
+        async move {
+            started.await.map_err(|unready| match unready {
+                Unready::NotReady(not_ready) => not_ready.into(),
+                Unready::Failed(error) => error,
+            })
+        }
     }
 
-    /// Gives the next child a name, for errors and the task view.
-    pub fn named(&self, name: &str) -> Spawner<'_> {
-        self.spawner().named(name)
+    /// The same group, whose children are called `name`, in errors and the task view.
+    ///
+    /// ```
+    /// # async fn demo() {
+    /// use anyrt_core::task_group;
+    ///
+    /// task_group(async |tg| {
+    ///     let worker = tg.named("worker").spawn(async { 7 });
+    ///     assert_eq!(worker.name(), "worker");
+    /// })
+    /// .await
+    /// .unwrap();
+    /// # }
+    /// ```
+    #[must_use = "the name is that of the children of what it returns"]
+    pub fn named(&self, name: &str) -> TaskGroup {
+        let options = Options { name: Some(name.into()), locals: self.options.locals.clone() };
+        TaskGroup { state: self.state.clone(), options }
     }
 
-    /// Gives the next child these task-locals in place of a copy of the spawner's.
-    pub fn with_context(&self, context: TaskContext) -> Spawner<'_> {
-        self.spawner().with_context(context)
+    /// The same group, whose children each get a copy of these task-locals in place of the spawner's.
+    #[must_use = "the context is that of the children of what it returns"]
+    pub fn with_context(&self, context: TaskContext) -> TaskGroup {
+        let options = Options { name: self.options.name.clone(), locals: Some(context.0) };
+        TaskGroup { state: self.state.clone(), options }
     }
 
     /// Cancels the body and all children. The first cancellation is kept.
     #[track_caller]
     pub fn cancel(&self) {
-        self.scope().cancel();
+        self.cancel_scope().cancel();
     }
 
     /// As [`cancel`](TaskGroup::cancel), with a reason that errors and logs repeat.
     #[track_caller]
     pub fn cancel_with(&self, reason: &str) {
-        self.scope().cancel_with(reason);
+        self.cancel_scope().cancel_with(reason);
     }
 
     /// Tells the body and all children to stop, and cancels them when `grace` is over; see
     /// [`ScopeHandle::cancel_after`].
     #[track_caller]
     pub fn cancel_after(&self, grace: Duration) {
-        self.scope().cancel_after(grace);
+        self.cancel_scope().cancel_after(grace);
     }
 
     /// As [`cancel_after`](TaskGroup::cancel_after), with a reason that errors and logs repeat.
     #[track_caller]
     pub fn cancel_after_with(&self, grace: Duration, reason: &str) {
-        self.scope().cancel_after_with(grace, reason);
+        self.cancel_scope().cancel_after_with(grace, reason);
     }
 
     /// The group's own scope, in which its body and children run.
-    pub fn scope(&self) -> ScopeHandle {
+    pub fn cancel_scope(&self) -> ScopeHandle {
         ScopeHandle { node: self.state.as_node() }
     }
 
@@ -294,172 +312,14 @@ impl TaskGroup {
     pub(crate) fn home(&self) -> Home {
         Home::Group(self.state.clone())
     }
-
-    fn spawner(&self) -> Spawner<'_> {
-        Spawner { group: self, options: Options::default() }
-    }
 }
 
-/// A [`TaskGroup`] with something to say about the next child.
-#[must_use = "it spawns nothing until `spawn` or `try_spawn` is called"]
-pub struct Spawner<'a> {
-    group: &'a TaskGroup,
-    options: Options,
-}
-
-impl Spawner<'_> {
-    /// As [`TaskGroup::named`].
-    pub fn named(mut self, name: &str) -> Self {
-        self.options.name = Some(name.into());
-        self
-    }
-
-    /// As [`TaskGroup::with_context`].
-    pub fn with_context(mut self, context: TaskContext) -> Self {
-        self.options.locals = Some(context.0);
-        self
-    }
-
-    /// As [`TaskGroup::spawn`].
-    #[track_caller]
-    pub fn spawn<F, Which>(self, future: F) -> TaskHandle<F::Output>
-    where
-        F: Future + Send + 'static,
-        F::Output: NotAResultElseUseTry<Which> + Send + 'static,
-    {
-        task::spawn(self.group.home(), future, Ok, self.options)
-    }
-
-    /// As [`TaskGroup::try_spawn`].
-    #[track_caller]
-    pub fn try_spawn<F, T, E>(self, future: F) -> TaskHandle<T>
-    where
-        F: Future<Output = Result<T, E>> + Send + 'static,
-        T: Send + 'static,
-        E: Into<BoxError>,
-    {
-        let settle = |output: Result<T, E>| output.map_err(Into::into);
-        task::spawn(self.group.home(), future, settle, self.options)
-    }
-
-    /// As [`TaskGroup::spawn_service`].
-    #[track_caller]
-    pub fn spawn_service<F, Which>(self, future: F) -> TaskHandle<F::Output>
-    where
-        F: Future + Send + 'static,
-        F::Output: NotAResultElseUseTry<Which> + Send + 'static,
-    {
-        self.serve(future, Ok)
-    }
-
-    /// As [`TaskGroup::try_spawn_service`].
-    #[track_caller]
-    pub fn try_spawn_service<F, T, E>(self, future: F) -> TaskHandle<T>
-    where
-        F: Future<Output = Result<T, E>> + Send + 'static,
-        T: Send + 'static,
-        E: Into<BoxError>,
-    {
-        self.serve(future, |output| output.map_err(Into::into))
-    }
-
-    #[track_caller]
-    fn serve<F, T>(self, future: F, settle: fn(F::Output) -> Result<T, BoxError>) -> TaskHandle<T>
-    where
-        F: Future + Send + 'static,
-        T: Send + 'static,
-    {
-        let state = &self.group.state;
-        let info = TaskInfo::new(self.options.name, default_name::<F>, state.host());
-        let locals = self.options.locals.unwrap_or_else(context::locals);
-        let (service, enlist) = Service::new(state, future);
-        task::launch(info, self.group.home(), service, settle, locals, |task, group| {
-            let node: NodeRef = task.clone();
-            tree::link_new(&node, &group.as_node());
-            enlist(node);
-        })
-    }
-
-    /// As [`TaskGroup::start`].
-    #[track_caller]
-    pub fn start<F, Fut, V, Which>(
-        self,
-        child: F,
-    ) -> impl Future<Output = Result<V, NotReady>> + use<F, Fut, V, Which>
-    where
-        F: FnOnce(Ready<V>) -> Fut,
-        Fut: Future + Send + 'static,
-        Fut::Output: NotAResultElseUseTry<Which> + Send + 'static,
-        V: Send + 'static,
-    {
-        let started = self.start_with_handle(child);
-        async move { started.await.map(|(value, _)| value) }
-    }
-
-    /// As [`TaskGroup::try_start`].
-    #[track_caller]
-    pub fn try_start<F, Fut, V, T, E>(
-        self,
-        child: F,
-    ) -> impl Future<Output = Result<V, BoxError>> + use<F, Fut, V, T, E>
-    where
-        F: FnOnce(Ready<V>) -> Fut,
-        Fut: Future<Output = Result<T, E>> + Send + 'static,
-        V: Send + 'static,
-        T: Send + 'static,
-        E: Into<BoxError>,
-    {
-        let started = self.try_start_with_handle(child);
-        async move { started.await.map(|(value, _)| value) }
-    }
-
-    /// As [`TaskGroup::start_with_handle`].
-    #[track_caller]
-    pub fn start_with_handle<F, Fut, V, Which>(
-        self,
-        child: F,
-    ) -> impl Future<Output = Result<(V, TaskHandle<Fut::Output>), NotReady>> + use<F, Fut, V, Which>
-    where
-        F: FnOnce(Ready<V>) -> Fut,
-        Fut: Future + Send + 'static,
-        Fut::Output: NotAResultElseUseTry<Which> + Send + 'static,
-        V: Send + 'static,
-    {
-        let started = start(self.group.clone(), self.options, child, Ok, Location::caller());
-        async move {
-            started.await.map_err(|unready| match unready {
-                Unready::NotReady(not_ready) => not_ready,
-                Unready::Failed(error) => unreachable!("a child that ends in a value failed: {error}"),
-            })
+impl fmt::Debug for TaskGroup {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut shown = f.debug_struct("TaskGroup");
+        if let Some(name) = &self.options.name {
+            shown.field("name", name);
         }
-    }
-
-    /// As [`TaskGroup::try_start_with_handle`].
-    #[track_caller]
-    pub fn try_start_with_handle<F, Fut, V, T, E>(
-        self,
-        child: F,
-    ) -> impl Future<Output = Result<(V, TaskHandle<T>), BoxError>> + use<F, Fut, V, T, E>
-    where
-        F: FnOnce(Ready<V>) -> Fut,
-        Fut: Future<Output = Result<T, E>> + Send + 'static,
-        V: Send + 'static,
-        T: Send + 'static,
-        E: Into<BoxError>,
-    {
-        let settle = |output: Result<T, E>| output.map_err(Into::into);
-        let started = start(self.group.clone(), self.options, child, settle, Location::caller());
-        async move {
-            started.await.map_err(|unready| match unready {
-                Unready::NotReady(not_ready) => not_ready.into(),
-                Unready::Failed(error) => error,
-            })
-        }
-    }
-}
-
-impl std::fmt::Debug for Spawner<'_> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Spawner").field("name", &self.options.name).finish_non_exhaustive()
+        shown.field("state", &self.state).finish_non_exhaustive()
     }
 }

@@ -158,30 +158,30 @@ impl<C: ?Sized> LocalScope<'_, C> {
     /// Cancels the body and all children. The first cancellation is kept.
     #[track_caller]
     pub fn cancel(&self) {
-        self.scope().cancel();
+        self.cancel_scope().cancel();
     }
 
     /// As [`cancel`](LocalScope::cancel), with a reason that errors and logs repeat.
     #[track_caller]
     pub fn cancel_with(&self, reason: &str) {
-        self.scope().cancel_with(reason);
+        self.cancel_scope().cancel_with(reason);
     }
 
     /// Tells the body and all children to stop, and cancels them when `grace` is over; see
     /// [`ScopeHandle::cancel_after`].
     #[track_caller]
     pub fn cancel_after(&self, grace: Duration) {
-        self.scope().cancel_after(grace);
+        self.cancel_scope().cancel_after(grace);
     }
 
     /// As [`cancel_after`](LocalScope::cancel_after), with a reason that errors and logs repeat.
     #[track_caller]
     pub fn cancel_after_with(&self, grace: Duration, reason: &str) {
-        self.scope().cancel_after_with(grace, reason);
+        self.cancel_scope().cancel_after_with(grace, reason);
     }
 
     /// The scope in which body and children run.
-    pub fn scope(&self) -> ScopeHandle {
+    pub fn cancel_scope(&self) -> ScopeHandle {
         ScopeHandle { node: self.nursery.group.as_node() }
     }
 

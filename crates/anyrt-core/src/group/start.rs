@@ -16,7 +16,7 @@ use crate::base::sync::{Arc, Mutex};
 use crate::current::context::{self, TaskRef};
 use crate::scope::poll_cut_short;
 use crate::scope::scoped::settle as settle_node;
-use crate::task::{self, Options, TaskEnded, TaskHandle, TaskStatus};
+use crate::task::{self, TaskEnded, TaskHandle, TaskStatus};
 use crate::tree::lazy::ScopeNode;
 use crate::tree::{self, Cancelled, Cause, Label, Node, NodeRef, ScopeKind, TaskInfo, default_name, site};
 
@@ -109,7 +109,6 @@ pub(super) enum Unready {
 /// Starts a child and waits until it is ready. Acts at its first poll, and checks nothing before.
 pub(super) async fn start<F, Fut, V, T>(
     group: TaskGroup,
-    options: Options,
     child: F,
     settle: fn(Fut::Output) -> Result<T, BoxError>,
     called: &'static Location<'static>,
@@ -136,8 +135,8 @@ where
     let mut starter = Starter { starting: starting.clone(), task: None, done: false };
     let inner = child(Ready(Some(starting.clone())));
     let parent = context::task_id();
-    let info = TaskInfo::new(options.name, default_name::<Fut>, parent);
-    let locals = options.locals.unwrap_or_else(context::locals);
+    let info = TaskInfo::new(group.options.name.clone(), default_name::<Fut>, parent);
+    let locals = group.options.locals.clone().unwrap_or_else(context::locals);
     let candidate = Candidate { inner: Some(inner), settle, starting: starting.clone() };
     starter.task = Some(task::launch(
         info,

@@ -24,8 +24,7 @@ fn a_child_is_ready_and_ends_at_once() {
     check("a_child_is_ready_and_ends_at_once", || {
         on_stage(async |_| {
             task_group(async |tg| {
-                let (value, child) =
-                    tg.start_with_handle(async |ready| ready.started(7)).await.expect("it is ready");
+                let (value, child) = tg.start(async |ready| ready.started(7)).await.expect("it is ready");
                 assert_eq!(value, 7);
                 child.await.unwrap();
                 nothing_is_left(&tg).await;
@@ -48,7 +47,7 @@ fn a_child_ends_while_another_thread_says_that_it_is_ready() {
                     *told.lock().unwrap() = Some(thread);
                 });
                 match started.await {
-                    Ok(value) => assert_eq!(value, 7),
+                    Ok((value, _)) => assert_eq!(value, 7),
                     Err(not_ready) => assert!(!not_ready.is_cancelled()),
                 }
                 let thread = poll_fn(|_| Poll::Ready(other.lock().unwrap().take())).await;
@@ -86,7 +85,7 @@ fn a_child_is_ready_while_its_starter_is_cancelled() {
                     .await;
                 match started {
                     // The group's now, or it has ended with its starter; the end of the group tells.
-                    Ok(value) => assert_eq!(value.expect("it is ready"), 7),
+                    Ok(value) => assert_eq!(value.expect("it is ready").0, 7),
                     Err(_) => assert_eq!(told.get(), 1, "a cancelled starter waits for its child"),
                 }
                 tg.cancel_with("enough");

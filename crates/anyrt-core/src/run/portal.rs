@@ -168,7 +168,7 @@ impl BlockingPortal {
         V: Send + 'static,
         Which: 'static,
     {
-        let starting = self.group.start_with_handle(child);
+        let starting = self.group.start(child);
         match self.call(starting)? {
             Ok((said, task)) => Ok((said, BlockingHandle::new(task))),
             Err(_) => Err(CallError::NotReady),

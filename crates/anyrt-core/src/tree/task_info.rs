@@ -47,11 +47,21 @@ pub struct TaskInfo {
     name: Name,
 }
 
+/// A name that somebody gave.
+// Boxed, so that a name is not three words long in each task.
+#[derive(Debug, Clone)]
+pub(crate) struct GivenName(Arc<Box<str>>);
+
+impl<N: Into<Box<str>>> From<N> for GivenName {
+    fn from(name: N) -> GivenName {
+        GivenName(Arc::new(name.into()))
+    }
+}
+
 /// A name that is cheap to copy: given by somebody, or that of a function.
 #[derive(Clone)]
 enum Name {
-    // Boxed, so that a name is not three words long in each task.
-    Given(Arc<Box<str>>),
+    Given(GivenName),
     /// Asked for when somebody wants to know.
     Default(fn() -> &'static str),
 }
@@ -59,7 +69,7 @@ enum Name {
 impl Name {
     fn get(&self) -> &str {
         match self {
-            Name::Given(name) => name,
+            Name::Given(name) => &name.0,
             Name::Default(name) => name(),
         }
     }
@@ -101,11 +111,11 @@ impl fmt::Debug for Label {
 
 impl TaskInfo {
     pub(crate) fn new(
-        name: Option<Box<str>>,
+        name: Option<GivenName>,
         default: fn() -> &'static str,
         parent: Option<TaskId>,
     ) -> TaskInfo {
-        let name = name.map_or(Name::Default(default), |name| Name::Given(name.into()));
+        let name = name.map_or(Name::Default(default), Name::Given);
         TaskInfo { id: TaskId::next(), parent: AtomicU64::new(number(parent)), name }
     }
 

@@ -29,6 +29,8 @@ pub struct LimitedGroup {
 impl TaskGroup {
     /// Spawns with back-pressure: where `most` children are alive, spawning waits for an end.
     ///
+    /// The children have the name and the task-locals that this handle gives ([`named`](TaskGroup::named)).
+    ///
     /// ```
     /// # async fn demo() {
     /// use std::num::NonZeroUsize;
@@ -98,18 +100,19 @@ impl LimitedGroup {
         F: Future + Send + 'static,
         T: Send + 'static,
     {
-        let info = TaskInfo::new(None, default_name::<F>, self.group.state.host());
+        let info = TaskInfo::new(self.group.options.name.clone(), default_name::<F>, self.group.state.host());
         if self.would_wait_for_itself() {
             let ended = TaskEnded::new(info.label(), Why::WaitsForItself);
             self.group.state.fail(ChildError::of_task(info.label(), ended.into()));
             return task::refuse(info, self.group.home(), future, settle, Why::WaitsForItself);
         }
         let place = place.await;
+        let locals = self.group.options.locals.clone().unwrap_or_else(context::locals);
         if let Some(last) = &self.last {
             last.store(info.id().number(), Ordering::Release);
         }
         let placed = Placed { inner: future, place };
-        task::launch(info, self.group.home(), placed, settle, context::locals(), |_, _| ())
+        task::launch(info, self.group.home(), placed, settle, locals, |_, _| ())
     }
 
     /// Whether the current task has the only place.
