@@ -128,11 +128,11 @@ async fn clean_up() {
     assert!(result.is_ok());
 }
 
-/// Children of a `scope` may borrow. They take turns in this task: at once, but not in parallel.
+/// Children of a `local_group` may borrow. They take turns in this task: at once, but not in parallel.
 async fn borrowing() -> Result<(), GroupError> {
     println!("6. borrowing");
     let words = vec!["structured".to_owned(), "concurrency".to_owned()];
-    let letters = anyrt::scope(async |s| {
+    let letters = anyrt::local_group(async |s| {
         let lengths: Vec<_> = words.iter().map(|word| s.spawn(async { word.len() })).collect();
         let mut letters = 0;
         for length in lengths {

@@ -194,11 +194,11 @@ fn names(list: &Value) -> Vec<&str> {
 /// How many requests were answered.
 async fn crowd(address: SocketAddr, zones: &[Zone], checks: &mut Checks) -> Result<usize, BoxError> {
     const CLIENTS: usize = 16;
-    // The children of a `scope` may borrow: here, the zones.
-    let answered = anyrt::try_scope(async |scope| {
+    // The children of a `local_group` may borrow: here, the zones.
+    let answered = anyrt::try_local_group(async |group| {
         let clients: Vec<_> = zones
             .chunks(zones.len().div_ceil(CLIENTS).max(1))
-            .map(|share| scope.try_spawn(ask_for_each(address, share)))
+            .map(|share| group.try_spawn(ask_for_each(address, share)))
             .collect();
         let mut answered = 0;
         for client in clients {

@@ -435,7 +435,9 @@ mod in_tokio {
                     anyrt::finally(yields(42), async |_| std::future::pending().await).within(MOMENT).owned();
                 assert_eq!(work.await, 42);
             }
-            "send_scope" => anyrt::send_scope(async |scope| drop(scope.spawn(yields(())))).await.unwrap(),
+            "LocalGroup::sendable" => {
+                anyrt::LocalGroup::sendable().run(async |scope| drop(scope.spawn(yields(())))).await.unwrap()
+            }
             "join" => assert_eq!(anyrt::join(yields(1), yields(2)).await, (1, 2)),
             "task_group" => anyrt::task_group(async |tg| drop(tg.spawn(async {}))).await.unwrap(),
             "try_task_group" => anyrt::try_task_group(async |_| Ok(())).await.unwrap(),
@@ -487,7 +489,7 @@ mod in_tokio {
         "shield(..).owned",
         "finally(..).owned",
         "finally(..).within.owned",
-        "send_scope",
+        "LocalGroup::sendable",
         "join",
         "task_group",
         "try_task_group",

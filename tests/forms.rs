@@ -8,7 +8,7 @@ use std::num::ParseIntError;
 use std::time::Duration;
 
 use anyrt::net::{TcpListener, TcpStream, UdpSocket};
-use anyrt::{fail_after, move_on_after, scope, task_group, try_scope, try_task_group};
+use anyrt::{fail_after, local_group, move_on_after, task_group, try_local_group, try_task_group};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -194,13 +194,13 @@ async fn time_limits_and_scopes_need_none_either() {
 #[anyrt::test]
 async fn children_that_borrow_need_none() {
     let text = String::from("borrowed");
-    let length = scope(async |s| {
+    let length = local_group(async |s| {
         let child = s.spawn(async { text.len() });
         child.await.unwrap()
     })
     .await
     .unwrap();
-    let parsed = try_scope(async |s| {
+    let parsed = try_local_group(async |s| {
         let child = s.try_spawn(async { "42".parse::<usize>() });
         Ok(child.await? + text.len())
     })

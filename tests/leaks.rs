@@ -19,7 +19,7 @@ use std::time::Duration;
 
 use anyrt::{
     Backend, Builder, CancelScope, CapacityLimiter, Event, Lock, channel, checkpoint, fail_after, finally,
-    from_thread, join, move_on_after, run_blocking, scope, shield, task_group, try_task_group,
+    from_thread, join, local_group, move_on_after, run_blocking, shield, task_group, try_task_group,
 };
 use futures::FutureExt;
 
@@ -151,7 +151,7 @@ on_each_backend! {
     fn borrowing_scopes_leave_nothing(backend) {
         again_and_again(backend, || async {
             let text = String::from("borrowed");
-            let read = anyrt::send_scope(async |children| {
+            let read = anyrt::LocalGroup::sendable().run(async |children| {
                 let length = children.spawn(async { text.len() });
                 length.await
             });
@@ -234,7 +234,7 @@ on_each_backend! {
                 Builder::new().backend(backend).threads(1).run(async {
                     anyrt::spawn(pending::<()>());
                     run_blocking(|| ()).await;
-                    scope(async |children| { children.spawn(async {}); }).await.expect("nothing fails");
+                    local_group(async |children| { children.spawn(async {}); }).await.expect("nothing fails");
                 });
             }
             if pass >= 2 {

@@ -71,7 +71,7 @@ async fn every_leaf_tells_the_line_that_called_it() {
     tell_where! { "wait": async { anyrt::spawn(pending::<()>()).wait().await; }; }
     tell_where! { "by reference": async { let mut handle = anyrt::spawn(pending::<()>()); (&mut handle).await.unwrap() }; }
     tell_where! { "children": async { task_group(async |group| { group.spawn(pending::<()>()); }).await.unwrap() }; }
-    tell_where! { "borrowing": async { anyrt::send_scope(async |scope| { scope.spawn(pending::<()>()); }).await.unwrap() }; }
+    tell_where! { "borrowing": async { anyrt::LocalGroup::sendable().run(async |scope| { scope.spawn(pending::<()>()); }).await.unwrap() }; }
     tell_where! { "start": async { task_group(async |group| { let _ = group.start(async |ready| { pending::<()>().await; ready.started(()); }).await; }).await.unwrap() }; }
     tell_where! { "limited": async { task_group(async |group| { let group = group.limit(NonZeroUsize::MIN); group.spawn(pending::<()>()).await; group.spawn(pending::<()>()).await; }).await.unwrap() }; }
     tell_where! { "token": { let limiter = limiter.clone(); async move { anyrt::run_blocking(|| ()).limiter(&limiter).await } }; }

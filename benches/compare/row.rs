@@ -127,7 +127,7 @@ impl fmt::Display for Row {
             Row::BlockingOne => "run_blocking, one in flight",
             Row::BlockingDefault => "run_blocking, 1,000 in flight, the default limiter of 40",
             Row::BlockingUnlimited => "run_blocking, 1,000 in flight, no limit",
-            Row::Borrowing => "borrowing scope with 10,000 children",
+            Row::Borrowing => "local group with 10,000 children",
         })
     }
 }

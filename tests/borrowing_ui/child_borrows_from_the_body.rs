@@ -1,6 +1,6 @@
 fn main() {
     anyrt::run(async {
-        let _ = anyrt::scope(async |s| {
+        let _ = anyrt::local_group(async |s| {
             let local = String::new();
             s.spawn(async { local.len() });
         })

@@ -1,7 +1,7 @@
 fn main() {
     anyrt::run(async {
         let words = vec!["one".to_owned()];
-        let scope = anyrt::scope(async |s| {
+        let scope = anyrt::local_group(async |s| {
             s.spawn(async { words.len() });
         });
         drop(words);

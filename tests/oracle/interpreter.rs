@@ -153,7 +153,7 @@ async fn execute(world: &Arc<World>, statement: &'static Statement, place: &Plac
             end_group(world, place, id, ended.await)?;
         }
         Op::Group { group, local: true, body } => {
-            let ended = anyrt::try_send_scope(|tg| {
+            let ended = anyrt::LocalGroup::sendable().try_run(|tg| {
                 *lock(&world.groups[*group]) = Some(Group::Local(tg));
                 let body = inside(body);
                 async { Ok(body.await?) }

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use anyrt::channel::{Receiver, Sender, bounded};
 use anyrt::sync::{CapacityLimiter, Condition, Event, Lock, Semaphore};
 use anyrt::{
-    CancelScope, GroupError, LocalHandle, LocalScope, Ready, RunError, ScopeHandle, SendChild, TaskEnded,
+    CancelScope, GroupError, LocalGroup, LocalHandle, Ready, RunError, ScopeHandle, SendChild, TaskEnded,
     TaskGroup, TaskHandle,
 };
 use serde::Serialize;
@@ -39,7 +39,7 @@ pub(crate) struct World {
 #[derive(Clone)]
 pub(crate) enum Group {
     Tasks(TaskGroup),
-    Local(LocalScope<'static, SendChild<'static>>),
+    Local(LocalGroup<'static, SendChild<'static>>),
 }
 
 /// The handle of a child.

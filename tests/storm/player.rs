@@ -9,8 +9,8 @@ use std::time::Duration;
 
 use anyrt::sync::{CapacityLimiter, Lock, Semaphore};
 use anyrt::{
-    CancelScope, Ready, ScopeHandle, checkpoint, finally, from_thread, join, move_on_after, race,
-    run_blocking, send_scope, shield, sleep, task_group,
+    CancelScope, LocalGroup, Ready, ScopeHandle, checkpoint, finally, from_thread, join, move_on_after, race,
+    run_blocking, shield, sleep, task_group,
 };
 use futures::channel::oneshot;
 use futures::future::select;
@@ -228,7 +228,7 @@ async fn play_group(here: &Here, children: &[Child], body: Steps) {
 async fn play_borrowing(here: &Here, children: &[Steps], body: Steps) {
     let members = Members::inside(here.inside.clone());
     let inner = Here { inside: Some(members.clone()), ..here.clone() };
-    let scope = send_scope(async |scope| {
+    let scope = LocalGroup::sendable().run(async |scope| {
         here.round.desk.lay(Meddled::Scope(scope.cancel_scope()));
         for steps in children {
             let inner = &inner;
@@ -241,7 +241,7 @@ async fn play_borrowing(here: &Here, children: &[Steps], body: Steps) {
     });
     let _ = scope.await;
     if members.alive() != 0 {
-        here.round.books.fault(format!("{} in a borrowing scope that was left", members.alive()));
+        here.round.books.fault(format!("{} in a local group that was left", members.alive()));
     }
 }
 

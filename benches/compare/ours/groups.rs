@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use anyrt::sync::CapacityLimiter;
-use anyrt::{send_scope, task_group};
+use anyrt::{LocalGroup, task_group};
 
 use crate::crowd::Crowd;
 use crate::row::CHILDREN;
@@ -148,12 +148,13 @@ pub(crate) async fn borrowing(count: u64) -> Sample {
     let numbers: Vec<u64> = vec![1; CHILDREN as usize];
     let watch = Stopwatch::start();
     for _ in 0..count {
-        let ended = send_scope(async |s| {
-            for number in &numbers {
-                s.spawn(async move { black_box(*number) });
-            }
-        })
-        .await;
+        let ended = LocalGroup::sendable()
+            .run(async |s| {
+                for number in &numbers {
+                    s.spawn(async move { black_box(*number) });
+                }
+            })
+            .await;
         assert!(ended.is_ok());
     }
     watch.stop(count * CHILDREN)

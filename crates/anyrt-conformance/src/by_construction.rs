@@ -83,20 +83,20 @@
 //! # }
 //! ```
 //!
-//! # The children of a borrowing scope do not outlive what they borrow
+//! # The children of a local group do not outlive what they borrow
 //!
 //! ```
 //! # use anyrt_core::scope;
 //! # async fn program() {
 //! let text = String::from("borrowed");
-//! let _ = scope(async |children| { children.spawn(async { assert!(!text.is_empty()) }); }).await;
+//! let _ = local_group(async |children| { children.spawn(async { assert!(!text.is_empty()) }); }).await;
 //! # }
 //! ```
 //!
 //! ```compile_fail
 //! # use anyrt_core::scope;
 //! # async fn program() {
-//! let _ = scope(async |children| {
+//! let _ = local_group(async |children| {
 //!     let text = String::from("borrowed");
 //!     children.spawn(async { assert!(!text.is_empty()) });
 //! })

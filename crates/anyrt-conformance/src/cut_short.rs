@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use anyrt_core::channel;
 use anyrt_core::{
-    CancelScope, Cause, Event, Lock, Ready, ScopeHandle, checkpoint, fail_after, finally, race, run_blocking,
-    scope, shield, sleep, task_group, try_join, try_task_group,
+    CancelScope, Cause, Event, Lock, Ready, ScopeHandle, checkpoint, fail_after, finally, local_group, race,
+    run_blocking, shield, sleep, task_group, try_join, try_task_group,
 };
 use futures::future::{BoxFuture, pending};
 
@@ -53,7 +53,7 @@ pub(crate) async fn rc_03_the_borrowing_scope_keeps_the_same_rules() {
     let after = Counter::new();
     let watch = Stopwatch::start();
     let result = fail_after(A_MOMENT, async {
-        let _ = scope(async |children| {
+        let _ = local_group(async |children| {
             children.spawn(pending::<()>());
         })
         .await;
@@ -65,7 +65,7 @@ pub(crate) async fn rc_03_the_borrowing_scope_keeps_the_same_rules() {
     assert_eq!(after.get(), 0, "no code after the scope ran");
 
     let result = fail_after(A_MOMENT / 2, async {
-        let value = scope(async |children| {
+        let value = local_group(async |children| {
             children.spawn(shield(sleep(A_MOMENT)));
             "body"
         })
@@ -204,7 +204,7 @@ pub(crate) async fn rule_75_who_ended_with_a_value_returns_it_though_something_i
         });
         assert_eq!(body.await.and_then(Result::ok), Some(42), "{name}, in the body of a group");
         let body = comes_out(async |outer| {
-            scope(async |_| {
+            local_group(async |_| {
                 inside(outer).await;
                 42
             })
@@ -220,7 +220,7 @@ pub(crate) async fn rule_75_who_ended_with_a_value_returns_it_though_something_i
         });
         assert_eq!(child.await.and_then(Result::ok), Some(42), "{name}, in a child of a group");
         let child = comes_out(async |outer| {
-            scope(async |children| {
+            local_group(async |children| {
                 children.spawn(inside(outer));
                 42
             })
@@ -277,7 +277,7 @@ pub(crate) async fn rule_75_a_child_that_was_cut_short_from_outside_leaves_no_va
     });
     assert!(group.await.is_none());
     let in_place = comes_out(async |outer| {
-        scope(async |children| {
+        local_group(async |children| {
             children.spawn(pending::<()>());
             outer.cancel_with("while a child is pending");
             42

@@ -5,8 +5,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use anyrt_core::{
-    BoxError, CancelScope, Cause, Event, Exit, Run, Runtime, checkpoint, finally, is_cancelled,
-    move_on_after, scope, shield, sleep, task_group, try_task_group,
+    BoxError, CancelScope, Cause, Event, Exit, Run, Runtime, checkpoint, finally, is_cancelled, local_group,
+    move_on_after, shield, sleep, task_group, try_task_group,
 };
 use futures::FutureExt;
 use futures::future::pending;
@@ -218,7 +218,7 @@ pub(crate) async fn exit_clean_ups_of_a_borrowing_scope_hold_what_is_around_it()
     let diary = Diary::default();
     let noted = diary.clone();
     let passed = move_on_after(A_MOMENT, async move {
-        let _ = scope(async |children| {
+        let _ = local_group(async |children| {
             children.cancel_scope().on_exit(noted.clean_up("scope"));
             children.spawn(pending::<()>());
         })

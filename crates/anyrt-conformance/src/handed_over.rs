@@ -8,8 +8,8 @@ use std::task::{Context, Poll, Wake, Waker};
 
 use anyrt_core::channel::{bounded, broadcast, oneshot, unbounded, watch};
 use anyrt_core::{
-    CancelScope, Condition, Event, Lock, RwLock, ScopeHandle, Semaphore, checkpoint, iterate_blocking, scope,
-    sleep, task_group, wait_all_tasks_blocked,
+    CancelScope, Condition, Event, Lock, RwLock, ScopeHandle, Semaphore, checkpoint, iterate_blocking,
+    local_group, sleep, task_group, wait_all_tasks_blocked,
 };
 
 use crate::counting::Counter;
@@ -232,7 +232,7 @@ pub(crate) async fn rule_67_a_task_that_ends_after_the_cancellation_lets_nobody_
             group.cancel_with("enough");
         })
         .await;
-        let _ = scope(async |children| {
+        let _ = local_group(async |children| {
             let one = children.spawn(sleep(AN_HOUR));
             let mut two = children.spawn(sleep(AN_HOUR));
             children.spawn(async {
@@ -319,7 +319,7 @@ pub(crate) async fn rule_67_a_task_that_ended_before_the_cancellation_is_heard_o
     .expect("nobody cancels the group");
     assert_eq!(heard.get(), 2);
 
-    let _ = scope(async |children| {
+    let _ = local_group(async |children| {
         let one = children.spawn(checkpoint());
         let _ = CancelScope::new()
             .run(async |scope| {

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use anyrt_core::{Event, TaskStatus, checkpoint, send_scope, shield, task_group};
+use anyrt_core::{Event, LocalGroup, TaskStatus, checkpoint, shield, task_group};
 use futures::future::pending;
 
 use crate::counting::Counter;
@@ -23,14 +23,15 @@ pub(crate) async fn th_01_the_status_runs_from_pending_to_finished() {
     .await
     .expect("no child fails");
 
-    send_scope(async |scope| {
-        let mut child = scope.spawn(checkpoint());
-        assert_eq!(child.status(), TaskStatus::Pending);
-        assert_eq!(child.wait().await, TaskStatus::Finished);
-        assert_eq!(child.status(), TaskStatus::Finished);
-    })
-    .await
-    .expect("no child fails");
+    LocalGroup::sendable()
+        .run(async |scope| {
+            let mut child = scope.spawn(checkpoint());
+            assert_eq!(child.status(), TaskStatus::Pending);
+            assert_eq!(child.wait().await, TaskStatus::Finished);
+            assert_eq!(child.status(), TaskStatus::Finished);
+        })
+        .await
+        .expect("no child fails");
 }
 
 pub(crate) async fn th_02_awaiting_a_handle_gives_the_value() {
@@ -56,14 +57,15 @@ pub(crate) async fn th_03_the_value_of_a_task_that_has_not_finished_is_an_error(
     .await
     .expect("no child fails");
 
-    send_scope(async |scope| {
-        let mut child = scope.spawn(async { 7 });
-        assert!(child.try_value().is_err());
-        child.wait().await;
-        assert_eq!(child.try_value().expect("it has finished").expect("with a value"), 7);
-    })
-    .await
-    .expect("no child fails");
+    LocalGroup::sendable()
+        .run(async |scope| {
+            let mut child = scope.spawn(async { 7 });
+            assert!(child.try_value().is_err());
+            child.wait().await;
+            assert_eq!(child.try_value().expect("it has finished").expect("with a value"), 7);
+        })
+        .await
+        .expect("no child fails");
 }
 
 pub(crate) async fn th_04_a_failed_child_tells_its_handle_and_its_group() {

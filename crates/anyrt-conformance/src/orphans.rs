@@ -1,4 +1,4 @@
-//! Who waits for the groups in what foreign code drops, where a borrowing scope is around them.
+//! Who waits for the groups in what foreign code drops, where a local group is around them.
 
 use std::future::IntoFuture;
 use std::mem;
@@ -9,8 +9,8 @@ use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use anyrt_core::{
-    Event, Handle, Run, RunError, Runtime, TaskEnded, checkpoint, finally, from_thread, join, move_on_after,
-    race, run_blocking, scope, send_scope, shield, task_group, try_scope,
+    Event, Handle, LocalGroup, Run, RunError, Runtime, TaskEnded, checkpoint, finally, from_thread, join,
+    local_group, move_on_after, race, run_blocking, shield, task_group, try_local_group,
 };
 use futures::FutureExt;
 use futures::future::{BoxFuture, pending};
@@ -73,34 +73,37 @@ type Way = fn(BoxFuture<'static, ()>) -> BoxFuture<'static, ()>;
 const WAYS: &[(&str, Way)] = &[
     ("the body of a scope", |group| {
         Box::pin(async move {
-            let _ = send_scope(move |_| group).await;
+            let _ = LocalGroup::sendable().run(move |_| group).await;
         })
     }),
     ("a child of a scope", |group| {
         Box::pin(async move {
-            let _ = send_scope(async move |children| drop(children.spawn(group))).await;
+            let _ = LocalGroup::sendable().run(async move |children| drop(children.spawn(group))).await;
         })
     }),
     ("a child whose handle is awaited", |group| {
         Box::pin(async move {
-            let _ = send_scope(async move |children| children.spawn(group).await).await;
+            let _ = LocalGroup::sendable().run(async move |children| children.spawn(group).await).await;
         })
     }),
     ("a scope in a scope", |group| {
         Box::pin(async move {
-            let _ = send_scope(async move |_| send_scope(async move |inner| drop(inner.spawn(group))).await)
+            let _ = LocalGroup::sendable()
+                .run(async move |_| {
+                    LocalGroup::sendable().run(async move |inner| drop(inner.spawn(group))).await
+                })
                 .await;
         })
     }),
     ("a scope in a task group", |group| {
         Box::pin(async move {
-            let _ = task_group(async move |_| send_scope(move |_| group).await).await;
+            let _ = task_group(async move |_| LocalGroup::sendable().run(move |_| group).await).await;
         })
     }),
     ("a task group in a scope in a task group", |group| {
         Box::pin(async move {
             let _ = task_group(async move |_| {
-                send_scope(async move |_| task_group(async move |_| group.await).await).await
+                LocalGroup::sendable().run(async move |_| task_group(async move |_| group.await).await).await
             })
             .await;
         })
@@ -150,7 +153,7 @@ pub(crate) async fn rule_72_a_scope_that_is_dropped_passes_on_what_it_had_taken_
     let signs = Signs::default();
     task_group(async |_| {
         let taken_in = Event::new();
-        let mut dropped = ByHand::new(scope(async |_| {
+        let mut dropped = ByHand::new(local_group(async |_| {
             drop_begun(signs.group(), &signs).await;
             taken_in.set();
             pending::<()>().await;
@@ -171,7 +174,7 @@ pub(crate) async fn rule_72_a_scope_that_is_dropped_passes_on_what_it_had_taken_
 
 pub(crate) async fn rule_72_a_scope_that_lives_on_waits_for_what_it_has_taken_in() {
     let signs = Signs::default();
-    let value = scope(async |children| {
+    let value = local_group(async |children| {
         drop_begun(signs.group(), &signs).await;
         children.spawn(async { signs.release.set() });
         7
@@ -192,7 +195,7 @@ pub(crate) async fn rule_72_errors_and_panics_of_orphans_go_on_with_them() {
     // Those of an orphan that had been taken in before, and of a child in place that nobody had heard of.
     let fails = task_group(async |_| {
         let (signs, failed) = (Signs::default(), Event::new());
-        let mut dropped = ByHand::new(try_scope(async |children| {
+        let mut dropped = ByHand::new(try_local_group(async |children| {
             drop_begun(signs.group_of(|| Err(Failure("taken in"))), &signs).await;
             children.try_spawn(async { Err::<(), _>(Failure("in place")) });
             children.spawn(shield(async {
@@ -224,7 +227,7 @@ pub(crate) async fn rule_72_the_handle_of_a_child_hears_that_its_scope_was_dropp
     let keep = |handle| *kept.lock().unwrap_or_else(PoisonError::into_inner) = Some(handle);
     let take = || kept.lock().unwrap_or_else(PoisonError::into_inner).take().expect("it was spawned");
 
-    let mut dropped = ByHand::new(scope(async |children| {
+    let mut dropped = ByHand::new(local_group(async |children| {
         keep(children.spawn(pending::<()>()));
         pending::<()>().await;
     }));
@@ -238,7 +241,7 @@ pub(crate) async fn rule_72_the_handle_of_a_child_hears_that_its_scope_was_dropp
     );
 
     let late = move_on_after(Duration::ZERO, async {
-        scope(async |children| {
+        local_group(async |children| {
             keep(children.spawn(pending::<()>()));
             pending::<()>().await;
         })
@@ -316,7 +319,7 @@ pub(crate) async fn rule_72_a_scope_that_is_being_dropped_takes_no_child_in() {
     }
     let refused = Arc::new(Mutex::new(None::<Result<(), TaskEnded>>));
     let says = Arc::clone(&refused);
-    let mut dropped = ByHand::new(scope(async |children| {
+    let mut dropped = ByHand::new(local_group(async |children| {
         let late = children.clone();
         let _spawns = Spawns(Some(move || {
             let mut handle = late.spawn(async {});

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Wake, Waker};
 
-use anyrt_core::{CancelScope, Event, GroupError, checkpoint, finally, scope, shield, task_group};
+use anyrt_core::{CancelScope, Event, GroupError, checkpoint, finally, local_group, shield, task_group};
 use futures::FutureExt;
 use futures::future::pending;
 
@@ -73,8 +73,8 @@ pub(crate) async fn rp_01_a_destructor_that_panics_in_a_cancellation_is_resumed_
     assert_eq!(panic_of(of_work).await, "work");
     assert_eq!(cleaned.get(), 1, "its clean-up has run");
 
-    // Of a child of a borrowing scope.
-    let of_borrowing = scope(async |children| {
+    // Of a child of a local group.
+    let of_borrowing = local_group(async |children| {
         children.spawn(async {
             let _local = PanicsOnDrop("borrowing");
             pending::<()>().await;

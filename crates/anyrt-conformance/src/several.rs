@@ -7,8 +7,8 @@ use std::sync::{Arc, mpsc};
 use anyrt_core::channel::{self, Receiver};
 use anyrt_core::{
     CancelScope, Either, Event, Lock, Run, Runtime, ScopeHandle, ScopeKind, checkpoint, finally,
-    for_each_concurrent, join, move_on_after, race, run_blocking, scope, shield, sleep, task_group, tasks,
-    yield_shielded,
+    for_each_concurrent, join, local_group, move_on_after, race, run_blocking, shield, sleep, task_group,
+    tasks, yield_shielded,
 };
 use futures::future::{FutureExt, LocalBoxFuture, pending};
 use futures::stream::{self, FuturesUnordered, StreamExt};
@@ -516,7 +516,7 @@ pub(crate) async fn rs_12_each_branch_of_our_own_combinators_is_dropped_by_itsel
     let shared = &lock;
     let result = CancelScope::new()
         .run(async move |outer| {
-            scope(async move |children| {
+            local_group(async move |children| {
                 children.spawn(async move {
                     let _guard = shared.lock().await;
                     outer.cancel_with("while the owner sleeps");

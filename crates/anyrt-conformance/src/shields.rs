@@ -4,9 +4,8 @@ use std::future::Future;
 use std::sync::Arc;
 
 use anyrt_core::{
-    CancelScope, Cause, EffectiveDeadline, Event, ScopeHandle, checkpoint, current_deadline, finally,
-    is_cancelled, move_on_after, move_on_at, now, send_scope, shield, sleep, task_group,
-    wait_all_tasks_blocked,
+    CancelScope, Cause, EffectiveDeadline, Event, LocalGroup, ScopeHandle, checkpoint, current_deadline,
+    finally, is_cancelled, move_on_after, move_on_at, now, shield, sleep, task_group, wait_all_tasks_blocked,
 };
 use futures::future::pending;
 
@@ -367,13 +366,14 @@ pub(crate) async fn rule_66_a_shield_in_the_step_of_the_cancellation_is_too_late
 }
 
 async fn scope_send(event: &Event, went_on: &Counter) {
-    let _ = send_scope(async |children| {
-        children.spawn(async {
-            event.wait().await;
-            went_on.add();
-        });
-    })
-    .await;
+    let _ = LocalGroup::sendable()
+        .run(async |children| {
+            children.spawn(async {
+                event.wait().await;
+                went_on.add();
+            });
+        })
+        .await;
 }
 
 pub(crate) async fn rule_66_a_shield_in_the_step_of_the_cancellation_is_in_time_for_who_runs() {

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use anyrt_core::{
     CancelScope, Cause, EffectiveDeadline, Either, Event, checkpoint, current_deadline, is_cancelled,
-    is_stopping, move_on_after, race, scope, shield, stopping, task_group,
+    is_stopping, local_group, move_on_after, race, shield, stopping, task_group,
 };
 use futures::future::pending;
 
@@ -273,7 +273,7 @@ pub(crate) async fn stop_is_true_in_a_cancelled_scope_and_lets_nobody_pass() {
 
 pub(crate) async fn stop_reaches_the_children_of_a_borrowing_scope() {
     let told = Counter::new();
-    let result = scope(async |children| {
+    let result = local_group(async |children| {
         for _ in 0..2 {
             children.spawn(async {
                 stopping().await;

@@ -12,9 +12,9 @@ mod state;
 pub(crate) use error::Lost;
 pub use error::{BoxError, ChildError, GroupError};
 pub use handle::{AResult, AnyOutput, NotAResultElseUseTry, TaskGroup};
-pub use local::{
-    AnyChild, LocalGroup, LocalHandle, LocalScope, SendChild, scope, send_scope, try_scope, try_send_scope,
-};
+#[doc(hidden)]
+pub use local::{AnyChild, SendChild};
+pub use local::{LocalGroup, LocalGroupBuilder, LocalGroupFuture, LocalHandle, local_group, try_local_group};
 pub use start::{NotReady, Ready};
 pub(crate) use state::{GroupState, Policy, Toll};
 

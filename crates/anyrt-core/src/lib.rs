@@ -9,7 +9,7 @@
 //! | [`Runtime`], [`net`] | mechanism: what a backend supplies |
 //! | [`Run`], [`Handle`] | a run on a runtime, and the value that reaches it |
 //! | [`CancelScope`], [`shield()`], [`finally()`], [`move_on_after()`] | cancellation: one rule |
-//! | [`task_group()`], [`scope()`] | children, parallel or borrowing |
+//! | [`task_group()`], [`local_group()`] | children, parallel or borrowing |
 //! | [`join()`], [`race()`], [`join_all()`], [`map_concurrent()`] | several futures in one task |
 //! | [`run_blocking()`], [`run_cpu()`], [`iterate_blocking()`], [`blocking_context()`], [`from_thread`], [`blocking_portal()`], [`CapacityLimiter`] | sync code beside async code |
 //! | [`Event`], [`Lock`], [`RwLock`], [`Semaphore`], [`Condition`], [`Barrier`], [`OnceCell`], [`channel`] | between tasks |
@@ -60,10 +60,12 @@ pub use current::locals::{LocalKey, NotSet, TaskContext, WithLocal};
 pub use current::run_local::RunLocal;
 pub use current::runtime::{Blocking, NotOwned, Runtime, Timer};
 pub use group::{
-    AResult, AnyChild, AnyOutput, BoxError, ChildError, GroupError, LocalGroup, LocalHandle, LocalScope,
-    NotAResultElseUseTry, NotReady, Ok, Ready, SendChild, TaskGroup, scope, send_scope, task_group,
-    try_scope, try_send_scope, try_task_group,
+    AResult, AnyOutput, BoxError, ChildError, GroupError, LocalGroup, LocalGroupBuilder, LocalGroupFuture,
+    LocalHandle, NotAResultElseUseTry, NotReady, Ok, Ready, TaskGroup, local_group, task_group,
+    try_local_group, try_task_group,
 };
+#[doc(hidden)]
+pub use group::{AnyChild, SendChild};
 pub use observe::quiescence::{AllTasksBlocked, wait_all_tasks_blocked};
 pub use observe::view::{LimiterView, TaskState, TaskTree, TaskView, TreeEntry, tasks};
 #[cfg(all(unix, feature = "sigusr1"))]

@@ -1,4 +1,4 @@
-//! The borrowing scope: children that borrow from their parent, polled inside its task.
+//! The local group: children that borrow from their parent, polled inside its task.
 
 use std::fmt;
 use std::future::Future;
@@ -12,7 +12,7 @@ mod child;
 mod future;
 
 pub use child::LocalHandle;
-pub use future::LocalGroup;
+pub use future::LocalGroupFuture;
 
 use self::child::{ChildState, LocalChild};
 use super::error::BoxError;
@@ -23,25 +23,27 @@ use crate::current::context;
 use crate::scope::ScopeHandle;
 use crate::tree::default_name;
 
-/// A child of a borrowing scope, when it need not be `Send`.
+/// A child of a local group, when it need not be `Send`.
+#[doc(hidden)]
 pub type AnyChild<'env> = dyn Future<Output = ()> + 'env;
 
-/// A child of a borrowing scope that may move between threads, with its parent.
+/// A child of a local group that may move between threads, with its parent.
+#[doc(hidden)]
 pub type SendChild<'env> = dyn Future<Output = ()> + Send + 'env;
 
-/// Runs `body` with a scope whose children may borrow from outside of it, and need not be `Send`.
+/// Runs `body` with a group whose children may borrow from outside of it, and need not be `Send`.
 ///
 /// The children are polled inside the task of the parent: concurrent, not parallel. That is the
 /// only sound way in Rust: a future can be leaked, so no destructor can be relied on to wait for
 /// another thread. Otherwise the rules of [`task_group`](crate::task_group) hold. This future is
-/// not `Send`; [`send_scope`] is, and so are its children.
+/// not `Send`; that of [`LocalGroup::sendable`] is, and so are its children.
 ///
 /// ```
 /// # async fn demo() {
 /// let words = vec!["one".to_owned(), "two".to_owned()];
-/// let letters = anyrt_core::scope(async |s| {
-///     let first = s.spawn(async { words[0].len() });
-///     let second = s.spawn(async { words[1].len() });
+/// let letters = anyrt_core::local_group(async |g| {
+///     let first = g.spawn(async { words[0].len() });
+///     let second = g.spawn(async { words[1].len() });
 ///     first.await.unwrap() + second.await.unwrap()
 /// })
 /// .await
@@ -54,9 +56,9 @@ pub type SendChild<'env> = dyn Future<Output = ()> + Send + 'env;
 ///
 /// ```compile_fail
 /// # async fn demo() {
-/// anyrt_core::scope(async |s| {
+/// anyrt_core::local_group(async |g| {
 ///     let local = String::new();
-///     s.spawn(async { local.len() });
+///     g.spawn(async { local.len() });
 /// })
 /// .await;
 /// # }
@@ -70,72 +72,79 @@ pub type SendChild<'env> = dyn Future<Output = ()> + Send + 'env;
 ///
 /// Polled in place: dropped by foreign code, body and children are dropped with it, synchronously.
 #[track_caller]
-pub fn scope<'env, F, B, T>(body: F) -> LocalGroup<B, T, AnyChild<'env>>
+pub fn local_group<'env, F, B, T>(body: F) -> LocalGroupFuture<B, T, AnyChild<'env>>
 where
-    F: FnOnce(LocalScope<'env, AnyChild<'env>>) -> B,
+    F: FnOnce(LocalGroup<'env, AnyChild<'env>>) -> B,
     B: Future<Output = T>,
 {
-    let scope = LocalScope::new();
-    let body = body(scope.clone());
-    LocalGroup::new(scope.nursery, body, Ok)
+    let group = LocalGroup::new();
+    let body = body(group.clone());
+    LocalGroupFuture::new(group.nursery, body, Ok)
 }
 
-/// As [`scope`], with a body that ends in a `Result`.
+/// As [`local_group`], with a body that ends in a `Result`.
 ///
 /// # Errors, panics, cancel safety
 ///
-/// As [`scope`]; the body's own error is among the errors.
+/// As [`local_group`]; the body's own error is among the errors.
 #[track_caller]
-pub fn try_scope<'env, F, B, T>(body: F) -> LocalGroup<B, T, AnyChild<'env>>
+pub fn try_local_group<'env, F, B, T>(body: F) -> LocalGroupFuture<B, T, AnyChild<'env>>
 where
-    F: FnOnce(LocalScope<'env, AnyChild<'env>>) -> B,
+    F: FnOnce(LocalGroup<'env, AnyChild<'env>>) -> B,
     B: Future<Output = Result<T, BoxError>>,
 {
-    let scope = LocalScope::new();
-    let body = body(scope.clone());
-    LocalGroup::new(scope.nursery, body, |output| output)
+    let group = LocalGroup::new();
+    let body = body(group.clone());
+    LocalGroupFuture::new(group.nursery, body, |output| output)
 }
 
-/// As [`scope`], with children that are `Send`, so that this is too and may be used in any task.
-///
-/// # Errors, panics, cancel safety
-///
-/// As [`scope`].
-#[track_caller]
-pub fn send_scope<'env, F, B, T>(body: F) -> LocalGroup<B, T, SendChild<'env>>
-where
-    F: FnOnce(LocalScope<'env, SendChild<'env>>) -> B,
-    B: Future<Output = T>,
-{
-    let scope = LocalScope::new();
-    let body = body(scope.clone());
-    LocalGroup::new(scope.nursery, body, Ok)
+/// A [`local_group`] to be run whose children are `Send`; what [`LocalGroup::sendable`] returns.
+#[derive(Debug)]
+#[must_use = "nothing runs until `run` or `try_run` is called"]
+pub struct LocalGroupBuilder(());
+
+impl LocalGroupBuilder {
+    /// Runs `body` with the group, as [`local_group`] does it.
+    ///
+    /// # Errors, panics, cancel safety
+    ///
+    /// As [`local_group`].
+    #[track_caller]
+    pub fn run<'env, F, B, T>(self, body: F) -> LocalGroupFuture<B, T, SendChild<'env>>
+    where
+        F: FnOnce(LocalGroup<'env, SendChild<'env>>) -> B,
+        B: Future<Output = T>,
+    {
+        let group = LocalGroup::new();
+        let body = body(group.clone());
+        LocalGroupFuture::new(group.nursery, body, Ok)
+    }
+
+    /// As [`run`](LocalGroupBuilder::run), with a body that ends in a `Result`.
+    ///
+    /// # Errors, panics, cancel safety
+    ///
+    /// As [`local_group`]; the body's own error is among the errors.
+    #[track_caller]
+    pub fn try_run<'env, F, B, T>(self, body: F) -> LocalGroupFuture<B, T, SendChild<'env>>
+    where
+        F: FnOnce(LocalGroup<'env, SendChild<'env>>) -> B,
+        B: Future<Output = Result<T, BoxError>>,
+    {
+        let group = LocalGroup::new();
+        let body = body(group.clone());
+        LocalGroupFuture::new(group.nursery, body, |output| output)
+    }
 }
 
-/// As [`send_scope`], with a body that ends in a `Result`.
-///
-/// # Errors, panics, cancel safety
-///
-/// As [`scope`]; the body's own error is among the errors.
-#[track_caller]
-pub fn try_send_scope<'env, F, B, T>(body: F) -> LocalGroup<B, T, SendChild<'env>>
-where
-    F: FnOnce(LocalScope<'env, SendChild<'env>>) -> B,
-    B: Future<Output = Result<T, BoxError>>,
-{
-    let scope = LocalScope::new();
-    let body = body(scope.clone());
-    LocalGroup::new(scope.nursery, body, |output| output)
-}
-
-/// Spawns children into a borrowing scope. Cheap to clone; may go into the children themselves.
-pub struct LocalScope<'env, C: ?Sized> {
+/// Spawns children into a [`local_group`]. Cheap to clone; may go into the children themselves.
+pub struct LocalGroup<'env, C: ?Sized> {
     nursery: Arc<Nursery<C>>,
     /// What children borrow lives as long as `'env`, neither longer nor shorter.
     env: PhantomData<fn(&'env ()) -> &'env ()>,
 }
 
-/// The children on their way into the scope's own hands, and the group that they report to.
+/// The children on their way into the group's own hands, and the group that they report to.
 struct Nursery<C: ?Sized> {
     group: Arc<GroupState>,
     new: Mutex<Arrivals<C>>,
@@ -147,12 +156,12 @@ struct Arrivals<C: ?Sized> {
     host: Option<Waker>,
 }
 
-impl<C: ?Sized> LocalScope<'_, C> {
+impl<C: ?Sized> LocalGroup<'_, C> {
     #[track_caller]
     fn new() -> Self {
         let group = GroupState::new(Policy::InPlace, context::task_id(), None, Location::caller());
         let new = Mutex::new(Arrivals { children: Vec::new(), host: None });
-        LocalScope { nursery: Arc::new(Nursery { group, new }), env: PhantomData }
+        LocalGroup { nursery: Arc::new(Nursery { group, new }), env: PhantomData }
     }
 
     /// Cancels the body and all children. The first cancellation is kept.
@@ -161,7 +170,7 @@ impl<C: ?Sized> LocalScope<'_, C> {
         self.cancel_scope().cancel();
     }
 
-    /// As [`cancel`](LocalScope::cancel), with a reason that errors and logs repeat.
+    /// As [`cancel`](LocalGroup::cancel), with a reason that errors and logs repeat.
     #[track_caller]
     pub fn cancel_with(&self, reason: &str) {
         self.cancel_scope().cancel_with(reason);
@@ -174,7 +183,7 @@ impl<C: ?Sized> LocalScope<'_, C> {
         self.cancel_scope().cancel_after(grace);
     }
 
-    /// As [`cancel_after`](LocalScope::cancel_after), with a reason that errors and logs repeat.
+    /// As [`cancel_after`](LocalGroup::cancel_after), with a reason that errors and logs repeat.
     #[track_caller]
     pub fn cancel_after_with(&self, grace: Duration, reason: &str) {
         self.cancel_scope().cancel_after_with(grace, reason);
@@ -211,8 +220,8 @@ impl<C: ?Sized> LocalScope<'_, C> {
     }
 }
 
-impl<'env> LocalScope<'env, AnyChild<'env>> {
-    /// Spawns a child that ends in a value. It runs when the scope is polled next.
+impl<'env> LocalGroup<'env, AnyChild<'env>> {
+    /// Spawns a child that ends in a value. It runs when the group is polled next.
     #[track_caller]
     pub fn spawn<F, Which>(&self, future: F) -> LocalHandle<F::Output>
     where
@@ -222,7 +231,7 @@ impl<'env> LocalScope<'env, AnyChild<'env>> {
         self.adopt(future, Ok, |child| Box::pin(child))
     }
 
-    /// Spawns a child that may fail: its error fails the scope.
+    /// Spawns a child that may fail: its error fails the group.
     #[track_caller]
     pub fn try_spawn<F, T, E>(&self, future: F) -> LocalHandle<T>
     where
@@ -234,8 +243,31 @@ impl<'env> LocalScope<'env, AnyChild<'env>> {
     }
 }
 
-impl<'env> LocalScope<'env, SendChild<'env>> {
-    /// Spawns a child that ends in a value. It runs when the scope is polled next.
+impl<'env> LocalGroup<'env, SendChild<'env>> {
+    /// A local group whose children are `Send`, so that its future is too, and may run in any task.
+    ///
+    /// ```
+    /// # async fn demo() {
+    /// use anyrt_core::{LocalGroup, task_group};
+    ///
+    /// task_group(async |tg| {
+    ///     tg.spawn(async {
+    ///         let words = ["one", "two"];
+    ///         let ended = LocalGroup::sendable().run(async |g| {
+    ///             g.spawn(async { words[0].len() });
+    ///         });
+    ///         ended.await.unwrap();
+    ///     });
+    /// })
+    /// .await
+    /// .unwrap();
+    /// # }
+    /// ```
+    pub fn sendable() -> LocalGroupBuilder {
+        LocalGroupBuilder(())
+    }
+
+    /// Spawns a child that ends in a value. It runs when the group is polled next.
     #[track_caller]
     pub fn spawn<F, Which>(&self, future: F) -> LocalHandle<F::Output>
     where
@@ -245,7 +277,7 @@ impl<'env> LocalScope<'env, SendChild<'env>> {
         self.adopt(future, Ok, |child| Box::pin(child))
     }
 
-    /// Spawns a child that may fail: its error fails the scope.
+    /// Spawns a child that may fail: its error fails the group.
     #[track_caller]
     pub fn try_spawn<F, T, E>(&self, future: F) -> LocalHandle<T>
     where
@@ -257,14 +289,14 @@ impl<'env> LocalScope<'env, SendChild<'env>> {
     }
 }
 
-impl<C: ?Sized> Clone for LocalScope<'_, C> {
+impl<C: ?Sized> Clone for LocalGroup<'_, C> {
     fn clone(&self) -> Self {
-        LocalScope { nursery: self.nursery.clone(), env: PhantomData }
+        LocalGroup { nursery: self.nursery.clone(), env: PhantomData }
     }
 }
 
-impl<C: ?Sized> fmt::Debug for LocalScope<'_, C> {
+impl<C: ?Sized> fmt::Debug for LocalGroup<'_, C> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("LocalScope").field("group", &self.nursery.group).finish()
+        f.debug_struct("LocalGroup").field("group", &self.nursery.group).finish()
     }
 }

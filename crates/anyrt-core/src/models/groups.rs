@@ -158,15 +158,16 @@ fn a_borrowing_scope_is_dropped_while_it_takes_in_a_group() {
             let inner = Arc::new(Mutex::new(Some(inner)));
             let polled = inner.clone();
             let mut around: Pin<Box<dyn Future<Output = ()> + Send>> = Box::pin(async move {
-                let _ = send_scope(|_| {
-                    poll_fn(move |cx| {
-                        if let Some(inner) = &mut *polled.lock() {
-                            assert!(inner.as_mut().poll(cx).is_pending());
-                        }
-                        Poll::<()>::Pending
+                let _ = LocalGroup::sendable()
+                    .run(|_| {
+                        poll_fn(move |cx| {
+                            if let Some(inner) = &mut *polled.lock() {
+                                assert!(inner.as_mut().poll(cx).is_pending());
+                            }
+                            Poll::<()>::Pending
+                        })
                     })
-                })
-                .await;
+                    .await;
             });
             assert!(poll_once(around.as_mut()).await.is_pending());
             begun.wait().await;

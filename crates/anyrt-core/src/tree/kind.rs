@@ -13,11 +13,11 @@ pub enum ScopeKind {
     Task,
     /// A task group.
     Group,
-    /// A borrowing scope, whose children are polled in the task of their parent.
+    /// A local group, whose children are polled in the task of their parent.
     Borrowing,
-    /// The body of a borrowing scope.
+    /// The body of a local group.
     Body,
-    /// A child of a borrowing scope.
+    /// A child of a local group.
     Child,
     /// A cancel scope.
     Scope,
@@ -43,7 +43,7 @@ impl fmt::Display for ScopeKind {
             ScopeKind::Root => "root",
             ScopeKind::Task => "task",
             ScopeKind::Group => "group",
-            ScopeKind::Borrowing => "borrowing scope",
+            ScopeKind::Borrowing => "local group",
             ScopeKind::Body => "body",
             ScopeKind::Child => "child",
             ScopeKind::Scope => "scope",

@@ -79,12 +79,12 @@ impl Name {
 #[derive(Clone)]
 pub(crate) struct Label {
     name: Name,
-    /// None for the children of a borrowing scope: they are no tasks.
+    /// None for the children of a local group: they are no tasks.
     id: Option<TaskId>,
 }
 
 impl Label {
-    /// Of a child of a borrowing scope.
+    /// Of a child of a local group.
     pub(crate) fn of_child(name: fn() -> &'static str) -> Label {
         Label { name: Name::Default(name), id: None }
     }

@@ -1,4 +1,4 @@
-//! A child of a borrowing scope, and the handle that observes it.
+//! A child of a local group, and the handle that observes it.
 
 use std::fmt;
 use std::future::{Future, poll_fn};
@@ -54,13 +54,13 @@ impl<T> ChildState<T> {
         }
     }
 
-    /// Tells the handle that the scope took no more children.
+    /// Tells the handle that the group took no more children.
     pub(super) fn refuse(&self) {
         drop(self.slot.fill(Err(TaskEnded::new(self.label(), Why::NotStarted))));
     }
 }
 
-/// Observes a child of a borrowing scope. Dropping it changes nothing.
+/// Observes a child of a local group. Dropping it changes nothing.
 ///
 /// # Cancel safety
 ///

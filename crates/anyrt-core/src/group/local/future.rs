@@ -1,4 +1,4 @@
-//! The future of a borrowing scope.
+//! The future of a local group.
 
 use std::any::Any;
 use std::fmt;
@@ -20,10 +20,10 @@ use crate::tree::lazy::Lazy;
 use crate::tree::{Cause, ScopeKind, site};
 
 pin_project! {
-    /// The future of a borrowing scope.
+    /// The future of a [`local_group`](crate::local_group()).
     // Its node is nobody's drop point: body and children are.
     #[must_use = "futures do nothing unless polled"]
-    pub struct LocalGroup<B: Future, T, C: ?Sized> {
+    pub struct LocalGroupFuture<B: Future, T, C: ?Sized> {
         #[pin]
         body: Scoped<B>,
         settle: fn(B::Output) -> Result<T, BoxError>,
@@ -34,7 +34,7 @@ pin_project! {
         host: Host<T>,
     }
 
-    impl<B: Future, T, C: ?Sized> PinnedDrop for LocalGroup<B, T, C> {
+    impl<B: Future, T, C: ?Sized> PinnedDrop for LocalGroupFuture<B, T, C> {
         fn drop(this: Pin<&mut Self>) {
             let mut this = this.project();
             if this.host.is_done() {
@@ -64,7 +64,7 @@ pin_project! {
     }
 }
 
-impl<B: Future, T, C: ?Sized> LocalGroup<B, T, C> {
+impl<B: Future, T, C: ?Sized> LocalGroupFuture<B, T, C> {
     pub(super) fn new(
         nursery: Arc<Nursery<C>>,
         body: B,
@@ -72,19 +72,19 @@ impl<B: Future, T, C: ?Sized> LocalGroup<B, T, C> {
     ) -> Self {
         let seat = Seat::new(Place::Linked(nursery.group.as_node()));
         let body = Scoped::new(Lazy::nowhere(ScopeKind::Body), body);
-        LocalGroup { body, settle, children: FuturesUnordered::new(), nursery, seat, host: Host::new() }
+        LocalGroupFuture { body, settle, children: FuturesUnordered::new(), nursery, seat, host: Host::new() }
     }
 }
 
-impl<B: Future, T, C: ?Sized> fmt::Debug for LocalGroup<B, T, C> {
+impl<B: Future, T, C: ?Sized> fmt::Debug for LocalGroupFuture<B, T, C> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("LocalGroup").field("group", &self.nursery.group).finish_non_exhaustive()
+        f.debug_struct("LocalGroupFuture").field("group", &self.nursery.group).finish_non_exhaustive()
     }
 }
 
 type Ended<T> = Result<Ending<Result<T, BoxError>>, Box<dyn Any + Send>>;
 
-impl<B, T, C> Future for LocalGroup<B, T, C>
+impl<B, T, C> Future for LocalGroupFuture<B, T, C>
 where
     B: Future,
     C: ?Sized + Future<Output = ()>,
