@@ -86,7 +86,7 @@
 //! # The children of a local group do not outlive what they borrow
 //!
 //! ```
-//! # use anyrt_core::scope;
+//! # use anyrt_core::local_group;
 //! # async fn program() {
 //! let text = String::from("borrowed");
 //! let _ = local_group(async |children| { children.spawn(async { assert!(!text.is_empty()) }); }).await;
@@ -94,7 +94,7 @@
 //! ```
 //!
 //! ```compile_fail
-//! # use anyrt_core::scope;
+//! # use anyrt_core::local_group;
 //! # async fn program() {
 //! let _ = local_group(async |children| {
 //!     let text = String::from("borrowed");
