@@ -16,7 +16,7 @@ pub use handle::{AResult, AnyOutput, NotAResultElseUseTry, TaskGroup};
 pub use local::{AnyChild, SendChild};
 pub use local::{LocalGroup, LocalGroupBuilder, LocalGroupFuture, LocalHandle, local_group, try_local_group};
 pub use start::{NotReady, Ready};
-pub(crate) use state::{GroupState, Policy, Toll};
+pub(crate) use state::{Failures, GroupState, Policy};
 
 use std::future::Future;
 use std::panic::Location;

@@ -2,7 +2,7 @@
 //!
 //! `tests/models/run` builds them with `--cfg anyrt_loom` and runs them; no other build has them. Each is a
 //! small program of at most five threads, [`checked`](stage::check) in every order that the bound on
-//! preemptions leaves. Somebody who is never woken is a deadlock there, and loom reports it.
+//! preemptions leaves. A waiter that is never woken is a deadlock there, and loom reports it.
 #![allow(clippy::unwrap_used, reason = "what is not there is a failure of the model")]
 
 mod blocking;

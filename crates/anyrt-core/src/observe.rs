@@ -1,5 +1,5 @@
-//! What is looked at while tasks are polled, if somebody asked for it. If nobody did, a poll pays one relaxed
-//! load for all of it: [`is_on`].
+//! What is recorded while tasks are polled, if there is a reason to. Without one, a poll pays one relaxed load
+//! for all of it: [`is_on`].
 
 pub(crate) mod quiescence;
 pub(crate) mod view;
@@ -7,12 +7,12 @@ pub(crate) mod watchdog;
 
 use std::cell::Cell;
 use std::sync::Weak;
-// Not from the switchable module: none of it is part of what is modelled.
+// Not from `sync`: none of it is part of what is modelled.
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use std::task::{Wake, Waker};
 use std::time::{Duration, Instant};
 
-use self::quiescence::Quiet;
+use self::quiescence::Quiescence;
 use self::watchdog::Guard;
 use crate::base::sync::{Arc, Mutex};
 use crate::current::handle::Handle;
@@ -20,7 +20,7 @@ use crate::task::span;
 use crate::tree::site::Called;
 use crate::tree::{Label, Node, TaskId, TaskInfo};
 
-/// How many reasons there are in the process to look at polls.
+/// How many reasons there are in the process to record polls.
 static REASONS: AtomicUsize = AtomicUsize::new(0);
 
 std::thread_local! {
@@ -28,13 +28,13 @@ std::thread_local! {
     static POLLED: Cell<usize> = const { Cell::new(0) };
 }
 
-/// Whether anybody looks.
+/// Whether polls are recorded.
 #[inline]
 pub(crate) fn is_on() -> bool {
     REASONS.load(Ordering::Relaxed) != 0
 }
 
-/// A reason to look at polls, as long as it lives.
+/// A reason to record polls, as long as it lives.
 pub(crate) struct Reason(());
 
 impl Reason {
@@ -50,22 +50,22 @@ impl Drop for Reason {
     }
 }
 
-/// What one run looks at.
+/// What is recorded of one run.
 #[derive(Default)]
 pub(crate) struct Observer {
     measuring: AtomicBool,
-    /// Those who wait until nobody else can go on.
-    pub(crate) quiet: Quiet,
-    /// Counts the times that somebody began to wait: what a track knew before is out of date, because in
-    /// between nobody may have looked.
+    /// Tasks that wait until no other task can go on.
+    pub(crate) quiescence: Quiescence,
+    /// Counted up when a task begins to wait for quiescence. A track with an older number is out of date,
+    /// because in between polls may not have been recorded.
     pub(crate) epoch: AtomicUsize,
-    /// Counts polls that begin and wake-ups: who looks at all tasks, one after the other, sees whether
-    /// something went on meanwhile.
+    /// Counts polls that begin, and wake-ups: code that looks at all tasks one after the other sees by it
+    /// whether anything went on meanwhile.
     pub(crate) stirs: AtomicUsize,
     /// How many polls there were.
     pub(crate) polls: AtomicU64,
     pub(crate) guard: Option<Arc<Guard>>,
-    /// Since when, as it were: there is one while somebody measures.
+    /// There is one while the run is measured.
     reason: Mutex<Option<Reason>>,
 }
 
@@ -102,7 +102,7 @@ impl Observer {
     }
 }
 
-/// What is known of one task that is looked at. It stands between the task and the runtime's waker.
+/// The record of one task. It stands between the task and the runtime's waker.
 pub(crate) struct Track {
     id: TaskId,
     label: Label,
@@ -113,11 +113,11 @@ pub(crate) struct Track {
     /// It was woken since its last poll began.
     woken: AtomicBool,
     ended: AtomicBool,
-    /// The observer's, when its last poll began.
+    /// The observer's `epoch` when its last poll began.
     epoch: AtomicUsize,
     /// It woke itself in this poll.
     by_itself: AtomicBool,
-    /// In so many polls one after the other.
+    /// In how many polls in a row.
     in_a_row: AtomicU32,
     polls: AtomicU64,
     busy_for: AtomicU64,
@@ -159,7 +159,7 @@ impl Track {
         &self.label
     }
 
-    /// Whether its last poll was looked at, as far as those are concerned who wait now.
+    /// Whether its last poll was recorded since the present waiters began to wait.
     pub(crate) fn is_known(&self) -> bool {
         self.epoch.load(Ordering::SeqCst) == self.observer.epoch.load(Ordering::SeqCst)
     }
@@ -202,12 +202,12 @@ impl Track {
             self.busy.store(false, Ordering::SeqCst);
         } else if !self.woken.load(Ordering::SeqCst) {
             self.busy.store(false, Ordering::SeqCst);
-            // Woken in between.
+            // It was woken in between.
             if self.woken.load(Ordering::SeqCst) {
                 self.busy.store(true, Ordering::SeqCst);
             }
         }
-        self.observer.quiet.look_again(self.id);
+        self.observer.quiescence.look_again(self.id);
     }
 }
 
@@ -232,15 +232,15 @@ impl Wake for Track {
     }
 }
 
-/// One poll that is looked at, until this is dropped.
-pub(crate) struct Look {
+/// One poll that is recorded, until this is dropped.
+pub(crate) struct RecordedPoll {
     tracked: Option<Tracked>,
     _span: Option<tracing::span::EnteredSpan>,
 }
 
 struct Tracked {
     track: Arc<Track>,
-    /// What the task wakes in place of the runtime's own waker.
+    /// The waker that the task gets in place of the runtime's own.
     waker: Waker,
     outer: usize,
     handle: Handle,
@@ -250,12 +250,12 @@ struct Tracked {
     ended: Cell<bool>,
 }
 
-/// A poll begins, and somebody looks.
+/// A recorded poll begins.
 #[cold]
-pub(crate) fn begin(handle: &Handle, info: &TaskInfo, node: &Node, waker: &Waker) -> Look {
+pub(crate) fn begin(handle: &Handle, info: &TaskInfo, node: &Node, waker: &Waker) -> RecordedPoll {
     let span = span::enter();
     let observer = &handle.0.shared.observer;
-    let wanted = observer.is_measuring() || observer.guard.is_some() || observer.quiet.is_waited_for();
+    let wanted = observer.is_measuring() || observer.guard.is_some() || observer.quiescence.is_waited_for();
     let tracked = wanted.then(|| {
         let (track, resumed) = node.track(|| Track::new(info, observer));
         track.begin(waker);
@@ -268,11 +268,11 @@ pub(crate) fn begin(handle: &Handle, info: &TaskInfo, node: &Node, waker: &Waker
         let waker = Waker::from(track.clone());
         Tracked { track, waker, outer, handle: handle.clone(), started, resumed, ended: Cell::new(false) }
     });
-    Look { tracked, _span: span }
+    RecordedPoll { tracked, _span: span }
 }
 
-impl Look {
-    /// What the future is to wake.
+impl RecordedPoll {
+    /// The waker for the future.
     pub(crate) fn waker<'a>(&'a self, runtimes: &'a Waker) -> &'a Waker {
         self.tracked.as_ref().map_or(runtimes, |tracked| &tracked.waker)
     }
@@ -309,7 +309,7 @@ impl Drop for Tracked {
     }
 }
 
-/// For those who look at a run from another thread, and must not keep it.
+/// For code that looks at a run from another thread, and must not keep it alive.
 pub(crate) type WeakHandle = Weak<crate::current::handle::Inner>;
 
 impl Handle {

@@ -14,7 +14,7 @@ mod slot;
 pub(crate) mod span;
 mod status;
 
-pub(crate) use cell::Turn;
+pub(crate) use cell::Exclusive;
 pub use ended::TaskEnded;
 pub(crate) use ended::{Why, panic_message};
 pub use handle::{JoinHandle, TaskHandle};
@@ -31,7 +31,7 @@ use crate::tree::{GivenName, TaskInfo, default_name};
 
 /// A task on its way to a runtime: a future that never panics and whose output nobody needs.
 ///
-/// Dropped before it was ready, it tells its group that the runtime has lost it.
+/// Dropped before it was ready, it reports to its group that the runtime has lost it.
 pub struct Task(Owner);
 
 /// What a spawner may say about its children.
@@ -44,7 +44,7 @@ pub(crate) struct Options {
 
 /// Spawns `future` as a child of the group of `home`.
 ///
-/// Where the group is closed, the future is dropped, and the handle tells so.
+/// If the group is closed, the future is dropped, and the handle says so.
 #[track_caller]
 pub(crate) fn spawn<F, T>(
     home: Home,
@@ -61,8 +61,8 @@ where
     launch(info, home, future, settle, locals, |_, _| ())
 }
 
-/// As [`spawn`], with a say in where the task's node is linked: `place` does it, before it can run. A
-/// node that it leaves alone is linked below the group's when that is needed.
+/// As [`spawn`], for a caller that chooses where the task's node is linked: `place` does it, before the task
+/// can run. A node that it leaves alone is linked below the group's when that is needed.
 #[track_caller]
 pub(crate) fn launch<F, T>(
     info: TaskInfo,
@@ -108,7 +108,7 @@ where
 }
 
 impl Task {
-    /// A task that stands in no group: nobody waits for it.
+    /// A task that is in no group: no group waits for it.
     pub(crate) fn of(task: TaskRef) -> Task {
         Task(Owner::of(task))
     }
@@ -136,8 +136,8 @@ pub fn current_task() -> Option<TaskInfo> {
 impl Handle {
     /// Spawns a task at the root of the run, which waits for it at its end.
     ///
-    /// Its own task-locals are a copy of the current ones. The handle observes and owns nothing: to
-    /// drop it changes nothing.
+    /// Its task-locals are a copy of the current ones. The handle observes the task and does not own it:
+    /// dropping the handle changes nothing.
     #[track_caller]
     pub fn spawn<F>(&self, future: F) -> TaskHandle<F::Output>
     where

@@ -1,4 +1,5 @@
-//! What tests of concurrent code need: steps in order, checkpoints asserted, everybody else asleep.
+//! What tests of concurrent code need: steps in order, assertions about checkpoints, waiting until all other
+//! tasks wait.
 
 mod checkpoints;
 mod sequencer;

@@ -10,7 +10,7 @@ pub(crate) mod wakers;
 
 pub use limited::LimitedGroup;
 
-/// The answer of a `try_` method that would have to wait.
+/// The error of a `try_` method that would have to wait.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("it would have to wait: nothing is free, or others wait already")]
 pub struct WouldBlock;

@@ -18,7 +18,7 @@ fn epoch() -> Instant {
     })
 }
 
-/// Nanoseconds since the epoch; the far future becomes the last number before [`NEVER`].
+/// Nanoseconds since the epoch. The far future becomes the last number before [`NEVER`].
 pub(crate) fn to_u64(instant: Instant) -> u64 {
     let since = instant.saturating_duration_since(epoch()).as_nanos();
     u64::try_from(since).map_or(NEVER - 1, |nanos| nanos.min(NEVER - 1))
@@ -29,7 +29,7 @@ pub(crate) fn to_instant(nanos: u64) -> Option<Instant> {
     if nanos == NEVER { None } else { epoch().checked_add(Duration::from_nanos(nanos)) }
 }
 
-/// `now` plus `after`; what no instant can express is never.
+/// `now` plus `after`; [`NEVER`] if no instant can express that.
 pub(crate) fn add(now: Instant, after: Duration) -> u64 {
     now.checked_add(after).map_or(NEVER, to_u64)
 }

@@ -1,14 +1,14 @@
-//! What listens for signals in a thread of its own, for the life of the process, from when it is first needed.
+//! A thread that listens for signals, started when it is first needed, for the life of the process.
 
 use std::io;
 use std::sync::OnceLock;
 
-/// Started once; that it could not be is told each time.
-pub(crate) struct Listener(OnceLock<Result<(), (io::ErrorKind, String)>>);
+/// Started once. If that failed, every caller gets the error.
+pub(crate) struct SignalThread(OnceLock<Result<(), (io::ErrorKind, String)>>);
 
-impl Listener {
-    pub(crate) const fn new() -> Listener {
-        Listener(OnceLock::new())
+impl SignalThread {
+    pub(crate) const fn new() -> SignalThread {
+        SignalThread(OnceLock::new())
     }
 
     pub(crate) fn start(&self, listen: impl FnOnce() -> io::Result<()>) -> io::Result<()> {

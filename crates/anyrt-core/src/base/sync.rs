@@ -39,7 +39,7 @@ impl<T> Mutex<T> {
         Mutex(source::Mutex::new(value))
     }
 
-    /// Without the lock: there is nobody else.
+    /// Without the lock: the caller has the only reference.
     pub(crate) fn get_mut(&mut self) -> &mut T {
         self.0.get_mut().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
@@ -49,19 +49,19 @@ impl<T> Mutex<T> {
     }
 }
 
-/// A lock that many have at once to look, or one to change; it guards no value, and knows no poison.
+/// A read-write lock that guards no value: many may hold it shared, one alone. It knows no poison.
 #[derive(Debug, Default)]
-pub(crate) struct Turns(source::RwLock<()>);
+pub(crate) struct EmptyRwLock(source::RwLock<()>);
 
-impl Turns {
+impl EmptyRwLock {
     #[cfg(not(anyrt_loom))]
     pub(crate) const fn new() -> Self {
-        Turns(source::RwLock::new(()))
+        EmptyRwLock(source::RwLock::new(()))
     }
 
     #[cfg(anyrt_loom)]
     pub(crate) fn new() -> Self {
-        Turns(source::RwLock::new(()))
+        EmptyRwLock(source::RwLock::new(()))
     }
 
     pub(crate) fn shared(&self) -> RwLockReadGuard<'_, ()> {
@@ -78,7 +78,7 @@ impl Turns {
 pub(crate) struct Condvar(source::Condvar);
 
 impl Condvar {
-    /// Waits at most `limit`; the guard, and whether the time ran out.
+    /// Waits at most `limit`. Returns the guard, and whether the time ran out.
     pub(crate) fn wait_timeout<'a, T>(
         &self,
         guard: MutexGuard<'a, T>,
@@ -98,7 +98,7 @@ impl Condvar {
     }
 }
 
-/// std's macro, whose `const` loom's does not know.
+/// std's `thread_local!`, whose `const` loom's does not know.
 #[cfg(anyrt_loom)]
 macro_rules! loom_thread_local {
     ($($(#[$about:meta])* static $name:ident: $type:ty = const $init:block);+ $(;)?) => {
@@ -108,7 +108,8 @@ macro_rules! loom_thread_local {
 #[cfg(anyrt_loom)]
 pub(crate) use loom_thread_local as thread_local;
 
-/// A value for the whole program. For loom, whose own statics end with the main thread: for one order of steps.
+/// A value for the whole program. Under loom, whose own statics end with the main thread, there is one for each
+/// order of steps that is explored.
 #[cfg(not(anyrt_loom))]
 macro_rules! global {
     ($(#[$about:meta])* pub(super) static $name:ident: $type:ty = $init:expr;) => {
@@ -130,7 +131,8 @@ pub(crate) use global;
 
 #[cfg(anyrt_loom)]
 std::thread_local! {
-    /// The number of the order that is explored: loom's threads are one of the system's.
+    /// The number of the order that is explored. A thread-local of std, because loom runs all its threads on
+    /// one thread of the system.
     pub(crate) static ORDER: std::cell::Cell<usize> = const { std::cell::Cell::new(0) };
 }
 
@@ -158,7 +160,7 @@ impl<T> std::ops::Deref for OfOneOrder<T> {
     }
 }
 
-/// What std's key of a thread-local `RefCell` can do, and loom's cannot.
+/// What std's key of a thread-local `RefCell` offers, and loom's does not.
 #[cfg(anyrt_loom)]
 pub(crate) trait LocalCell<T> {
     fn with_borrow<R>(&'static self, read: impl FnOnce(&T) -> R) -> R;

@@ -4,8 +4,8 @@ use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::task::Waker;
 
-/// Does something that ends in waking, for somebody whom a waker's panic does not concern: what has ended
-/// is told to all. The hook has told of the panic.
+/// Runs something that ends in waking, where a panic of a waker is not the caller's: what has ended must be
+/// reported to all waiters. The panic hook has shown the panic.
 pub(crate) fn attempt(run: impl FnOnce()) {
     let _ = catch_unwind(AssertUnwindSafe(run));
 }
@@ -44,7 +44,7 @@ impl WakeList {
         if self.first.is_some() || self.rest.capacity() > 0 {
             self.wake_all();
         } else {
-            // Nothing is in it: most lists are like this, and need no destructor.
+            // Most lists are empty, and then need no destructor.
             std::mem::forget(self);
         }
     }

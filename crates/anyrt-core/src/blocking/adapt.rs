@@ -7,10 +7,10 @@ use super::from_thread::{self, CallError};
 use super::run::RunBlocking;
 use crate::base::sync::Arc;
 
-/// Makes of a function that blocks one whose call is awaited, and runs in the pool as
+/// Turns a function that blocks into one whose call is awaited, and runs in the pool as
 /// [`run_blocking`](crate::run_blocking) does it. (Asyncer: `asyncify`.)
 ///
-/// Each call takes the arguments, several as a tuple, and may be told more before it is awaited.
+/// Each call takes the arguments, several as a tuple, and may be configured before it is awaited.
 ///
 /// ```
 /// # async fn demo() -> std::io::Result<()> {
@@ -45,11 +45,11 @@ where
     }
 }
 
-/// The closure of a call of what [`asyncify`] returns.
+/// The closure of such a call, as [`asyncify`] makes it.
 pub type BoxedJob<T> = Box<dyn FnOnce() -> T + Send>;
 
-/// Makes of an async function one that a blocking closure calls, and waits for, as
-/// [`from_thread::run`] does it. (Asyncer: `syncify`.)
+/// Turns an async function into one that a blocking closure calls, and waits for, as [`from_thread::run`] does
+/// it. (Asyncer: `syncify`.)
 ///
 /// ```
 /// # async fn demo() {

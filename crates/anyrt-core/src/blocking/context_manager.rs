@@ -11,11 +11,11 @@ use crate::tree::Cancelled;
 
 /// Enters in a thread, runs `body`, and leaves in a thread, whatever became of the body.
 ///
-/// `enter` gives what the body gets, and a closure that leaves. That is told how the body ended, and may put
-/// another result in place of the body's; an error of its own replaces it.
+/// `enter` returns what the body gets, and a closure that leaves. The closure is told how the body ended, and
+/// may put another result in place of the body's; an error of its own replaces it.
 ///
-/// To enter takes a token of the run's limiter; to leave takes none ([`unlimited`](RunBlocking::unlimited)), so it
-/// never waits for those who wait for what it releases. (Starlette: `contextmanager_in_threadpool`.)
+/// Entering takes a token of the run's limiter; leaving takes none ([`unlimited`](RunBlocking::unlimited)), so
+/// it never waits for tasks that wait for what it releases. (Starlette: `contextmanager_in_threadpool`.)
 ///
 /// ```
 /// # async fn demo() -> std::io::Result<()> {
@@ -35,17 +35,18 @@ use crate::tree::Cancelled;
 ///
 /// # Errors
 ///
-/// That of `enter`, and nothing else runs then; that of the closure which leaves, also when the body was
-/// cancelled; that of the body.
+/// That of `enter`, and then nothing else runs; that of the leaving closure, also when the body was cancelled;
+/// that of the body.
 ///
 /// # Panics
 ///
-/// With the panic of any of the three. That of the body after it was left, unless leaving panics too.
+/// With the panic of any of the three; that of the body after leaving, unless leaving panics too.
 ///
 /// # Cancel safety
 ///
-/// Cancelled before `enter` has its token, nothing runs. Afterwards the scope waits: the body is dropped at its next
-/// pending point, then it is left. As [`finally`](crate::finally): dropped by foreign code it is not left.
+/// Cancelled before `enter` has its token, nothing runs. Afterwards the scope waits: the body is dropped at its
+/// next pending point, then it is left. As with [`finally`](crate::finally), if this is dropped by foreign code
+/// it is not left.
 #[track_caller]
 pub fn blocking_context<Enter, Leave, Body, V, T, E>(
     enter: Enter,
@@ -72,7 +73,7 @@ where
     }
 }
 
-/// What follows when it was left.
+/// What follows after leaving.
 enum Left<T> {
     With(T),
     Cancelled,
@@ -91,7 +92,7 @@ fn left<T, E>(
         }
         Ok(Ending::Cancelled(cancelled)) => leave(Leaving::Cancelled(&cancelled)).map(|()| Left::Cancelled),
         Err(payload) => {
-            // The panic weighs more than what leaving says.
+            // The panic goes before the result of leaving.
             drop(leave(Leaving::Panicked));
             Ok(Left::Panicked(payload))
         }
@@ -104,8 +105,8 @@ fn left<T, E>(
 pub enum Leaving<'a, T, E> {
     /// By itself, with this. Another result may be put in its place.
     Ended(&'a mut Result<T, E>),
-    /// It was cancelled. That is not taken back; but an error of the closure is returned.
+    /// It was cancelled. That cannot be changed; but an error of the closure is returned.
     Cancelled(&'a Cancelled),
-    /// It panicked. The panic goes on when it was left, whatever the closure returns.
+    /// It panicked. The panic goes on after leaving, whatever the closure returns.
     Panicked,
 }

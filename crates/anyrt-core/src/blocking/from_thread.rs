@@ -1,9 +1,9 @@
 //! From inside a blocking job back to the run that it belongs to.
 //!
-//! Async code that a blocking closure calls stands in the scope of the caller of
-//! [`run_blocking`](crate::run_blocking): it sees its deadline and task-locals, is cancelled with it,
-//! and moves with the call. While the closure waits, its token is lent to others, so blocking code
-//! that calls async code that calls blocking code ends at any depth, on a limiter of any size but zero.
+//! Async code that a blocking closure calls runs in the scope of the caller of
+//! [`run_blocking`](crate::run_blocking): it has its deadline and task-locals, is cancelled with it, and moves
+//! with the call. While the closure waits, its token is lent to other calls, so blocking code that calls async
+//! code that calls blocking code ends at any depth, on a limiter of any size but zero.
 
 use std::future::Future;
 use std::panic::{Location, resume_unwind};
@@ -23,7 +23,7 @@ use crate::group::{GroupState, Policy};
 use crate::task::{self, Home, Options, TaskEnded};
 use crate::tree::{self, Cancelled, NodeRef, default_name};
 
-/// The answer of [`check_cancelled`].
+/// The error of [`check_cancelled`].
 #[derive(Debug, Clone, thiserror::Error)]
 #[non_exhaustive]
 pub enum CheckError {
@@ -55,7 +55,7 @@ pub enum CallError {
         "a task is being polled on this thread, and to wait here would block it: await the future instead"
     )]
     OnRuntimeThread,
-    /// The task ended without saying that it was ready.
+    /// The task ended without reporting that it was ready.
     #[error("the task ended before it said that it was ready: call `ready.started(..)` in it")]
     NotReady,
     /// The run has ended, or the portal is closed, and starts nothing any more.
@@ -63,7 +63,7 @@ pub enum CallError {
     RunEnded,
 }
 
-/// Whether the caller's scope is cancelled: for jobs that are willing to stop early.
+/// Whether the caller's scope is cancelled: for jobs that can stop early.
 ///
 /// # Errors
 ///
@@ -79,9 +79,9 @@ pub fn check_cancelled() -> Result<(), CheckError> {
 
 /// Runs async code of this run as a task, and waits for it in this thread.
 ///
-/// It stands in the scope of the caller of `run_blocking` and is cancelled with it, also when the call
-/// does not abandon; the task-locals are those of the closure. It is polled before this thread
-/// lends its token; one that is ready at once costs no token.
+/// It runs in the scope of the caller of `run_blocking` and is cancelled with it, even if the call itself does
+/// not abandon; the task-locals are those of the closure. It is polled before this thread lends its token: code
+/// that is ready at once costs no token.
 ///
 /// ```
 /// # async fn demo() {
@@ -118,7 +118,7 @@ where
     let caller = context::task_id();
     let group = GroupState::new(Policy::EachForItself, caller, Some(handle.clone()), Location::caller());
     let name = default_name::<F>();
-    // Until the group is closed: it may have taken in groups that the code has dropped, which outlive that.
+    // Kept until the group is closed: it may have taken in groups that the code has dropped, which live on.
     let stay = Stay::new(&handle)?;
     let lending = Lending { future, job: Some(job.clone()), _stay: None };
     tree::link_new(&group.as_node(), &(job.clone() as NodeRef));
@@ -170,7 +170,7 @@ where
     run(async move { call() })
 }
 
-/// Spawns a task in the scope of the caller of `run_blocking`. The call returns after it.
+/// Spawns a task in the scope of the caller of `run_blocking`. That call returns after the task has ended.
 ///
 /// It is cancelled with the caller. Its panic is resumed in the caller, after the other tasks of the
 /// same closure were cancelled; a panic of the closure cancels them too. The token of the job comes back when the closure has
@@ -197,7 +197,7 @@ pub(super) fn check_here() -> Result<(), CallError> {
     here().map(drop)
 }
 
-/// The job whose closure calls, and its run.
+/// The job whose closure runs here, and its run.
 fn here() -> Result<(Arc<dyn InJob>, Handle), CallError> {
     if context::is_polling() {
         return Err(CallError::OnRuntimeThread);
@@ -207,7 +207,7 @@ fn here() -> Result<(Arc<dyn InJob>, Handle), CallError> {
     Ok((job, handle))
 }
 
-/// Waits in this thread until `ready` says that it is; if a closure runs here, with its token lent.
+/// Waits in this thread until `ready` returns true. If a closure runs here, its token is lent meanwhile.
 pub(super) fn wait_until(mut ready: impl FnMut(&Waker) -> bool) {
     let Some((job, handle)) = here().ok() else {
         let waker = thread_waker();
@@ -241,8 +241,8 @@ pub(super) fn why(ended: TaskEnded) -> CallError {
 }
 
 pin_project! {
-    /// The async code of a closure. Its thread lends its token when it has to wait, and not before:
-    /// what the code calls first stands in the queue by then, before those who start.
+    /// The async code of a closure. Its thread lends its token when it has to wait, not before: what the code
+    /// has called first is in the queue by then, before calls that start.
     struct Lending<F> {
         #[pin]
         future: F,
@@ -266,7 +266,7 @@ impl<F: Future> Future for Lending<F> {
     }
 }
 
-/// The end of the run waits for whoever has it, whatever became of the job's caller.
+/// While this lives, the end of the run waits for its owner, whatever became of the job's caller.
 struct Stay(Arc<GroupState>);
 
 impl Stay {

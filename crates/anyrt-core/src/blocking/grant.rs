@@ -1,4 +1,4 @@
-//! What a blocking call needs to run: a token of ours, or what a limiter of somebody else's making gives.
+//! What a blocking call needs to run: a token of our limiter, or what a limiter of the user's own has given.
 
 use std::fmt;
 use std::future::Future;
@@ -13,13 +13,13 @@ use crate::current::gate::leaf;
 use crate::scope::shield;
 use crate::tree::site::Called;
 
-/// A limiter of your own making, for [`RunBlocking::limited_by`](super::RunBlocking::limited_by): a rate, a share of a
-/// budget that others have a share of, an order of your own among those who wait.
+/// A limiter of your own, for [`RunBlocking::limited_by`](super::RunBlocking::limited_by): a rate, a share of a
+/// budget that others have a share of, your own order of waiters.
 ///
-/// Of it these two methods are called and nothing else. For each call, once it is known not to be cancelled,
-/// `acquire_on_behalf_of`; when that is ready, the job runs, and at its end comes one `release_on_behalf_of`
-/// of the same borrower, from the thread of the job. A job that waits in [`from_thread`](super::from_thread)
-/// gives back meanwhile what it has, and acquires again before it goes on, whatever is cancelled.
+/// These two methods are called and nothing else. For each call, once it is known not to be cancelled,
+/// `acquire_on_behalf_of`; when that is ready, the job runs, and at its end comes one `release_on_behalf_of` of
+/// the same borrower, from the thread of the job. A job that waits in [`from_thread`](super::from_thread) gives
+/// back meanwhile what it has, and acquires again before it goes on, whatever is cancelled.
 ///
 /// The default limiter of the run is not asked.
 ///
@@ -54,7 +54,7 @@ use crate::tree::site::Called;
 /// # }
 /// ```
 pub trait Limiter: Send + Sync + 'static {
-    /// Ready when the borrower may run. Dropped before, it has borrowed nothing.
+    /// Ready when the borrower may run. Dropped before that, it has borrowed nothing.
     ///
     /// It is polled as part of the call, in the scope of the caller. Its panic is the caller's.
     fn acquire_on_behalf_of(&self, borrower: Borrower) -> Pin<Box<dyn Future<Output = ()> + Send>>;
@@ -69,7 +69,7 @@ pub struct Borrower(u64);
 
 impl Borrower {
     fn new() -> Borrower {
-        // Not from the switchable module: numbers are no part of what is modelled.
+        // Not from `sync`: numbers are no part of what is modelled.
         static NEXT: AtomicU64 = AtomicU64::new(1);
         Borrower(NEXT.fetch_add(1, Ordering::Relaxed))
     }
@@ -81,10 +81,10 @@ impl fmt::Display for Borrower {
     }
 }
 
-/// A call that waits for its grant.
+/// What a call does to get its grant.
 pub(super) enum Asking {
     Ours(Acquire),
-    /// It was given before it was asked for.
+    /// The token was there before the call asked.
     Given(Option<Token>),
     Foreign {
         of: Borrowing,
@@ -93,7 +93,7 @@ pub(super) enum Asking {
     },
 }
 
-/// A limiter of somebody else's, and as whom it is asked.
+/// A limiter of the user's own, and the borrower that it is asked for.
 #[derive(Clone)]
 pub(super) struct Borrowing {
     limiter: Arc<dyn Limiter>,
@@ -112,7 +112,7 @@ impl Asking {
         }
     }
 
-    /// Of one that goes before those who start.
+    /// For a call that goes before calls that start.
     pub(super) fn continuing(limiter: &CapacityLimiter, called: Called) -> Asking {
         let mut acquire = limiter.acquire_for_call(called);
         acquire.go_first();
@@ -157,7 +157,7 @@ pub(super) enum Grant {
     Foreign(Held),
 }
 
-/// What a limiter of somebody else's has given.
+/// What a limiter of the user's own has given.
 pub(super) struct Held(Borrowing);
 
 impl Drop for Held {
@@ -166,7 +166,7 @@ impl Drop for Held {
     }
 }
 
-/// Whom a job has to ask again that has given its grant back.
+/// The limiter that a job must ask again, after it has lent its grant.
 #[derive(Clone)]
 pub(super) enum Lender {
     Ours(CapacityLimiter),
@@ -187,7 +187,7 @@ impl Grant {
 }
 
 impl Lender {
-    /// Waits in this thread, whatever is cancelled.
+    /// Waits for the grant in this thread, whatever is cancelled.
     pub(super) fn take_back(self) -> Grant {
         match self {
             Lender::Ours(limiter) => Grant::Ours(limiter.take_back()),

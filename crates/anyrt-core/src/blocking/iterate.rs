@@ -29,11 +29,10 @@ const TURN: Duration = Duration::from_millis(1);
 
 /// Pulls the items of `items` in threads of the pool, and hands them out as a stream.
 ///
-/// A hop to a thread and a token pay for a *batch*: up to 64 items, or what comes within a millisecond; at
-/// least one. Each item is handed out as soon as it is there, so one that takes long delays none before
-/// it. Consecutive batches may come from different threads. The next one is begun when the last was
-/// handed out, so the iterator is never further ahead than one batch; [`batch`](IterateBlocking::batch) sets
-/// its size.
+/// One hop to a thread and one token pay for a *batch*: up to 64 items, or what comes within a millisecond; at
+/// least one. Each item is handed out as soon as it is there, so a slow item does not delay those before it.
+/// Consecutive batches may come from different threads. The next one is begun when the last was handed out, so
+/// the iterator is never further ahead than one batch; [`batch`](IterateBlocking::batch) sets its size.
 ///
 /// The iterator is dropped in a thread, too: at its end, or when the stream is dropped before.
 ///
@@ -58,9 +57,10 @@ const TURN: Duration = Duration::from_millis(1);
 ///
 /// # Cancel safety
 ///
-/// No item is lost. Cancelled, nothing more is handed out; the scope waits until the thread is done with the
-/// item that it is at, and no further one is pulled. That the iterator has ended is told all the same, where it has said so (by a
-/// `next`, or by its [`size_hint`](Iterator::size_hint)): who has worked on all items goes on. Dropped by foreign code, nobody waits for that.
+/// No item is lost. Cancelled, nothing more is handed out; the scope waits until the thread is done with its
+/// current item, and no further one is pulled. That the iterator has ended is reported all the same, if it has
+/// said so (by a `next`, or by its [`size_hint`](Iterator::size_hint)): a consumer that has worked on all items
+/// goes on. Dropped by foreign code, that thread is not waited for.
 #[track_caller]
 pub fn iterate_blocking<I>(items: I) -> IterateBlocking<I>
 where
@@ -74,7 +74,7 @@ where
         called: Location::caller(),
         shelf: Arc::new(Shelf::default()),
         ready: VecDeque::new(),
-        state: State::Rests(Kept::new(Source::New(items), Location::caller())),
+        state: Phase::Rests(Kept::new(Source::New(items), Location::caller())),
         end_is_told: false,
     }
 }
@@ -94,12 +94,12 @@ where
     shelf: Arc<Shelf<I::Item>>,
     /// Taken off the shelf, to be handed out.
     ready: VecDeque<I::Item>,
-    state: State<I>,
-    /// The consumer knows that there is no further item.
+    state: Phase<I>,
+    /// The consumer was told that there is no further item.
     end_is_told: bool,
 }
 
-enum State<I>
+enum Phase<I>
 where
     I: IntoIterator + Send + 'static,
     I::IntoIter: Send,
@@ -125,8 +125,8 @@ where
     I::IntoIter: Send,
     I::Item: Send,
 {
-    /// How many items are pulled in one hop at most, and so how far the iterator may be ahead; 64 by
-    /// default. With one it is as lazy as it was.
+    /// How many items are pulled in one hop at most, and so how far the iterator may be ahead; 64 by default.
+    /// With one, it is as lazy as the iterator itself.
     pub fn batch(mut self, items: NonZeroUsize) -> IterateBlocking<I> {
         self.batch = items.get();
         self
@@ -153,7 +153,7 @@ where
     fn poll_next_at(&mut self, called: Called, cx: &mut Context<'_>) -> Poll<Option<I::Item>> {
         let before = site::noted();
         let polled = handed(true, called, cx, |cx, gate| match gate {
-            Gate::Shut if !context::is_in_time(self.shelf.told()) => Poll::Pending,
+            Gate::Shut if !context::is_in_time(self.shelf.woken_at()) => Poll::Pending,
             _ => self.poll_item(cx),
         });
         if polled.is_pending() && context::view().0 && self.poll_end(cx).is_ready() {
@@ -163,32 +163,32 @@ where
         polled
     }
 
-    /// In a cancelled scope: whether all items were handed out, and there is no further one. Tells it once, so that
-    /// who asks for ever is stopped.
+    /// In a cancelled scope: whether all items were handed out and there is no further one. Ready once, so that
+    /// a loop that asks for ever is stopped.
     fn poll_end(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         if self.end_is_told || !self.ready.is_empty() {
             return Poll::Pending;
         }
-        if let State::Pulls(_) = &self.state {
-            // What the consumer was told of while it waited stays there until it asks for it.
-            let left = self.shelf.told().is_some() || self.shelf.take(&mut self.ready, Some(cx.waker()));
+        if let Phase::Pulls(_) = &self.state {
+            // Items that the consumer was woken for while it waited stay there until it asks for them.
+            let left = self.shelf.woken_at().is_some() || self.shelf.take(&mut self.ready, Some(cx.waker()));
             if left || self.poll_call(cx).is_pending() {
                 return Poll::Pending;
             }
         }
-        self.end_is_told = self.ready.is_empty() && matches!(self.state, State::Ended);
+        self.end_is_told = self.ready.is_empty() && matches!(self.state, Phase::Ended);
         if self.end_is_told { Poll::Ready(()) } else { Poll::Pending }
     }
 
     /// Waits for the end of the batch that is being pulled; what is left of it is ready then.
     fn poll_call(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        let State::Pulls(call) = &mut self.state else { return Poll::Ready(()) };
+        let Phase::Pulls(call) = &mut self.state else { return Poll::Ready(()) };
         let polled = catch_unwind(AssertUnwindSafe(|| Pin::new(call).poll(cx)));
         self.state = match polled {
             Ok(Poll::Pending) => return Poll::Pending,
-            Ok(Poll::Ready(Some(rest))) => State::Rests(rest),
-            Ok(Poll::Ready(None)) => State::Ended,
-            Err(payload) => State::Panicked(payload),
+            Ok(Poll::Ready(Some(rest))) => Phase::Rests(rest),
+            Ok(Poll::Ready(None)) => Phase::Ended,
+            Err(payload) => Phase::Panicked(payload),
         };
         // What was left there before its end.
         self.shelf.take(&mut self.ready, None);
@@ -201,21 +201,21 @@ where
                 return Poll::Ready(Some(item));
             }
             match &mut self.state {
-                State::Rests(kept) => {
+                Phase::Rests(kept) => {
                     let kept = kept.moved();
-                    self.state = State::Pulls(self.pull(kept));
+                    self.state = Phase::Pulls(self.pull(kept));
                 }
-                State::Pulls(_) => {
+                Phase::Pulls(_) => {
                     if !self.shelf.take(&mut self.ready, Some(cx.waker())) {
                         ready!(self.poll_call(cx));
                     }
                 }
-                State::Panicked(_) => {
-                    if let State::Panicked(payload) = std::mem::replace(&mut self.state, State::Ended) {
+                Phase::Panicked(_) => {
+                    if let Phase::Panicked(payload) = std::mem::replace(&mut self.state, Phase::Ended) {
                         resume_unwind(payload);
                     }
                 }
-                State::Ended => {
+                Phase::Ended => {
                     self.end_is_told = true;
                     return Poll::Ready(None);
                 }
@@ -259,7 +259,7 @@ fn pull<I: IntoIterator>(
             break;
         }
     }
-    // Its end is known without asking for one more, so it does not depend on the size of a batch.
+    // Its end is known without asking for one more item, so it does not depend on the size of a batch.
     (items.size_hint().1 != Some(0)).then_some(Source::Begun(items))
 }
 
@@ -311,16 +311,16 @@ where
 {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let state = match &self.state {
-            State::Rests(_) => "rests",
-            State::Pulls(_) => "pulls",
-            State::Panicked(_) => "panicked",
-            State::Ended => "ended",
+            Phase::Rests(_) => "rests",
+            Phase::Pulls(_) => "pulls",
+            Phase::Panicked(_) => "panicked",
+            Phase::Ended => "ended",
         };
         f.debug_struct("IterateBlocking").field("state", &state).field("ready", &self.ready.len()).finish()
     }
 }
 
-/// An iterator that no thread has at the moment. It may block when it is dropped, so a thread does that.
+/// An iterator that is in no thread at the moment. Its destructor may block, so a thread runs it.
 struct Kept<I>
 where
     I: IntoIterator + Send + 'static,
@@ -362,14 +362,14 @@ struct Shelf<T>(Mutex<Items<T>>);
 struct Items<T> {
     items: VecDeque<T>,
     consumer: Option<Waker>,
-    /// When the consumer, who waited, was told of an item.
-    told: Option<Moment>,
+    /// When the waiting consumer was woken for an item.
+    woken_at: Option<Moment>,
     /// The consumer has gone.
     closed: bool,
 }
 
 impl<T> Shelf<T> {
-    /// None when nobody wants it: it is dropped.
+    /// None if the consumer has gone: the item is dropped.
     fn put(&self, item: T) -> Option<()> {
         let mut items = self.0.lock();
         if items.closed {
@@ -379,7 +379,7 @@ impl<T> Shelf<T> {
         items.items.push_back(item);
         let consumer = items.consumer.take();
         if consumer.is_some() {
-            items.told = Some(Moment::now());
+            items.woken_at = Some(Moment::now());
         }
         drop(items);
         if let Some(consumer) = consumer {
@@ -388,11 +388,12 @@ impl<T> Shelf<T> {
         Some(())
     }
 
-    /// Moves what is there to `ready`, which is empty; else leaves a waker, to be woken by the next item.
+    /// Moves what is there to `ready`, which is empty; if there is nothing, leaves a waker that the next item
+    /// wakes.
     fn take(&self, ready: &mut VecDeque<T>, waker: Option<&Waker>) -> bool {
         let waker = waker.cloned();
         let mut items = self.0.lock();
-        items.told = None;
+        items.woken_at = None;
         std::mem::swap(&mut items.items, ready);
         let old = if ready.is_empty() { std::mem::replace(&mut items.consumer, waker) } else { None };
         drop(items);
@@ -400,8 +401,8 @@ impl<T> Shelf<T> {
         !ready.is_empty()
     }
 
-    fn told(&self) -> Option<Moment> {
-        self.0.lock().told
+    fn woken_at(&self) -> Option<Moment> {
+        self.0.lock().woken_at
     }
 
     fn close(&self) {
@@ -416,6 +417,6 @@ impl<T> Shelf<T> {
 
 impl<T> Default for Shelf<T> {
     fn default() -> Shelf<T> {
-        Shelf(Mutex::new(Items { items: VecDeque::new(), consumer: None, told: None, closed: false }))
+        Shelf(Mutex::new(Items { items: VecDeque::new(), consumer: None, woken_at: None, closed: false }))
     }
 }

@@ -1,12 +1,12 @@
 //! A blocking job, and the call that waits for it.
 
-use std::any::Any;
 use std::fmt;
 use std::panic::{AssertUnwindSafe, Location, catch_unwind};
 use std::task::{Context, Poll, Waker};
 
 use super::grant::{Grant, Lender};
 use super::limiter::thread_waker;
+use crate::base::payload::Payload;
 use crate::base::sync::{Arc, Mutex, thread};
 use crate::current::context::{self, Place, Setting};
 use crate::current::handle::Handle;
@@ -17,8 +17,6 @@ use crate::task::{panic_message, span};
 use crate::tree::moment::Moment;
 use crate::tree::site::Called;
 use crate::tree::{self, Cancelled, Cause, HasNode, Node, NodeRef, ScopeKind};
-
-type Payload = Box<dyn Any + Send>;
 
 /// A blocking job on its way to a thread. It never panics.
 ///
@@ -31,9 +29,9 @@ impl Job {
         self.run_in_pool(&mut |_| ());
     }
 
-    /// Runs the job on a thread of a pool, which is told with `true` when the thread is about to be
-    /// free: before the token comes back and the caller hears of the end; and with `false` when it is
-    /// kept up after all.
+    /// Runs the job on a thread of a pool. `turn` is called with `true` when the thread is about to be free,
+    /// before the token comes back and the caller hears of the end; and with `false` when it is kept busy after
+    /// all.
     pub(super) fn run_in_pool(mut self, turn: &mut dyn FnMut(bool)) {
         if let Some(job) = self.0.take() {
             job.run(turn);
@@ -78,18 +76,18 @@ impl fmt::Debug for Job {
 
 trait AnyJob: HasNode {
     fn run(self: Arc<Self>, turn: &mut dyn FnMut(bool));
-    /// Nobody will run it.
+    /// The job will not be run.
     fn lost(self: Arc<Self>);
     fn label(&self) -> Label;
 }
 
-/// What a closure that runs asks of its own job.
+/// What a running closure asks of its own job.
 pub(crate) trait InJob: HasNode {
     /// The name that it was given.
     fn name(&self) -> Option<Arc<str>>;
     /// Gives the token back while the thread waits for async code.
     fn lend(&self);
-    /// Takes a token again, before those who start; waits for it.
+    /// Takes a token again, before calls that start. Waits for it.
     fn take_back(&self);
     /// The group of the tasks that the closure has spawned; the job ends after them.
     fn spawned(self: Arc<Self>, handle: &Handle) -> Arc<GroupState>;
@@ -97,10 +95,10 @@ pub(crate) trait InJob: HasNode {
 
 /// The one allocation of a call: closure in, result out.
 ///
-/// It is a place in the scope tree, below the scope that the call is polled in: there it holds until
-/// the closure has returned, and there the closure looks whether it is cancelled. If the future of
-/// the call is handed on to another scope, the place goes with it, and the async code that the
-/// closure waits for, which stands below it.
+/// It is a node of the scope tree, below the scope that the call is polled in: it holds there until the closure
+/// has returned, and the closure looks there whether it is cancelled. If the future of the call is handed on to
+/// another scope, the node moves with it, and so does the async code that the closure waits for, which stands
+/// below it.
 pub(super) struct JobCell<F, T> {
     node: Node,
     label: Label,
@@ -115,7 +113,7 @@ struct Work<F> {
     setting: Setting,
 }
 
-/// The token of a job, or what it has in place of one.
+/// The grant of a job, or what is left of it.
 enum Borrowed {
     Granted(Grant),
     /// Given back while the thread waits for async code.
@@ -125,7 +123,7 @@ enum Borrowed {
 
 enum Outcome<T> {
     Running(Option<Waker>),
-    /// The caller has gone: nobody wants it.
+    /// The caller is gone: the result is not wanted.
     Abandoned,
     /// None: it was dropped before it ran.
     Ended(Option<Result<T, Payload>>, Moment),
@@ -146,8 +144,8 @@ impl<F, T> JobCell<F, T> {
         drop(old);
     }
 
-    /// Takes back what has not begun: token and hold are released, and the closure is the caller's again. None when a
-    /// thread has it: of the two one gets it.
+    /// Takes back a closure that has not begun: token and hold are released, and the closure is the caller's
+    /// again. None if a thread has it: only one of the two gets it.
     pub(super) fn withdraw(&self) -> Option<F> {
         let Work { closure, setting } = self.work.lock().take()?;
         tree::end(&self.node);
@@ -201,7 +199,7 @@ where
         self.clone()
     }
 
-    /// The same, where a limiter that panics is the caller's to know.
+    /// As `return_token`; a panic of the limiter becomes the caller's.
     fn return_token_into<R>(&self, ended: &mut Result<R, Payload>) {
         if let Err(payload) = catch_unwind(AssertUnwindSafe(|| self.return_token()))
             && ended.is_ok()
@@ -237,7 +235,7 @@ where
         self.label.called
     }
 
-    /// The end of a call that nobody waits for.
+    /// Whether no caller waits for the result.
     fn is_abandoned(&self) -> bool {
         matches!(*self.result.lock(), Outcome::Abandoned)
     }
@@ -272,7 +270,7 @@ where
         }
     }
 
-    /// Leaves the result for the caller; given back when nobody wants it.
+    /// Leaves the result for the caller; given back if it is not wanted.
     fn finish(&self, ended: Option<Result<T, Payload>>) -> Option<Result<T, Payload>> {
         let mut result = self.result.lock();
         match &mut *result {
@@ -290,14 +288,14 @@ where
     }
 }
 
-/// Drops what nobody wants where it may block, and knows that it may.
+/// Drops an unwanted value in a thread where its destructor may block, and which is marked as such.
 fn discard<T>(unwanted: T) {
     let mut setting =
         Setting { task: None, locals: Locals::default(), handle: None, in_job: true, polling: false };
     context::within(&mut setting, || drop(unwanted));
 }
 
-/// A panic with a text tells where it happened; any other payload stays as it is.
+/// Adds to a panic with a text where it happened; any other payload stays as it is.
 fn tell_thread(payload: Payload, label: &Label) -> Payload {
     if !payload.is::<&str>() && !payload.is::<String>() {
         return payload;
@@ -389,7 +387,7 @@ where
         .map_err(|payload| tell_thread(payload, &self.label));
         drop(setting);
         self.end_spawned(&mut ended);
-        // A value that nobody wants, or a waker, may panic: that must not cost the pool a thread.
+        // The destructor of an unwanted value, or a waker, may panic: that must not cost the pool a thread.
         let told = catch_unwind(AssertUnwindSafe(|| {
             let mut ended = if self.is_abandoned() {
                 discard(ended);
@@ -397,8 +395,8 @@ where
             } else {
                 Some(ended)
             };
-            // The token comes back when the thread is as good as free, so that whoever gets it does
-            // not find all threads in jobs and start one more.
+            // The thread counts as free before the token comes back: otherwise the call that gets the token
+            // finds all threads in jobs, and starts one more.
             turn(true);
             match &mut ended {
                 Some(ended) => self.return_token_into(ended),
@@ -414,7 +412,7 @@ where
         if let Err(payload) = told {
             self.return_token();
             tracing::error!(panic = panic_message(&*payload), "the end of a blocking job panicked");
-            // Where the caller has not heard of the end, that is its end.
+            // If the caller has not heard of the end yet, this is it.
             drop(self.finish(Some(Err(payload))));
             tree::hold_parent(self.place(), || false);
         }
@@ -434,8 +432,8 @@ where
     }
 }
 
-/// The call is dropped while its job may still run: who runs below is cancelled, and stays so
-/// when nothing is above any more.
+/// The call is dropped while its job may still run: the code below is cancelled, and stays so when there is
+/// nothing above any more.
 pub(super) fn cut_off(place: &NodeRef) {
     let node = place.node();
     let location = node.opened().unwrap_or_else(Location::caller);

@@ -19,16 +19,16 @@ use crate::tree::{NodeRef, TaskId};
 use crate::wait::WouldBlock;
 use crate::wait::queue::{Queue, Supply, Take, Ticket};
 
-/// Who waited longer than this is told of in the log, unless the limiter was told otherwise.
+/// A wait longer than this is logged, unless the limiter was given another threshold.
 const LONG_WAIT: Duration = Duration::from_secs(1);
 
 /// A number of tokens, borrowed and returned, in strict order of asking.
 ///
-/// Nobody overtakes: while somebody waits, [`try_acquire`](CapacityLimiter::try_acquire) fails even
-/// if a token is free. A token that is returned is reserved for the first waiter at that moment
-/// (anyio#1170). Cheap to clone; the clones share the tokens. Usable before a runtime exists.
+/// No caller overtakes: while there are waiters, [`try_acquire`](CapacityLimiter::try_acquire) fails even if a
+/// token is free. A token that is returned is reserved for the first waiter at that moment (anyio#1170). Cheap
+/// to clone; the clones share the tokens. Usable before a runtime exists.
 ///
-/// Who waited longer than a second for a token is told of by a tracing warning of target
+/// A wait for a token that takes longer than a second is reported by a tracing warning of target
 /// `anyrt::limiter`; [`warn_waits_after`](CapacityLimiter::warn_waits_after) sets another threshold.
 ///
 /// ```
@@ -47,21 +47,21 @@ const LONG_WAIT: Duration = Duration::from_secs(1);
 /// # demo().unwrap();
 /// ```
 #[derive(Clone)]
-pub struct CapacityLimiter(Arc<Mutex<State>>);
+pub struct CapacityLimiter(Arc<Mutex<LimiterState>>);
 
-/// Invariant: somebody waits only while no token is free for them: `borrowed >= total`, but for
-/// waiters whose scope is cancelled, which are passed over.
-struct State {
+/// Invariant: there are waiters only while no token is free (`borrowed >= total`), not counting waiters whose
+/// scope is cancelled, which are passed over.
+struct LimiterState {
     total: usize,
     borrowed: usize,
-    /// How many tokens came back so far.
+    /// How many tokens have come back so far.
     returned: u64,
     waiting: Queue<()>,
-    /// Who has, or waits for, a token on behalf of a key.
+    /// The borrowers that have, or wait for, a token on behalf of a key.
     keys: HashMap<Arc<str>, Borrower>,
     /// The serial number of the next borrower that has a key.
     serial: u64,
-    /// Guards by the task that took them: what a blocking call of the same task may wait for in vain.
+    /// How many guards each task has taken: a blocking call of the same task may wait for them in vain.
     guards: HashMap<TaskId, usize>,
     longest_wait: Duration,
     long_wait: Duration,
@@ -69,7 +69,7 @@ struct State {
 
 struct Borrower {
     serial: u64,
-    /// It has its token; else it waits.
+    /// It has its token; otherwise it waits.
     served: bool,
 }
 
@@ -81,22 +81,22 @@ pub struct LimiterStatistics {
     pub total: usize,
     /// How many are borrowed.
     pub borrowed: usize,
-    /// The keys of those who borrow on behalf of one, sorted. The rest of `borrowed` has none.
+    /// The keys that have a token, sorted. The rest of `borrowed` has none.
     pub borrowers: Vec<String>,
     /// How many wait.
     pub waiting: usize,
-    /// The longest time that anybody waited who was served, by the clock of the runtime it waited in.
+    /// The longest wait that ended with a token, by the clock of the runtime where the call waited.
     pub longest_wait: Duration,
 }
 
-/// The answer to a second borrower of the same key.
+/// The error of borrowing a second token for the same key.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("`{key}` has a token of this limiter already, or waits for one: return it before you borrow again")]
 pub struct AlreadyBorrowed {
     key: String,
 }
 
-/// The answer of [`CapacityLimiter::release_on_behalf_of`] for a key that has no token.
+/// The error of [`CapacityLimiter::release_on_behalf_of`] for a key that has no token.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("`{key}` has no token of this limiter to return")]
 pub struct NotBorrowed {
@@ -116,9 +116,9 @@ pub enum TryAcquireError {
 }
 
 impl CapacityLimiter {
-    /// A limiter of `total` tokens. With zero everybody waits until the total is raised.
+    /// A limiter of `total` tokens. With zero, every call waits until the total is raised.
     pub fn new(total: usize) -> CapacityLimiter {
-        CapacityLimiter(Arc::new(Mutex::new(State {
+        CapacityLimiter(Arc::new(Mutex::new(LimiterState {
             total,
             borrowed: 0,
             returned: 0,
@@ -131,7 +131,7 @@ impl CapacityLimiter {
         })))
     }
 
-    /// A limiter that never makes anybody wait.
+    /// A limiter that never makes a call wait.
     pub fn unlimited() -> CapacityLimiter {
         CapacityLimiter::new(usize::MAX)
     }
@@ -148,8 +148,8 @@ impl CapacityLimiter {
         self.acquire_at(Location::caller(), true)
     }
 
-    /// As [`acquire`](CapacityLimiter::acquire), for a blocking call: the borrower is the call, and
-    /// no guard of a task.
+    /// As [`acquire`](CapacityLimiter::acquire), for a blocking call: the borrower is the call, and the token
+    /// is no guard of a task.
     pub(super) fn acquire_for_call(&self, called: Called) -> Acquire {
         self.acquire_at(called, false)
     }
@@ -182,7 +182,7 @@ impl CapacityLimiter {
         }
     }
 
-    /// Borrows a token, if one is free and nobody waits.
+    /// Borrows a token, if one is free and there are no waiters.
     ///
     /// # Errors
     ///
@@ -196,7 +196,7 @@ impl CapacityLimiter {
         Ok(Token { limiter: self.clone(), owner: Owner::of_task(task) })
     }
 
-    /// Borrows a token on behalf of `key`, if one is free and nobody waits.
+    /// Borrows a token on behalf of `key`, if one is free and there are no waiters.
     ///
     /// # Errors
     ///
@@ -214,8 +214,8 @@ impl CapacityLimiter {
         Ok(Token { limiter: self.clone(), owner: Owner::Key(key, serial) })
     }
 
-    /// Returns the token of `key`, for those who cannot carry it with them: they forget it
-    /// (`std::mem::forget`). Where it was not forgotten, its drop does nothing more.
+    /// Returns the token of `key`, for code that cannot carry the token with it and forgets it
+    /// (`std::mem::forget`). If it was not forgotten, its drop does nothing more.
     ///
     /// # Errors
     ///
@@ -229,7 +229,7 @@ impl CapacityLimiter {
         }
     }
 
-    /// How it stands: what is borrowed, by whom, who waits.
+    /// How it stands: what is borrowed, on behalf of which keys, how many calls wait.
     pub fn statistics(&self) -> LimiterStatistics {
         let state = self.0.lock();
         let served = state.keys.iter().filter(|(_, entry)| entry.served);
@@ -244,8 +244,7 @@ impl CapacityLimiter {
         }
     }
 
-    /// A wait longer than this is told of in the log, with target `anyrt::limiter`; one second by
-    /// default.
+    /// A wait longer than this is logged, with target `anyrt::limiter`; one second by default.
     pub fn warn_waits_after(&self, threshold: Duration) {
         self.0.lock().long_wait = threshold;
     }
@@ -274,21 +273,21 @@ impl CapacityLimiter {
         self.0.lock().borrowed
     }
 
-    /// How many tokens have come back so far: whether anything moves.
+    /// How many tokens have come back so far: shows whether anything moves.
     #[doc(hidden)]
     pub fn returned(&self) -> u64 {
         self.0.lock().returned
     }
 
-    /// For layers above: lines up for a token among those who continue, before the one that is held comes back: so it
-    /// goes to whoever takes the turn, and to nobody who starts.
+    /// For layers above: queues for a token among the calls that continue, before the token that is held comes
+    /// back. So that one goes to the owner of the turn, and not to a call that starts.
     #[doc(hidden)]
     #[track_caller]
     pub fn line_up(&self) -> Turn {
         let mut acquire = self.acquire_for_call(Location::caller());
         acquire.go_first();
         let before = site::begin();
-        // Who takes the turn asks again, with a waker.
+        // Without a waker: the owner of the turn asks again, with one.
         let lined_up = Pin::new(&mut acquire).poll(&mut Context::from_waker(Waker::noop()));
         site::end(before);
         match lined_up {
@@ -297,7 +296,7 @@ impl CapacityLimiter {
         }
     }
 
-    /// How many wait for a token.
+    /// How many calls wait for a token.
     pub fn waiting(&self) -> usize {
         self.0.lock().waiting.len()
     }
@@ -310,12 +309,12 @@ impl CapacityLimiter {
             .saturating_sub(isize::try_from(state.borrowed).unwrap_or(isize::MAX))
     }
 
-    /// The scopes of those who wait, those first that are served first.
+    /// The scopes of the waiters, in the order in which they are served.
     pub(crate) fn waiting_scopes(&self) -> Vec<NodeRef> {
         self.0.lock().waiting.scopes()
     }
 
-    /// Takes a token for a thread that had lent it: before those who start, whatever is cancelled.
+    /// Takes a token for a thread that had lent it: before calls that start, whatever is cancelled.
     pub(super) fn take_back(&self) -> Token {
         let waker = thread_waker();
         let ticket = Ticket::of_thread(waker);
@@ -335,7 +334,7 @@ impl CapacityLimiter {
         state.total > 0 && state.guards.get(&task).is_some_and(|guards| *guards >= state.total)
     }
 
-    /// Notes how long somebody waited who was served now.
+    /// Notes how long a call has waited that was served now.
     fn waited(&self, since: Instant) {
         let Ok(handle) = Handle::try_current() else { return };
         let waited = handle.now().saturating_duration_since(since);
@@ -355,7 +354,7 @@ impl CapacityLimiter {
         }
     }
 
-    /// Returns the token of a key, if it is still that borrower's.
+    /// Returns the token of a key, if the borrower with this serial number still has it.
     fn give_back_of(&self, key: &str, serial: u64) -> bool {
         {
             let mut state = self.0.lock();
@@ -380,7 +379,7 @@ impl CapacityLimiter {
     }
 }
 
-impl State {
+impl LimiterState {
     fn has_room(&self) -> bool {
         self.borrowed < self.total
     }
@@ -393,7 +392,7 @@ impl State {
         Ok(())
     }
 
-    /// Notes a key that wants a token; its serial number.
+    /// Notes a key that wants a token. Returns its serial number.
     fn enter(&mut self, key: &Arc<str>) -> Result<u64, AlreadyBorrowed> {
         if self.keys.contains_key(key) {
             return Err(AlreadyBorrowed { key: key.to_string() });
@@ -424,7 +423,7 @@ impl State {
         }
     }
 
-    /// Gives what is free to those who wait.
+    /// Gives free tokens to the waiters.
     fn serve(&mut self, wakes: &mut WakeList) {
         while self.has_room() {
             match self.waiting.serve(()) {
@@ -457,9 +456,9 @@ pub struct Token {
 }
 
 enum Owner {
-    /// A call, or nobody in particular.
+    /// A call, or no borrower in particular.
     None,
-    /// It is a guard that this task took.
+    /// It is a guard, taken by this task.
     Task(TaskId),
     /// It was borrowed on behalf of a key, under this serial number.
     Key(Arc<str>, u64),
@@ -472,8 +471,8 @@ impl Owner {
 }
 
 impl Token {
-    /// Counts no longer as a guard of the task that took it, for guards that are handed to somebody
-    /// else: a blocking call of that task with the same limiter may then wait for it.
+    /// Detaches the token from the task that took it, for guards that are handed to another owner: a blocking
+    /// call of that task with the same limiter may then wait for it.
     pub fn detach(mut self) -> Token {
         if let Owner::Task(task) = self.owner {
             self.limiter.0.lock().forget_guard(task);
@@ -535,7 +534,7 @@ impl Supply for Tokens {
     }
 
     fn take_or_join(&self, ticket: &Arc<Ticket<()>>, first: bool) -> Option<()> {
-        // Asked only of those who would wait: what a blocking job has begun goes before what starts.
+        // Asked only when the call would wait: what a blocking job has begun goes before what starts.
         self.take_or_join_as(ticket, first || context::is_below_job())
     }
 
@@ -547,7 +546,7 @@ impl Supply for Tokens {
     }
 }
 
-/// A place in the line of a limiter, or the token that came of it; dropped, it goes to the next.
+/// A place in the queue of a limiter, or the token that came of it; dropped, it goes to the next waiter.
 #[doc(hidden)]
 #[derive(Debug)]
 #[must_use = "it keeps a token from others"]
@@ -562,7 +561,7 @@ pub struct Acquire {
     take: Take<Tokens>,
     /// When the wait began.
     since: Option<Instant>,
-    /// The token counts as a guard of the task that polls.
+    /// The token counts as a guard of the task that polls this.
     for_guard: bool,
 }
 
@@ -571,17 +570,17 @@ impl Acquire {
         &self.take.supply().0
     }
 
-    /// From now on it goes before those who start.
+    /// From now on it goes before calls that start.
     pub(super) fn go_first(&mut self) {
         self.take.go_first();
     }
 
-    /// Whether it stands in the queue.
+    /// Whether it is in the queue.
     fn is_waiting(&self) -> bool {
         self.take.is_waiting()
     }
 
-    /// Whether it stands there for a token that only its own task can return.
+    /// Whether it waits for a token that only its own task can return.
     pub(super) fn waits_for_itself(&self) -> bool {
         self.is_waiting() && self.limiter().waits_for_itself()
     }

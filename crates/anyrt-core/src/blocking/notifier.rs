@@ -1,4 +1,4 @@
-//! The notifier of a pool: a task of the runtime that calls the threads when a burst of jobs is complete.
+//! The notifier of a pool: a task of the runtime that wakes the threads when a burst of jobs is complete.
 
 use std::fmt;
 use std::task::{Context, Poll, Waker};
@@ -6,36 +6,36 @@ use std::task::{Context, Poll, Waker};
 use crate::base::sync::Arc;
 use crate::current::context::Tasked;
 use crate::current::handle::Handle;
-use crate::task::{Task, Turn};
+use crate::task::{Exclusive, Task};
 use crate::tree::{HasNode, Node, TaskInfo};
 
-/// How it is with the notifier, guarded by the lock of its pool.
+/// The state of the notifier, guarded by the lock of its pool.
 #[derive(Default)]
 pub(super) enum Notifier {
-    /// Nobody has asked for it.
+    /// It has not been needed yet.
     #[default]
     None,
-    /// It was spawned, and not polled so far.
+    /// It was spawned, and has not been polled yet.
     Starts,
     /// It waits for jobs that are left to it.
     Rests(Waker),
-    /// It was woken, and not polled since.
+    /// It was woken, and has not been polled since.
     Woken,
-    /// It was polled, and lets those tasks pass that were ready then: a runtime may poll first what was woken
-    /// last.
+    /// It was polled, and yields once, so that the tasks that were ready then run first: a runtime may poll
+    /// first what was woken last.
     Yields,
     /// The run ends, or the runtime has dropped it.
     Gone,
 }
 
-/// The task. It stands in no group: nobody waits for it, and the end of the pool ends it.
+/// The task. It is in no group, so no group waits for it; the end of the pool ends it.
 struct NotifierTask {
     handle: Handle,
     info: TaskInfo,
     node: Node,
 }
 
-/// Spawns it, for the pool of that run.
+/// Spawns the notifier for the pool of a run.
 pub(super) fn spawn(handle: &Handle) {
     let info = TaskInfo::new(None, || "anyrt::blocking::notifier", None);
     let task = NotifierTask { handle: handle.clone(), info, node: Node::task_root() };
@@ -51,11 +51,11 @@ impl Tasked for NotifierTask {
         &self.handle
     }
 
-    fn poll(&self, _turn: Turn, cx: &mut Context<'_>) -> Poll<()> {
+    fn poll(&self, _exclusive: Exclusive, cx: &mut Context<'_>) -> Poll<()> {
         self.handle.0.shared.pool.poll_notifier(cx.waker())
     }
 
-    fn lost(&self, _turn: Turn) {
+    fn lost(&self, _exclusive: Exclusive) {
         self.handle.0.shared.pool.lose_notifier();
     }
 }

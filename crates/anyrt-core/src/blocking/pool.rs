@@ -10,7 +10,7 @@ use super::job::{Job, Label};
 use super::notifier::{self, Notifier};
 use super::run::StartError;
 use super::working::{Mark, marked};
-use crate::base::fork::{Born, Forked};
+use crate::base::fork::{Forked, MadeIn};
 use crate::base::sync::thread::{self, JoinHandle};
 use crate::base::sync::{Arc, Condvar, Mutex};
 use crate::current::context;
@@ -23,13 +23,13 @@ pub(crate) const IDLE: Duration = Duration::from_secs(10);
 /// How long the end of a run waits for threads that are still in a closure, by default.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
 
-/// How long a job is left to the notifier at most: then the thread that watches looks by itself.
+/// How long a job is left to the notifier at most: then the watching thread looks by itself.
 const WATCH: Duration = Duration::from_millis(1);
 
-/// So many jobs are not left to the notifier.
+/// From this many waiting jobs on, a thread is woken at once.
 const BURST: usize = 16;
 
-/// A pool without a size of its own: the limiters say how many jobs there are at once.
+/// A pool without a size of its own: the limiters decide how many jobs there are at once.
 #[derive(Clone)]
 pub(crate) struct Pool(Arc<Inner>);
 
@@ -37,51 +37,51 @@ struct Inner {
     name: Box<str>,
     idle: Duration,
     patience: Duration,
-    /// In which process its threads are.
-    born: Born,
-    /// It is of one run, so a task of that run may notify its threads.
+    /// The process that has its threads.
+    process: MadeIn,
+    /// It belongs to one run, so a task of that run may notify its threads.
     defers: bool,
-    state: Mutex<State>,
+    state: Mutex<PoolState>,
     /// Threads without work wait here.
     work: Condvar,
     /// The end of the run waits here.
     gone: Condvar,
 }
 
-/// Invariant: while `jobs` is not empty, a thread is on its way to them (`waking + arriving > 0`), or one looks by
-/// itself after [`WATCH`] (`watching > 0`) and the notifier was called to be faster, or
-/// every thread that there is runs a job and looks at `jobs` when it has ended.
-struct State {
+/// Invariant: while `jobs` is not empty, a thread is on its way to them (`waking + arriving > 0`); or one looks
+/// by itself after [`WATCH`] (`watching > 0`), and the notifier was woken to be faster; or every thread runs a
+/// job and looks at `jobs` when that has ended.
+struct PoolState {
     jobs: VecDeque<Accepted>,
     /// Threads that exist.
     threads: usize,
-    /// Threads that wait for work, among them those on their way.
+    /// Threads that wait for work, including those that were notified.
     idle: usize,
-    /// Threads that were notified and have not looked at `jobs` yet. An idle one that wakes up by itself
-    /// may look in place of the one that was notified.
+    /// Threads that were notified and have not looked at `jobs` yet. Another idle thread that wakes up by
+    /// itself may look in their place.
     waking: usize,
-    /// Threads that were started, or are done with their job but for giving back its token: each of them
-    /// looks at `jobs` next, and nobody in its place.
+    /// Threads that were started, or have only to give back the token of their job: each of them looks at
+    /// `jobs` next, and no other thread in its place.
     arriving: usize,
-    /// Threads among the idle whose wait ends by itself after [`WATCH`].
+    /// Idle threads whose wait ends by itself after [`WATCH`].
     watching: usize,
-    /// Jobs come while others run: worth to wait for the end of a burst.
+    /// Jobs come while others run: it is worth waiting for the end of a burst.
     bursts: bool,
-    /// Jobs that were left to the notifier since it was there.
+    /// Jobs that were left to the notifier since it last ran.
     deferred: usize,
     notifier: Notifier,
     statistics: PoolStatistics,
-    /// Threads whose job waits for async code: they do not come to `jobs` before that has ended.
+    /// Threads whose job waits for async code: they do not look at `jobs` before that has ended.
     away: usize,
     /// Each thread by its number: how it is joined, and what it runs.
     workers: HashMap<usize, Worker>,
-    /// Threads that have ended since the run ends: to be joined.
+    /// Threads that have ended since the end of the run began: to be joined.
     ended: Vec<JoinHandle<()>>,
     /// For tests: no thread can be started.
     denied: bool,
     /// The next thread's number.
     number: usize,
-    /// No thread stays idle any more.
+    /// The run ends: no thread stays idle any more.
     ending: bool,
 }
 
@@ -92,7 +92,7 @@ struct Accepted {
     mark: Option<Mark>,
 }
 
-/// How often a pool did what costs; for tests and measurements.
+/// How often a pool did what is costly; for tests and measurements.
 #[doc(hidden)]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct PoolStatistics {
@@ -112,10 +112,10 @@ struct Worker {
 }
 
 impl Pool {
-    /// A thread stays for `idle` without work; the end waits for `patience` for those in a closure. `defers`: it
-    /// is of one runtime, a task of which may notify its threads.
+    /// A thread stays for `idle` without work; the end waits for `patience` for threads in a closure. `defers`:
+    /// the pool belongs to one runtime, a task of which may notify its threads.
     pub(crate) fn new(name: &str, idle: Duration, patience: Duration, defers: bool) -> Pool {
-        let state = State {
+        let state = PoolState {
             jobs: VecDeque::new(),
             threads: 0,
             idle: 0,
@@ -137,7 +137,7 @@ impl Pool {
             name: name.into(),
             idle,
             patience,
-            born: Born::here(),
+            process: MadeIn::here(),
             defers,
             state: Mutex::new(state),
             work: Condvar::default(),
@@ -145,10 +145,10 @@ impl Pool {
         }))
     }
 
-    /// Takes over a job. Given back when the run has ended, when no thread can start and none will come
-    /// to it, and in a process that has none of the threads.
+    /// Takes over a job. It is given back when the run has ended, when no thread can be started and none will
+    /// come to it, and in a process that has none of the threads.
     pub(super) fn submit(&self, job: Job, handle: &Handle) -> Result<Begins, (Job, StartError)> {
-        // Only there the notifier is polled soon, when this poll has ended.
+        // Only there is the notifier polled soon: when this poll has ended.
         let in_task = context::is_in_task_of(handle);
         let mark = handle.runtime().working();
         let mut state = self.0.state.lock();
@@ -186,7 +186,7 @@ impl Pool {
                 }
             }
             Err(error) => {
-                // Those who work will come to it.
+                // The threads that work will come to it.
                 tracing::warn!(%error, threads = state.threads, "no further thread for blocking jobs");
                 Ok(Begins::WithRoom)
             }
@@ -198,7 +198,7 @@ impl Pool {
         submitted
     }
 
-    /// The notifier is polled: it calls for help when the tasks have passed that were ready when it was woken.
+    /// The notifier is polled: it wakes a thread once the tasks have run that were ready when it was woken.
     pub(super) fn poll_notifier(&self, waker: &Waker) -> Poll<()> {
         let new = waker.clone();
         let mut state = self.0.state.lock();
@@ -255,8 +255,8 @@ impl Pool {
         }
     }
 
-    /// Joins all threads; those in a closure are waited for as long as patience lasts, then named in
-    /// the log and left.
+    /// Joins all threads. Those in a closure are waited for as long as `patience` lasts, then named in the log
+    /// and left.
     pub(crate) fn end(&self) {
         self.retire();
         let mut state = self.0.state.lock();
@@ -288,14 +288,14 @@ impl Pool {
         let ended = std::mem::take(&mut state.ended);
         drop(state);
         for thread in ended {
-            // A worker does not panic; and if it did, the hook has told.
+            // A worker does not panic; if it did, the panic hook has shown it.
             let _ = thread.join();
         }
     }
 
-    /// A thread waits for async code from now on, and comes to no job before that has ended.
+    /// The calling thread waits for async code from now on, and comes to no job before that has ended.
     ///
-    /// Where no other thread can be started for the jobs that counted on it, it runs them before.
+    /// If no other thread can be started for the jobs that counted on it, it runs them first.
     pub(crate) fn go_away(&self) {
         let mut state = self.0.state.lock();
         state.away += 1;
@@ -319,13 +319,13 @@ impl Pool {
         }
     }
 
-    /// The thread waits no more.
+    /// The calling thread waits no more.
     pub(crate) fn come_back(&self) {
         let mut state = self.0.state.lock();
         state.away = state.away.saturating_sub(1);
     }
 
-    /// For tests and measurements: what it cost so far.
+    /// For tests and measurements: what the pool has cost so far.
     pub(crate) fn statistics(&self) -> PoolStatistics {
         self.0.state.lock().statistics
     }
@@ -341,7 +341,7 @@ impl Pool {
     }
 }
 
-/// Why nobody is on the way to the jobs.
+/// Why no thread is on the way to the jobs.
 #[derive(Debug, thiserror::Error)]
 enum NoHelp {
     #[error(transparent)]
@@ -359,7 +359,7 @@ impl From<NoHelp> for StartError {
     }
 }
 
-impl State {
+impl PoolState {
     /// Whether other jobs wait or run.
     fn has_others(&self) -> bool {
         !self.jobs.is_empty() || self.threads > self.idle + self.arriving + self.away
@@ -367,33 +367,33 @@ impl State {
 }
 
 impl Inner {
-    /// Whether the newest job may be left to the notifier: somebody sleeps whom to notify costs, somebody else
-    /// watches, and they are few.
-    fn may_defer(&self, state: &State) -> bool {
+    /// Whether the newest job may be left to the notifier: there is a thread asleep that would be costly to
+    /// notify, another one watches, and few jobs wait.
+    fn may_defer(&self, state: &PoolState) -> bool {
         match state.notifier {
-            // Once a burst: in another process nobody comes.
-            Notifier::Rests(_) if self.born.check().is_err() => return false,
+            // Asked once a burst: in a forked process no thread comes.
+            Notifier::Rests(_) if self.process.check().is_err() => return false,
             Notifier::Rests(_) | Notifier::Woken | Notifier::Yields => (),
             _ => return false,
         }
         state.watching > 0 && state.waking + state.arriving == 0 && state.jobs.len() < BURST
     }
 
-    /// As [`call_for_help`](Inner::call_for_help), where those who work will come to the jobs.
-    fn call_or_warn(self: &Arc<Self>, state: &mut State) {
+    /// As [`call_for_help`](Inner::call_for_help), where the threads that work will come to the jobs anyway.
+    fn call_or_warn(self: &Arc<Self>, state: &mut PoolState) {
         if let Err(error) = self.call_for_help(state) {
             tracing::warn!(%error, "no further thread for blocking jobs");
         }
     }
 
-    /// Sees to it that somebody is on the way to the jobs. One at a time: whoever arrives and
-    /// leaves work behind calls the next.
-    fn call_for_help(self: &Arc<Self>, state: &mut State) -> Result<(), NoHelp> {
+    /// Sees to it that a thread is on the way to the jobs. One at a time: a thread that arrives and leaves work
+    /// behind calls the next.
+    fn call_for_help(self: &Arc<Self>, state: &mut PoolState) -> Result<(), NoHelp> {
         if state.waking + state.arriving > 0 || state.jobs.is_empty() {
             return Ok(());
         }
-        // Beside a call of the system anyway.
-        self.born.check()?;
+        // Cheap beside the system call that follows.
+        self.process.check()?;
         if state.idle > 0 {
             state.waking += 1;
             state.statistics.notified += 1;
@@ -449,7 +449,7 @@ impl Inner {
             state.idle -= 1;
             has_watched = watches;
             if state.waking > 0 {
-                // Called for, or in place of the one who was: somebody has arrived.
+                // This thread was notified, or looks in place of one that was.
                 state.waking -= 1;
             } else if timed_out && state.jobs.is_empty() && !watches {
                 break;
@@ -466,7 +466,7 @@ impl Inner {
         }
     }
 
-    /// Runs a job; whether this thread is counted among those who arrive.
+    /// Runs a job. Returns whether this thread is counted as arriving.
     fn run(self: &Arc<Self>, job: Job, runtime: &dyn Runtime) -> bool {
         let (mut job, mut arriving) = (Some(job), false);
         runtime.enter(&mut || {

@@ -20,8 +20,8 @@ use crate::tree::{self, NodeRef, site};
 
 /// Runs `job` in a thread, and waits for it without blocking the thread of the caller.
 ///
-/// First a checkpoint, then a token of a [`CapacityLimiter`] (that of the run, 40 by default), then
-/// the pool. The context (handle, scope, task-locals) goes with it and does not come back.
+/// First a checkpoint, then a token of a [`CapacityLimiter`] (the run's, 40 by default), then the pool. The
+/// context (handle, scope, task-locals) goes along and does not come back.
 ///
 /// ```
 /// # async fn demo() {
@@ -38,11 +38,12 @@ use crate::tree::{self, NodeRef, site};
 ///
 /// # Cancel safety
 ///
-/// Cancelled before it has a token, it never runs; nor when it is cancelled while it has a token and waits for a thread, in a
-/// pool of the runtime that is full, or where no thread can be started. Cancelled while it runs, the scope waits, and the
-/// result is returned; told to [`abandon_on_cancel`](RunBlocking::abandon_on_cancel), it is left at
-/// once. What was accepted by the pool always runs to its end, and keeps its token until then; also
-/// when this future is dropped by foreign code.
+/// Cancelled before it has a token, the closure never runs; nor when it is cancelled while it has a token and
+/// waits for a thread, in a full pool of the runtime or where no thread can be started. Cancelled while it
+/// runs, the scope waits, and the result is returned; with
+/// [`abandon_on_cancel`](RunBlocking::abandon_on_cancel), the caller goes at once. A closure that the pool has
+/// accepted always runs to its end, and keeps its token until then; also when this future is dropped by foreign
+/// code.
 #[track_caller]
 pub fn run_blocking<F, T>(job: F) -> RunBlocking<F>
 where
@@ -52,8 +53,8 @@ where
     RunBlocking::new(job)
 }
 
-/// As [`run_blocking`], for work that computes and does not wait: its limiter is of the size of the
-/// machine ([`std::thread::available_parallelism`]) and independent of the run's default one.
+/// As [`run_blocking`], for work that computes and does not wait: its limiter has the size of the machine
+/// ([`std::thread::available_parallelism`]) and is independent of the run's default one.
 ///
 /// ```
 /// # async fn demo() {
@@ -102,12 +103,12 @@ pub enum StartError {
     Forked(#[from] Forked),
 }
 
-/// A blocking call to be: awaited, or told more first.
+/// Builder of a blocking call: configure it, then await it.
 #[must_use = "nothing runs until it is awaited"]
 pub struct RunBlocking<F> {
     job: F,
     limiter: Limit,
-    /// The token that was lined up for it.
+    /// The place in the queue that was taken for it before.
     turn: Option<Turn>,
     abandon: bool,
     name: Option<Arc<str>>,
@@ -115,14 +116,14 @@ pub struct RunBlocking<F> {
     called: &'static Location<'static>,
 }
 
-/// Whose tokens a call takes.
+/// The limiter that a call asks.
 enum Limit {
     OfRun,
     OfMachine,
-    Nobodys,
+    Unlimited,
     Own(CapacityLimiter),
     Foreign(Arc<dyn Limiter>),
-    /// Of the run, before those who start.
+    /// The run's limiter, before calls that start.
     Continuing,
 }
 
@@ -160,14 +161,14 @@ impl<F> RunBlocking<F> {
         self
     }
 
-    /// Asks a limiter of your own making in place of the run's.
+    /// Asks a limiter of your own in place of the run's.
     pub fn limited_by(mut self, limiter: Arc<dyn Limiter>) -> RunBlocking<F> {
         self.limiter = Limit::Foreign(limiter);
         self
     }
 
-    /// Waits for no token of anybody: for what must run soon although all tokens are taken, such as the
-    /// release of what the holders of those tokens wait for.
+    /// Waits for no token: for what must run soon although all tokens are taken, such as the release of what
+    /// the holders of those tokens wait for.
     ///
     /// Nothing then bounds the number of threads but the number of such calls. It is a checkpoint all
     /// the same: in a cancelled scope it does not start, so shield it if it must.
@@ -181,26 +182,26 @@ impl<F> RunBlocking<F> {
     /// # }
     /// ```
     pub fn unlimited(mut self) -> RunBlocking<F> {
-        self.limiter = Limit::Nobodys;
+        self.limiter = Limit::Unlimited;
         self
     }
 
-    /// For layers above: the call continues what has begun, and goes before those that start, as what a job calls
-    /// does.
+    /// For layers above: the call continues what has begun, and goes before calls that start, as does a call
+    /// made inside a blocking job.
     #[doc(hidden)]
     pub fn continuing(mut self) -> RunBlocking<F> {
         self.limiter = Limit::Continuing;
         self
     }
 
-    /// For layers above: takes the token of a turn that was lined up for it.
+    /// For layers above: takes the token of a place in the queue that was taken before.
     #[doc(hidden)]
     pub fn turn(mut self, turn: Turn) -> RunBlocking<F> {
         (self.limiter, self.turn) = (Limit::Continuing, Some(turn));
         self
     }
 
-    /// A name for messages: of a panic, and of what is left at the end of the run.
+    /// A name for messages: in a panic, and for a job that is left at the end of the run.
     pub fn name(mut self, name: &str) -> RunBlocking<F> {
         self.name = Some(name.into());
         self
@@ -224,7 +225,7 @@ impl<F> RunBlocking<F> {
         F: FnOnce() -> T + Send + 'static,
         T: Send + 'static,
     {
-        TryBlockingCall { abandon: self.abandon, state: State::New(Some(self)) }
+        TryBlockingCall { abandon: self.abandon, state: CallState::New(Some(self)) }
     }
 
     /// Lets a cancelled caller go at once. The closure runs on, keeps its token until its end, and
@@ -276,10 +277,10 @@ where
 #[must_use = "futures do nothing unless polled"]
 pub struct TryBlockingCall<F, T> {
     abandon: bool,
-    state: State<F, T>,
+    state: CallState<F, T>,
 }
 
-enum State<F, T> {
+enum CallState<F, T> {
     New(Option<RunBlocking<F>>),
     Asking {
         asking: Asking,
@@ -297,26 +298,26 @@ enum State<F, T> {
     Ended,
 }
 
-/// What a call needs that may have to leave the queue of the pool.
+/// What a call needs if it may have to leave the queue of the pool.
 struct Queued {
     limiter: Limit,
     handle: Handle,
-    /// Its place among those who wait for the cancellation.
+    /// Its entry among the waiters for the cancellation.
     watches: Option<usize>,
 }
 
-impl<F, T> State<F, T> {
-    fn asking(limiter: Limit, job: F, handle: Handle, label: Label) -> State<F, T> {
+impl<F, T> CallState<F, T> {
+    fn asking(limiter: Limit, job: F, handle: Handle, label: Label) -> CallState<F, T> {
         let called = label.called;
         let asking = match &limiter {
             Limit::OfRun => Asking::ours(handle.limiter(), called),
             Limit::OfMachine => Asking::ours(handle.cpu_limiter(), called),
-            Limit::Nobodys => Asking::ours(&handle.0.shared.unlimited, called),
+            Limit::Unlimited => Asking::ours(&handle.0.shared.unlimited, called),
             Limit::Own(limiter) => Asking::ours(limiter, called),
             Limit::Foreign(limiter) => Asking::foreign(limiter.clone(), called),
             Limit::Continuing => Asking::continuing(handle.limiter(), called),
         };
-        State::Asking { asking, limiter, job: Some(job), handle, label }
+        CallState::Asking { asking, limiter, job: Some(job), handle, label }
     }
 }
 
@@ -339,20 +340,20 @@ where
         let this = self.get_mut();
         loop {
             match &mut this.state {
-                State::New(call) => {
+                CallState::New(call) => {
                     let Some(call) = call.take() else { unreachable!("a call is started once") };
                     let handle = call.handle.unwrap_or_else(|| Handle::current_for(call.called));
                     let label = Label { name: call.name, called: call.called };
-                    this.state = State::asking(call.limiter, call.job, handle, label);
-                    if let (Some(turn), State::Asking { asking, .. }) = (call.turn, &mut this.state) {
+                    this.state = CallState::asking(call.limiter, call.job, handle, label);
+                    if let (Some(turn), CallState::Asking { asking, .. }) = (call.turn, &mut this.state) {
                         *asking = Asking::turn(turn);
                     }
                 }
-                State::Asking { asking, limiter, job, handle, label } => {
+                CallState::Asking { asking, limiter, job, handle, label } => {
                     let grant = match ready!(asking.poll(cx)) {
                         Ok(grant) => grant,
                         Err(error) => {
-                            this.state = State::Ended;
+                            this.state = CallState::Ended;
                             return Poll::Ready(Err(error));
                         }
                     };
@@ -361,26 +362,27 @@ where
                         Ok((cell, begins)) => {
                             let place = cell.place();
                             let queued = (begins == Begins::WithRoom).then(|| {
-                                let limiter = std::mem::replace(limiter, Limit::Nobodys);
+                                let limiter = std::mem::replace(limiter, Limit::Unlimited);
                                 Box::new(Queued { limiter, handle: handle.clone(), watches: None })
                             });
-                            this.state = State::Running { cell, place, queued };
+                            this.state = CallState::Running { cell, place, queued };
                         }
                         Err(error) => {
-                            this.state = State::Ended;
+                            this.state = CallState::Ended;
                             return Poll::Ready(Err(error));
                         }
                     }
                 }
-                State::Running { cell, place, queued } => {
+                CallState::Running { cell, place, queued } => {
                     settle(place);
                     if let Some(mut waits) = queued.take() {
-                        // First this: a cancellation that comes later wakes it.
+                        // First the waker: a cancellation that comes after this wakes it.
                         place.node().watch(&mut waits.watches, cx.waker());
                         if let Some(job) = leave_queue(cell, place) {
                             let label = cell.call();
-                            // It stands where it stood before it had a token, and asks again if the shield goes up.
-                            this.state = State::asking(waits.limiter, job, waits.handle, label);
+                            // It is back where it was before it had a token, and asks again if the shield goes
+                            // up.
+                            this.state = CallState::asking(waits.limiter, job, waits.handle, label);
                             continue;
                         }
                         *queued = Some(waits);
@@ -398,11 +400,11 @@ where
                         return Poll::Pending;
                     };
                     tree::end(place.node());
-                    this.state = State::Ended;
+                    this.state = CallState::Ended;
                     let ended = result.ok_or(StartError::Dropped)?;
                     return Poll::Ready(Ok(ended.unwrap_or_else(|payload| resume_unwind(payload))));
                 }
-                State::Ended => panic!("a blocking call was polled again after it was ready"),
+                CallState::Ended => panic!("a blocking call was polled again after it was ready"),
             }
         }
     }
@@ -440,7 +442,7 @@ where
 /// Drops a value, whose drop may block, in a thread of the pool, and does not wait for it: here, if this is such a
 /// thread, or where there is no runtime.
 ///
-/// It waits for no token. The end of the run waits for it, as for every closure that nobody waits for.
+/// It waits for no token. The end of the run waits for it, as for every closure without a caller.
 ///
 /// ```
 /// # anyrt_core::drop_in_pool(());
@@ -453,7 +455,7 @@ pub fn drop_in_pool<V: Send + 'static>(value: V) {
     drop_called_at(value, Location::caller());
 }
 
-/// As [`drop_in_pool`], named after another place.
+/// As [`drop_in_pool`], called at `called` for messages.
 pub(super) fn drop_called_at<V: Send + 'static>(value: V, called: &'static Location<'static>) {
     if context::in_job() {
         return;
@@ -466,7 +468,7 @@ pub(super) fn drop_called_at<V: Send + 'static>(value: V, called: &'static Locat
     }
 }
 
-/// Nobody waits for the job any more; it runs to its end.
+/// The caller does not wait for the job any more; the job runs to its end.
 fn leave<F, T>(cell: &JobCell<F, T>, place: &NodeRef) {
     cut_off(place);
     cell.abandon();
@@ -474,7 +476,7 @@ fn leave<F, T>(cell: &JobCell<F, T>, place: &NodeRef) {
 
 impl<F, T> Drop for TryBlockingCall<F, T> {
     fn drop(&mut self) {
-        let State::Running { cell, place, queued } = &self.state else { return };
+        let CallState::Running { cell, place, queued } = &self.state else { return };
         // A cancelled scope drops it, perhaps before it was polled again.
         if queued.is_some()
             && let Some(job) = leave_queue(cell, place)
@@ -501,10 +503,10 @@ impl<F, T> fmt::Debug for BlockingCall<F, T> {
 impl<F, T> fmt::Debug for TryBlockingCall<F, T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let state = match &self.state {
-            State::New(_) => "new",
-            State::Asking { .. } => "waiting for a token",
-            State::Running { .. } => "running",
-            State::Ended => "ended",
+            CallState::New(_) => "new",
+            CallState::Asking { .. } => "waiting for a token",
+            CallState::Running { .. } => "running",
+            CallState::Ended => "ended",
         };
         f.debug_struct("TryBlockingCall").field("state", &state).finish()
     }
@@ -546,7 +548,7 @@ impl Handle {
         self.0.shared.pool.threads()
     }
 
-    /// For tests and measurements: what the pool of blocking jobs cost so far.
+    /// For tests and measurements: what the pool of blocking jobs has cost so far.
     #[doc(hidden)]
     pub fn blocking_statistics(&self) -> super::PoolStatistics {
         self.0.shared.pool.statistics()

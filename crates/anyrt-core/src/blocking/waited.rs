@@ -1,4 +1,4 @@
-//! [`BlockingHandle`]: a task as threads see it.
+//! [`BlockingHandle`]: a task, as a thread sees it.
 
 use std::fmt;
 use std::task::Context;
@@ -7,7 +7,7 @@ use super::from_thread::{CallError, wait_until, why};
 use crate::current::context;
 use crate::task::{TaskHandle, TaskStatus};
 
-/// Observes a task from a thread, which can wait for it without async; owns nothing.
+/// Observes a task from a thread, which can wait for it without async code. Owns nothing.
 ///
 /// Dropping it neither cancels nor detaches the task.
 pub struct BlockingHandle<T> {
@@ -24,9 +24,9 @@ impl<T> BlockingHandle<T> {
     ///
     /// # Errors
     ///
-    /// [`CallError::Cancelled`] when the task was cancelled; [`CallError::RunEnded`] when it was not
-    /// started, or its panic is its owner's to tell; [`CallError::OnRuntimeThread`] on a thread that
-    /// polls a task.
+    /// [`CallError::Cancelled`] when the task was cancelled; [`CallError::RunEnded`] when it was not started,
+    /// or when its panic is reported by its owner; [`CallError::OnRuntimeThread`] on a thread that polls a
+    /// task.
     pub fn wait(mut self) -> Result<T, CallError> {
         if context::is_polling() {
             return Err(CallError::OnRuntimeThread);
@@ -59,7 +59,7 @@ impl<T> BlockingHandle<T> {
         self.task.cancel_with(reason);
     }
 
-    /// How it is with the task.
+    /// The state of the task.
     pub fn status(&self) -> TaskStatus {
         self.task.status()
     }

@@ -1,8 +1,9 @@
-//! Which threads of the pool work, for a runtime that wants to know: one whose clock moves by itself.
+//! Which threads of the pool work, for a runtime that must know: one whose clock moves by itself.
 //!
-//! A mark is taken when a job is handed over and given back when its caller was woken. A thread that waits for async
-//! code does not work: it gives its mark back when all is there that may wake it, and whoever wakes it takes the
-//! next one first. So from the async code that ends to the thread that goes on there is no moment without.
+//! A mark is taken when a job is handed over, and given back when its caller was woken. A thread that waits for
+//! async code does not work: it gives its mark back once everything that may wake it is there, and the code
+//! that wakes it takes the next mark first. So between the end of the async code and the moment when the thread
+//! goes on there is always a mark.
 
 use std::cell::Cell;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -18,7 +19,7 @@ use crate::current::runtime::Runtime;
 pub(super) type Mark = Box<dyn Send>;
 
 thread_local! {
-    /// That of the job that runs here.
+    /// The mark of the job that runs on this thread.
     static MARK: Cell<Option<Mark>> = const { Cell::new(None) };
 }
 
@@ -36,11 +37,11 @@ pub(super) fn marked<R>(mark: Option<Mark>, job: impl FnOnce() -> R) -> R {
 /// A thread that is about to wait for async code.
 pub(super) struct Waiting(Option<Arc<Marked>>);
 
-/// One that has a mark.
+/// A waiting thread that has a mark.
 struct Marked {
     thread: Thread,
     runtime: Arc<dyn Runtime>,
-    /// None when it waits no more: whoever has its waker by then marks nothing.
+    /// None when it waits no more: a late call of its waker takes no mark.
     mark: Mutex<Option<Option<Mark>>>,
 }
 
@@ -59,7 +60,7 @@ impl Waiting {
         self.0.as_ref().map_or_else(thread_waker, |marked| Waker::from(marked.clone()))
     }
 
-    /// Waits to be woken; the waker is where it is called from.
+    /// Waits to be woken by [`waker`](Waiting::waker).
     pub(super) fn park(&self) {
         if let Some(marked) = &self.0 {
             let mark = marked.lock().as_mut().and_then(Option::take);

@@ -1,38 +1,38 @@
-//! How many leaves may be ready one after the other before the rest of the thread has a turn.
+//! How many leaves may be ready one after the other before other tasks of the thread get a turn.
 //!
-//! What is free is taken without a yield; so a task whose awaits are all ready would keep its thread, and on a
-//! runtime of one thread its neighbours would wait for ever. Each leaf that is ready in a poll of a task is
-//! counted. Once [`READY`] of them were, the next one that is about to act is pending instead, once, with its waker
-//! called: as at a [`checkpoint`](crate::scope::checkpoint()). The count begins anew there, not only with the next poll of the
-//! task: of two loops in one task, each gives way to the other.
+//! What is free is taken without a yield. So a task whose awaits are all ready would keep its thread, and on a
+//! runtime of one thread the other tasks would wait for ever. Each leaf that is ready in a poll of a task is
+//! counted. Once [`READY`] of them were, the next leaf that is about to act is pending instead, once, and wakes
+//! its own task: as at a [`checkpoint`](crate::checkpoint()). The count begins anew there, not only with the
+//! next poll of the task: of two loops in one task, each gives way to the other.
 //!
-//! A leaf asks here last. What was handed over before is returned, who stands in a queue keeps its place, and what a
-//! cancelled scope says comes first. `checkpoint()`, `checkpoint_if_cancelled()` and `yield_shielded()` say themselves
-//! when they yield: they are not counted, and never kept.
+//! A leaf asks here last: what was handed over before is returned, a waiter in a queue keeps its place, and a
+//! cancelled scope comes first. `checkpoint()`, `checkpoint_if_cancelled()` and `yield_shielded()` decide
+//! themselves when they yield: they are not counted, and never delayed.
 //!
-//! Outside of the poll of a task nothing is counted: there `now_or_never()` of a free lock has it.
+//! Outside of the poll of a task nothing is counted: there `now_or_never()` of a free lock takes it.
 
 use std::cell::Cell;
 use std::task::Waker;
 
-/// As many as tokio's, which counts what its own leaves do.
+/// The same as tokio's budget.
 const READY: u8 = 128;
 
 /// Not counted: no task is polled here.
 const NO_END: u8 = u8::MAX;
 
 crate::base::sync::thread_local! {
-    // How many more may be ready.
+    // How many more leaves may be ready.
     static LEFT: Cell<u8> = const { Cell::new(NO_END) };
 }
 
-/// The poll of a task begins; what is left to the poll around it.
+/// The poll of a task begins. Returns the budget of the poll around it, for [`end`].
 #[inline]
 pub(crate) fn begin() -> u8 {
     LEFT.with(|left| left.replace(READY))
 }
 
-/// It has ended.
+/// The poll of a task has ended.
 #[inline]
 pub(crate) fn end(around: u8) {
     LEFT.with(|left| left.set(around));
@@ -47,7 +47,7 @@ pub(crate) fn spend() {
     });
 }
 
-/// Whether a leaf that could act now has to wait for the next poll, which comes by itself.
+/// Whether a leaf that could act now has to wait for the next poll. If so, that poll has been asked for.
 #[inline]
 pub(crate) fn is_spent(waker: &Waker) -> bool {
     let spent = LEFT.with(|left| left.get() == 0);

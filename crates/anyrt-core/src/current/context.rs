@@ -1,8 +1,8 @@
-//! What is current on this thread while one of our futures is polled: the task, the stack of scopes
-//! around the code that runs, the task-locals.
+//! What is current on this thread while one of our futures is polled: the task, the stack of scopes around the
+//! code that runs, and the task-locals.
 //!
-//! A scope is allocated and linked into the tree only when somebody needs it: it is pending, or
-//! something inside it asks. Until then it is an entry of this stack and nothing more.
+//! A scope is allocated and linked into the tree only when that is needed: it is pending, or code inside it
+//! asks for its scope. Until then it is an entry of this stack and nothing more.
 
 use std::cell::RefCell;
 use std::panic::Location;
@@ -17,30 +17,29 @@ use crate::base::sync::Arc;
 #[cfg(anyrt_loom)]
 use crate::base::sync::LocalCell as _;
 use crate::group::GroupState;
-use crate::task::Turn;
+use crate::task::Exclusive;
 use crate::tree::lazy::{Lazy, ScopeNode};
 use crate::tree::moment::Moment;
 use crate::tree::site::{self, Before};
 use crate::tree::{self, HasNode, NEVER, Node, NodeRef, Park, TaskId, TaskInfo};
 
-/// A task, as those see it who run inside it.
+/// A task, as seen by the code that runs inside it.
 pub(crate) trait Tasked: HasNode {
     fn info(&self) -> &TaskInfo;
 
     /// The run that it belongs to.
     fn handle(&self) -> &Handle;
 
-    /// Its owner polls it. The main task of a run has none: the run polls it itself.
-    fn poll(&self, _turn: Turn, _cx: &mut Context<'_>) -> Poll<()> {
+    /// Polls the task; for its owner only. The main task of a run has no owner: the run polls it itself.
+    fn poll(&self, _exclusive: Exclusive, _cx: &mut Context<'_>) -> Poll<()> {
         Poll::Pending
     }
 
-    /// The runtime has dropped it. Nothing happens when it had ended.
-    fn lost(&self, _turn: Turn) {}
+    /// The runtime has dropped the task. Does nothing if it had ended.
+    fn lost(&self, _exclusive: Exclusive) {}
 
-    /// The group whose scope it belongs to, and where its node is linked when somebody needs that: at
-    /// its first pending poll, or when something inside asks for its scope. A task that ends before
-    /// has never been in the tree.
+    /// The group that it belongs to, below which its node is linked when that is needed: at its first pending
+    /// poll, or when code inside asks for its scope. A task that ends before that has never been in the tree.
     fn home(&self) -> Option<&Arc<GroupState>> {
         None
     }
@@ -57,15 +56,15 @@ struct Current {
     locals: Locals,
     /// Set in threads that run blocking jobs.
     in_job: bool,
-    /// Set while a task is polled, also where somebody has entered a handle inside the poll.
+    /// Set while a task is polled, also where a handle was entered inside the poll.
     polling: bool,
-    /// Set where there is no task: in jobs and in futures that foreign code polls.
+    /// Set where there is no task: in blocking jobs, and in futures that foreign code polls.
     handle: Option<Handle>,
 }
 
-/// Where a scope is: not yet anywhere, or in the tree.
+/// Whether a scope is in the tree.
 ///
-/// Lazy places are always the top of the stack: whatever is linked has linked those below it.
+/// Lazy places are always on top of the stack: linking a place links all places below it first.
 pub(crate) enum Place {
     Lazy(Lazy),
     Linked(NodeRef),
@@ -85,8 +84,8 @@ crate::base::sync::thread_local! {
     };
 }
 
-/// A task was polled and is pending: a deadline around it that has passed is a cancellation. The clock is read only if
-/// there is one.
+/// A task was polled and is pending: if a deadline around it has passed, that is a cancellation. The clock is
+/// read only if there is a deadline.
 #[inline]
 pub(crate) fn expire_task(node: &Node) {
     let deadline = node.deadline();
@@ -105,18 +104,19 @@ fn expire_around(deadline: u64) {
     }
 }
 
-/// Whether the runtime's clock has come to `deadline`; not where there is no runtime.
+/// Whether `deadline` has passed on the runtime's clock; false where there is no runtime.
 pub(crate) fn is_past(deadline: u64) -> bool {
     try_now().is_some_and(|now| now >= deadline)
 }
 
-/// Whether what was given at that moment to the code that runs is its own: it is not cancelled, or was later.
+/// Whether something that was given to the code that runs at the moment `given` counts as handed over: its
+/// scope is not cancelled, or was cancelled later.
 pub(crate) fn is_in_time(given: Option<Moment>) -> bool {
     given.is_some_and(|given| top().is_none_or(|top| top.node().is_later(given)))
 }
 
-/// Waits in the scope around the code that runs to be dropped with it; polled again, if that is not cancelled any
-/// more.
+/// Waits to be dropped with the scope around the code that runs. Polled again if that scope is not cancelled
+/// any more.
 pub(crate) fn wait_to_be_dropped(waker: &Waker) {
     if top().is_some_and(|top| top.node().park(waker) == Park::Free) {
         waker.wake_by_ref();
@@ -133,13 +133,13 @@ pub(crate) fn is_stopping() -> bool {
     CURRENT.with_borrow(Current::is_stopping)
 }
 
-/// The innermost scope around the code that runs; brought into the tree, if it was not there.
+/// The innermost scope around the code that runs, which is linked if it was not.
 pub(crate) fn top() -> Option<NodeRef> {
     CURRENT.with_borrow_mut(|current| current.linked_top().map(|(_, top)| top))
 }
 
-/// The scopes around the code that runs, innermost first, and the root of its task. One that outlived what was
-/// around it, and is dropped now, is not linked to the next.
+/// The scopes around the code that runs, innermost first, up to the root of its task. A scope whose parent has
+/// ended before it, and that is dropped now, is not linked to the next one.
 pub(crate) fn all_around() -> Vec<NodeRef> {
     CURRENT.with_borrow_mut(|current| {
         current.linked_top();
@@ -163,8 +163,8 @@ pub(crate) fn is_around(node: &Node) -> bool {
     })
 }
 
-/// Whether this is the innermost scope around the code that runs; without one, whether it has no
-/// parent.
+/// Whether this is the innermost scope around the code that runs; where there is no scope, whether `parent` is
+/// 0.
 pub(crate) fn is_top(parent: usize) -> bool {
     CURRENT.with_borrow(|current| match current.scopes[current.base..].last() {
         Some(Place::Linked(top)) => top.node().address() == parent,
@@ -173,7 +173,7 @@ pub(crate) fn is_top(parent: usize) -> bool {
     })
 }
 
-/// The clock of the current runtime, without taking a handle, for code that was called there.
+/// The clock of the current runtime, read without cloning a handle, for code that was called at `called`.
 pub(crate) fn now_for(called: &Location<'_>) -> Instant {
     known_now().unwrap_or_else(|| Handle::current_for(called).now())
 }
@@ -194,12 +194,12 @@ fn known_now() -> Option<Instant> {
     })
 }
 
-/// Links the current task into the tree, if it is not there: it is pending, and this wakes it. Whether it
-/// came there now.
+/// Links the current task into the tree, if it is not there, with the waker of its pending poll. Returns
+/// whether it was linked now.
 pub(crate) fn link_task(waker: &Waker) -> bool {
     let new = CURRENT.with_borrow(|current| current.new_task().is_some());
     if new {
-        // Copied while nothing is borrowed: it is user code.
+        // Cloned while nothing is borrowed: cloning a waker is user code.
         let waker = waker.clone();
         CURRENT.with_borrow(|current| current.link_task(Some(waker)));
     }
@@ -215,7 +215,7 @@ pub(crate) fn task_id() -> Option<TaskId> {
     CURRENT.with_borrow(|current| current.task.as_ref().map(|task| task.info().id()))
 }
 
-/// Whether the code that runs stands in the scope of a blocking job that waits for it.
+/// Whether the code that runs is inside the scope of a blocking job, whose thread waits for it.
 pub(crate) fn is_below_job() -> bool {
     let mut next = top();
     while let Some(node) = next {
@@ -235,14 +235,14 @@ pub(crate) fn job() -> Option<NodeRef> {
     })
 }
 
-/// Whether a task, or a future that stands in for one, is being polled on this thread: one in a
-/// scope that foreign code polls. A job may block, although its caller's scope is around it.
+/// Whether a task is being polled on this thread, or a future that foreign code polls inside one of our scopes.
+/// A blocking job may block, although the scope of its caller is around it.
 pub(crate) fn is_polling() -> bool {
     CURRENT.with_borrow(|current| current.polling || !current.in_job && current.scopes.len() > current.base)
 }
 
-/// Whether a task of that run is polled here, by the runtime: not the main future, nor one that foreign code
-/// polls.
+/// Whether the runtime polls a task of that run on this thread. False for the main future, and for a task that
+/// foreign code polls.
 pub(crate) fn is_in_task_of(handle: &Handle) -> bool {
     CURRENT.with_borrow(|current| {
         let Some(task) = current.task.as_ref().filter(|_| current.polling) else { return false };
@@ -254,7 +254,7 @@ pub(crate) fn in_job() -> bool {
     CURRENT.with_borrow(|current| current.in_job)
 }
 
-/// The handle that the context knows: the task's, or the one set for foreign code.
+/// The handle of the current task, or the one that was entered.
 pub(crate) fn handle() -> Option<Handle> {
     CURRENT.with_borrow(|current| match &current.task {
         Some(task) => Some(task.handle().clone()),
@@ -288,8 +288,8 @@ impl Current {
         self.in_sight(|_| ()).into_iter().flatten().any(Node::is_stopping)
     }
 
-    /// The nearest node around the code that runs, after the lazy places inside it; for a task that is
-    /// not linked, also that which it would inherit from. None behind a shield that is lazy.
+    /// Passes the lazy places around the code that runs to `pass`, and returns the nearest node; for a task
+    /// that is not linked, also the node that it would inherit from. None behind a lazy shield.
     #[inline]
     fn in_sight(&self, mut pass: impl FnMut(&Lazy)) -> [Option<&Node>; 2] {
         for place in self.scopes[self.base..].iter().rev() {
@@ -308,15 +308,15 @@ impl Current {
         [Some(task.node()), home.map(|home| home.node())]
     }
 
-    /// The root of the task, in its place in the tree from now on: its node, and a reference to it.
+    /// Links the root of the task, if it was not. Returns its node and a reference to it.
     fn linked_task(&self) -> Option<(&Node, NodeRef)> {
         self.link_task(None);
         let task = self.task.as_ref()?;
         Some((task.node(), task.clone()))
     }
 
-    /// The current task and its group, if it was never in the tree: one that a starter hands over may be out of
-    /// it for a moment, and comes back by itself.
+    /// The current task and its group, if it was never in the tree. A task that its starter hands over may be
+    /// out of the tree for a moment; it comes back by itself.
     fn new_task(&self) -> Option<(&TaskRef, &Arc<GroupState>)> {
         let task = self.task.as_ref().filter(|task| !task.node().was_linked())?;
         Some((task, task.home()?))
@@ -328,10 +328,9 @@ impl Current {
         }
     }
 
-    /// The top of the stack, after the lazy places there were linked, lowest first: its node, and a reference
-    /// to it.
+    /// Links the lazy places, lowest first, and returns the top of the stack: its node, and a reference to it.
     ///
-    /// Their nodes are new: nobody waits in them yet, so linking them wakes nobody.
+    /// Their nodes are new and nothing waits in them, so linking them wakes nothing.
     fn linked_top(&mut self) -> Option<(&Node, NodeRef)> {
         let own = &self.scopes[self.base..];
         let lazy = own.iter().rev().take_while(|place| matches!(place, Place::Lazy(_))).count();
@@ -343,7 +342,7 @@ impl Current {
         self.below(self.scopes.len())
     }
 
-    /// What is below a place of the stack, all of which is linked.
+    /// The node below a place of the stack, where everything is linked.
     fn below(&self, index: usize) -> Option<(&Node, NodeRef)> {
         match self.scopes[self.base..index].last() {
             Some(place) => Some((place.node().node(), place.node().clone())),
@@ -354,20 +353,20 @@ impl Current {
 
 fn born_below(top: Option<(&Node, NodeRef)>, lazy: Lazy, waker: Option<Waker>) -> NodeRef {
     match top {
-        Some((above, parent)) => tree::born(above, parent, lazy, waker),
+        Some((above, parent)) => tree::new_linked(above, parent, lazy, waker),
         None => Arc::new(ScopeNode(Node::from_lazy(lazy, waker))),
     }
 }
 
-/// Brings a scope into the tree, below the innermost one around the code that runs. `waker`: to be woken
-/// when something changes there.
+/// Links a scope below the innermost one around the code that runs. `waker` is woken when something changes
+/// there.
 pub(crate) fn link_here(lazy: Lazy, waker: Option<&Waker>) -> NodeRef {
     let waker = waker.cloned();
     CURRENT.with_borrow_mut(|current| born_below(current.linked_top(), lazy, waker))
 }
 
 impl Place {
-    /// The node of a place that was linked before.
+    /// The node of a place that is linked.
     pub(crate) fn node(&self) -> &NodeRef {
         match self {
             Place::Linked(node) => node,
@@ -376,14 +375,14 @@ impl Place {
     }
 }
 
-/// Makes `place` the innermost scope while `run` runs, and takes it back, also when `run` unwinds.
+/// Makes `place` the innermost scope while `run` runs, and removes it afterwards, also when `run` unwinds.
 #[inline]
 pub(crate) fn inside<R>(place: &mut Place, run: impl FnOnce() -> R) -> R {
     struct Leave<'a>(&'a mut Place);
     impl Drop for Leave<'_> {
         #[inline]
         fn drop(&mut self) {
-            // One that nobody needed was copied, and needs no way back.
+            // A lazy scope that was not needed was copied in, and need not be moved back.
             CURRENT.with_borrow_mut(|current| {
                 if let Some(place @ Place::Linked(_)) = current.scopes.pop() {
                     *self.0 = place;
@@ -400,7 +399,7 @@ pub(crate) fn inside<R>(place: &mut Place, run: impl FnOnce() -> R) -> R {
     run()
 }
 
-/// What is current while a task is polled, or where code runs on behalf of one.
+/// What is current while a task is polled, or while code runs on behalf of one.
 pub(crate) struct Setting {
     pub(crate) task: Option<TaskRef>,
     pub(crate) locals: Locals,
@@ -409,9 +408,9 @@ pub(crate) struct Setting {
     pub(crate) polling: bool,
 }
 
-/// Makes `setting` current while `run` runs, and takes it back, also when `run` unwinds.
+/// Makes `setting` current while `run` runs, and takes it back afterwards, also when `run` unwinds.
 ///
-/// The references move in and out: no count is touched.
+/// References are moved in and out: no reference count is touched.
 pub(crate) fn within<R>(setting: &mut Setting, run: impl FnOnce() -> R) -> R {
     struct Leave<'a> {
         setting: &'a mut Setting,
@@ -435,13 +434,13 @@ pub(crate) fn within<R>(setting: &mut Setting, run: impl FnOnce() -> R) -> R {
     run()
 }
 
-/// As [`within`], for the owner of a task: task and task-locals move in, and out again.
+/// As [`within`], for the owner of a task: moves the task and its task-locals in, and out again.
 #[inline]
 pub(crate) fn within_task<R>(task: &mut Option<TaskRef>, locals: &mut Locals, run: impl FnOnce() -> R) -> R {
     struct Leave<'a> {
         task: &'a mut Option<TaskRef>,
         locals: &'a mut Locals,
-        /// What is current around it. Mostly nothing.
+        /// What was current before, mostly nothing.
         outer: Option<Setting>,
         base: usize,
         site: Before,

@@ -8,20 +8,20 @@ use crate::testing;
 use crate::tree::site::{self, Called};
 use crate::tree::{self, Park};
 
-/// The answer to a leaf that asks whether it may go on.
+/// The answer of [`gate`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Gate {
     Open,
-    /// Stay pending: the scope is cancelled. Who waits in a queue leaves it.
+    /// Stay pending: the scope is cancelled. A waiter in a queue leaves it.
     Shut,
 }
 
-/// Whether a leaf may go on, asked each time before it acts.
+/// Whether a leaf may go on. A leaf asks this each time before it acts.
 ///
-/// `takes`: it would take or change something (a lock, a token, an item, a connection). A leaf that
-/// only waits goes on while something holds its scope, because that something may wait for it.
+/// `takes`: the leaf would take or change something (a lock, a token, an item, a connection). A leaf that only
+/// waits goes on while something holds its scope, because the hold may depend on it.
 ///
-/// `called`: the place that the task view shows while the leaf is pending. One that can be ready stands in
+/// `called`: the place that the task view shows while the leaf is pending. A leaf that can be ready runs inside
 /// [`leaf`], or takes the note back itself, and asks the [budget] where it is about to act.
 pub(crate) fn gate(takes: bool, called: Called, waker: &Waker) -> Gate {
     site::note(called);
@@ -49,7 +49,7 @@ pub(crate) fn gate(takes: bool, called: Called, waker: &Waker) -> Gate {
     }
 }
 
-/// A leaf that was called at `called`: `act` runs only where the gate is open, see [`gate`], and the
+/// Runs a leaf that was called at `called`: `act` is called only where the gate is open, see [`gate`], and the
 /// [budget] is not spent.
 #[inline]
 pub(crate) fn leaf<T>(
@@ -64,9 +64,9 @@ pub(crate) fn leaf<T>(
     })
 }
 
-/// As [`leaf`], for one that may have been handed something: `act` runs where the gate is shut too, and is ready
-/// there only with what came [before the cancellation](context::is_in_time), while it waited. It looks after it
-/// has asked the gate: from then on nobody hands it anything.
+/// As [`leaf`], for a leaf that may have been handed something while it waited. `act` is called at a shut gate
+/// too, and is ready there only with what came [before the cancellation](context::is_in_time). It looks after
+/// the gate was asked: from then on nothing is handed to this leaf.
 #[inline]
 pub(crate) fn handed<T>(
     takes: bool,
@@ -87,7 +87,7 @@ pub(crate) fn handed<T>(
     polled
 }
 
-/// As [`leaf`], for what says itself when it yields.
+/// As [`leaf`], for a leaf that decides itself when it yields.
 #[inline]
 pub(crate) fn uncounted<T>(
     takes: bool,

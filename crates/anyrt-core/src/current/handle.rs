@@ -22,9 +22,9 @@ pub(crate) struct Inner {
     pub(crate) shared: Shared,
 }
 
-/// Finds a runtime that another library has started: that of the thread that asks, none when there is none.
+/// Finds a runtime that another library has started: the one that the calling thread has entered, or none.
 ///
-/// A backend submits one, and every program that it is linked into knows it before `main`:
+/// A backend submits a finder, and every program that links the backend knows it before `main`:
 ///
 /// ```
 /// # use std::sync::Arc;
@@ -36,7 +36,8 @@ pub(crate) struct Inner {
 pub struct Finder(fn() -> Option<Arc<dyn Runtime>>);
 
 impl Finder {
-    /// A finder that asks `find`. It is asked where no task and no blocking job of anyrt runs, and should be quick.
+    /// A finder that calls `find`. It is called where no task and no blocking job of anyrt runs, and should be
+    /// quick.
     pub const fn new(find: fn() -> Option<Arc<dyn Runtime>>) -> Finder {
         Finder(find)
     }
@@ -44,7 +45,7 @@ impl Finder {
 
 inventory::collect!(Finder);
 
-/// The answer of [`Handle::try_current`] where no runtime is.
+/// The error of [`Handle::try_current`] where there is no runtime.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error(
     "no runtime here: start one with `anyrt::run(async {{ .. }})` or `#[anyrt::main]`, \
@@ -53,7 +54,7 @@ inventory::collect!(Finder);
 )]
 pub struct NoRuntime;
 
-/// What runtimes share that no run of ours has started.
+/// Shared by all runtimes that no run of ours has started.
 static ADOPTED: OnceLock<Shared> = OnceLock::new();
 
 impl Handle {
@@ -61,7 +62,7 @@ impl Handle {
         Handle(Arc::new(Inner { runtime, shared }))
     }
 
-    /// A handle to a runtime that somebody else started and ends.
+    /// A handle to a runtime that other code started and ends.
     ///
     /// What is spawned at its root is detached, as that runtime does it: nothing waits for it.
     /// [`embed`](crate::embed) opens a root that is waited for.
@@ -87,7 +88,7 @@ impl Handle {
         }
     }
 
-    /// As [`current`](Handle::current), with an error for the panic.
+    /// As [`current`](Handle::current), with an error in place of the panic.
     ///
     /// # Errors
     ///

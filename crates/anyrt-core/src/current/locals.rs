@@ -12,10 +12,10 @@ use pin_project_lite::pin_project;
 use super::context;
 use crate::base::sync::Arc;
 
-/// The set of values: shared until somebody sets one more.
+/// The set of values: shared until one more is set.
 pub(crate) type Locals = Option<Arc<Entry>>;
 
-/// One value, and those that were set before it. Programs set few, so a list is quick enough.
+/// One value, and the values that were set before it. Programs set few, so a list is quick enough.
 pub(crate) struct Entry {
     /// The address of the key.
     key: usize,
@@ -24,7 +24,7 @@ pub(crate) struct Entry {
 }
 
 impl Entry {
-    /// `key`: the address of something that lives for ever.
+    /// `key`: the address of a static.
     pub(crate) fn new(key: usize, value: Arc<dyn Any + Send + Sync>, rest: Locals) -> Entry {
         Entry { key, value, rest }
     }
@@ -36,7 +36,7 @@ impl Entry {
     }
 }
 
-/// The task-locals of a moment, to be given to a child in place of its spawner's.
+/// The task-locals of one moment, to be given to a child in place of its spawner's.
 #[derive(Clone, Default)]
 pub struct TaskContext(pub(crate) Locals);
 
@@ -51,8 +51,8 @@ impl TaskContext {
         TaskContext(None)
     }
 
-    /// Makes these values current while `run` runs, in place of those that are. What `run` sets stays here, and
-    /// comes not out of it. For those who poll a future of somebody else.
+    /// Makes these values current while `run` runs, in place of the current ones. What `run` sets is kept here
+    /// and is not seen outside. For code that polls a future of another owner.
     pub fn run<R>(&mut self, run: impl FnOnce() -> R) -> R {
         within(&mut self.0, run)
     }
@@ -103,7 +103,7 @@ macro_rules! task_local {
     };
 }
 
-/// The answer to a read of a task-local that was not set here.
+/// The error of reading a task-local that is not set here.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("the task-local `{0}` is not set here: set it with `{0}.with_value(value, future)` around this code")]
 pub struct NotSet(&'static str);
@@ -121,7 +121,7 @@ impl<T: Send + Sync + 'static> LocalKey<T> {
     /// That of `future`.
     pub fn with_value<F: Future>(&'static self, value: T, future: F) -> WithLocal<F> {
         let entry = Entry { key: self.address(), value: Arc::new(value), rest: None };
-        WithLocal { state: State::New(Some(entry)), future: Some(future) }
+        WithLocal { state: LocalState::New(Some(entry)), future: Some(future) }
     }
 
     /// Sets the value for the code that follows: in the future of the innermost [`with_value`](LocalKey::with_value), of whatever
@@ -138,7 +138,7 @@ impl<T: Send + Sync + 'static> LocalKey<T> {
             rest: without(locals, self.address()),
         }));
         context::swap_locals(&mut locals);
-        // What it replaces is dropped here, where the value's destructor may ask for the others.
+        // The replaced value is dropped here, where its destructor may ask for the other values.
         drop((old, locals));
     }
 
@@ -183,7 +183,7 @@ impl<T: Send + Sync + 'static> LocalKey<T> {
     }
 }
 
-/// The list without one key: so that one that is set again and again does not grow.
+/// The list without one key: a value that is set again and again must not make it grow.
 fn without(locals: Locals, key: usize) -> Locals {
     let mut above = Vec::new();
     let mut next = locals.as_ref();
@@ -204,9 +204,9 @@ impl<T> fmt::Debug for LocalKey<T> {
 }
 
 pin_project! {
-    /// A future with a task-local set; see [`LocalKey::with_value`].
+    /// A future with a task-local value set; see [`LocalKey::scope`].
     pub struct WithLocal<F> {
-        state: State,
+        state: LocalState,
         #[pin]
         future: Option<F>,
     }
@@ -214,27 +214,27 @@ pin_project! {
     impl<F> PinnedDrop for WithLocal<F> {
         fn drop(this: Pin<&mut Self>) {
             let mut this = this.project();
-            // What the future's destructors read and spawn belongs to it.
+            // The future's destructors may read the value and spawn with it.
             this.state.within(|| this.future.set(None));
         }
     }
 }
 
-enum State {
+enum LocalState {
     New(Option<Entry>),
     Set(Locals),
 }
 
-impl State {
-    /// Runs with the value set, on top of what was current at the first time.
+impl LocalState {
+    /// Runs with the value set, on top of the values that were current at the first poll.
     fn within<R>(&mut self, run: impl FnOnce() -> R) -> R {
-        if let State::New(entry) = self {
+        if let LocalState::New(entry) = self {
             let entry = entry.take().map(|entry| Arc::new(Entry { rest: context::locals(), ..entry }));
-            *self = State::Set(entry);
+            *self = LocalState::Set(entry);
         }
         match self {
-            State::Set(locals) => within(locals, run),
-            State::New(_) => run(),
+            LocalState::Set(locals) => within(locals, run),
+            LocalState::New(_) => run(),
         }
     }
 }

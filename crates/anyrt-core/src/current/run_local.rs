@@ -15,7 +15,7 @@ type Value = Arc<dyn Any + Send + Sync>;
 #[derive(Default)]
 pub(crate) struct RunLocals(Mutex<HashMap<usize, Arc<OnceLock<Value>>>>);
 
-/// A value that each run has its own one of, made when somebody first asks (Trio: `RunVar`).
+/// A value of which each run has its own, made when it is first asked for (Trio: `RunVar`).
 ///
 /// A static that tests do not share, and that is gone with the run: a connection pool, a cache.
 ///
@@ -34,16 +34,17 @@ pub struct RunLocal<T: 'static> {
 }
 
 impl<T: Send + Sync + 'static> RunLocal<T> {
-    /// One whose value `make` makes, once in each run that asks for it.
+    /// A run-local whose value is made by `make`, once in each run that asks for it.
     pub const fn new(make: fn() -> T) -> RunLocal<T> {
         RunLocal { make }
     }
 
-    /// The value of the current run. Those who ask while it is being made wait for it, blocking.
+    /// The value of the current run. A thread that asks while the value is being made blocks until it is there.
     ///
     /// # Panics
     ///
-    /// Outside of any runtime, naming the caller and the cure; with the panic of what makes it.
+    /// Outside of any runtime, naming the caller and the cure; with the panic of the function that makes the
+    /// value.
     #[track_caller]
     pub fn get(&'static self) -> Arc<T> {
         self.of(&Handle::current_for(Location::caller()))
@@ -57,7 +58,7 @@ impl<T: Send + Sync + 'static> RunLocal<T> {
     ///
     /// # Panics
     ///
-    /// With the panic of what makes it.
+    /// With the panic of the function that makes the value.
     pub fn try_get(&'static self) -> Result<Arc<T>, NoRuntime> {
         Handle::try_current().map(|handle| self.of(&handle))
     }
@@ -66,7 +67,7 @@ impl<T: Send + Sync + 'static> RunLocal<T> {
     ///
     /// # Panics
     ///
-    /// With the panic of what makes it.
+    /// With the panic of the function that makes the value.
     pub fn of(&'static self, handle: &Handle) -> Arc<T> {
         let key = std::ptr::from_ref(self).addr();
         let place = handle.0.shared.run_locals.0.lock().entry(key).or_default().clone();

@@ -38,7 +38,7 @@ pub trait Runtime: Send + Sync + fmt::Debug + 'static {
     /// [`spawn`]: Runtime::spawn
     fn block_on(&self, root: Pin<&mut dyn Future<Output = ()>>) -> Result<(), NotOwned>;
 
-    /// Takes over a task and polls it to its end, whether or not anybody waits for it.
+    /// Takes over a task and polls it to its end, whether or not anything waits for it.
     ///
     /// Obligations: returns before the task was polled (so a task never runs inside its spawner's
     /// call); polls it at least once; polls it again after each wake-up, one thread at a time;
@@ -58,13 +58,13 @@ pub trait Runtime: Send + Sync + fmt::Debug + 'static {
         None
     }
 
-    /// A thread of the core's own begins to work: called when a job is handed to it, and what it returns is dropped when the
-    /// job has ended and its caller was woken. Not meant is a thread that waits for async code: it drops that, and asks anew
-    /// before it goes on.
+    /// A thread of the core is about to work: called when a job is handed to it; the returned value is dropped
+    /// when the job has ended and its caller was woken. A thread that waits for async code does not count as
+    /// working: it drops the value, and asks for a new one before it goes on.
     ///
-    /// For a runtime whose clock moves by itself when it has nothing to do, such as a paused one in a test: while anything is
-    /// alive that it returned here, work goes on that it does not see, and such a clock stands still. `None` by default.
-    /// Callable from any thread.
+    /// For a runtime whose clock moves by itself when there is nothing to do, such as a paused one in a test:
+    /// while a value that it returned here is alive, there is work that it does not see, and such a clock must
+    /// stand still. `None` by default. Callable from any thread.
     fn working(&self) -> Option<Box<dyn Send>> {
         None
     }
@@ -116,12 +116,11 @@ pub trait Timer: Send {
 
 /// A runtime's own way to run blocking jobs.
 pub trait Blocking: Send + Sync {
-    /// Takes over a job and runs it to its end, whether or not anybody waits for it.
+    /// Takes over a job and runs it to its end, whether or not anything waits for it.
     ///
-    /// Obligations: the job does not run inside this call; it runs once, with the runtime's own context
-    /// entered as by [`Runtime::enter`], on a thread that may block; or, if the runtime has no means to run
-    /// it, is given back with the error. A job never panics. A runtime that has ended drops the job:
-    /// the core notices.
+    /// Obligations: the job does not run inside this call. It runs once, with the runtime's own context entered
+    /// as by [`Runtime::enter`], on a thread that may block; if the runtime has no means to run it, it is given
+    /// back with the error. A job never panics. A runtime that has ended drops the job: the core notices.
     fn submit(&self, job: Job) -> Result<(), (Job, io::Error)>;
 
     /// Whether all jobs must go this way, whatever the run has chosen: for a runtime that cannot work with
@@ -131,7 +130,7 @@ pub trait Blocking: Send + Sync {
     }
 }
 
-/// The answer of an adopted runtime to [`Runtime::block_on`]: its owner drives it.
+/// The error of [`Runtime::block_on`] on an adopted runtime: its owner drives it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error(
     "this runtime was adopted, not started, by anyrt: whoever started it drives it; use `anyrt::embed(..).await` inside it"

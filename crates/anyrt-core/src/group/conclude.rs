@@ -1,13 +1,13 @@
 //! What comes out of a group when its body and all its children have ended.
 
-use std::any::Any;
 use std::future::Future;
 use std::panic::resume_unwind;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use super::error::{BoxError, ChildError, GroupError};
-use super::state::{GroupState, Toll};
+use super::state::{Failures, GroupState};
+use crate::base::payload::Payload;
 use crate::base::sync::Arc;
 use crate::current::context;
 use crate::scope::exit::{Exit, run_exits};
@@ -24,17 +24,24 @@ pub(super) struct Host<T> {
     /// was cancelled will drop this.
     cut: Option<Cancelled>,
     /// What all have to tell, while clean-ups run.
-    toll: Option<Toll>,
+    failures: Option<Failures>,
     exits: Option<Exits>,
     done: bool,
 }
 
 type Exits = Pin<Box<dyn Future<Output = Result<(), Payload>> + Send>>;
-type Payload = Box<dyn Any + Send>;
 
 impl<T> Host<T> {
     pub(super) fn new() -> Host<T> {
-        Host { output: None, body_ended: false, why: None, cut: None, toll: None, exits: None, done: false }
+        Host {
+            output: None,
+            body_ended: false,
+            why: None,
+            cut: None,
+            failures: None,
+            exits: None,
+            done: false,
+        }
     }
 
     pub(super) fn body_ended(&self) -> bool {
@@ -61,22 +68,22 @@ impl<T> Host<T> {
     }
 
     /// What all have to tell, when the children have ended and the clean-ups of the group's scope have run.
-    fn poll_exits(&mut self, group: &Arc<GroupState>, cx: &mut Context<'_>) -> Poll<Toll> {
+    fn poll_exits(&mut self, group: &Arc<GroupState>, cx: &mut Context<'_>) -> Poll<Failures> {
         let node = group.as_node();
-        let mut toll = match self.toll.take() {
-            Some(toll) => toll,
+        let mut failures = match self.failures.take() {
+            Some(failures) => failures,
             None => match group.close_or_wait(cx.waker()) {
-                Some(toll) => toll,
+                Some(failures) => failures,
                 None => return Poll::Pending,
             },
         };
         if self.exits.is_none() && !node.node().has_exits() {
-            return Poll::Ready(toll);
+            return Poll::Ready(failures);
         }
         let exits = self.exits.get_or_insert_with(|| {
             let exit = match &self.output {
-                _ if !toll.panics.is_empty() => Exit::Panicked,
-                _ if !toll.errors.is_empty() => Exit::Failed,
+                _ if !failures.panics.is_empty() => Exit::Panicked,
+                _ if !failures.errors.is_empty() => Exit::Failed,
                 Some(_) => Exit::Finished,
                 None => {
                     let why = self.why.clone().or_else(|| node.node().cause());
@@ -87,13 +94,13 @@ impl<T> Host<T> {
         });
         match exits.as_mut().poll(cx) {
             Poll::Pending => {
-                self.toll = Some(toll);
+                self.failures = Some(failures);
                 Poll::Pending
             }
             Poll::Ready(ended) => {
                 self.exits = None;
-                toll.panics.extend(ended.err());
-                Poll::Ready(toll)
+                failures.panics.extend(ended.err());
+                Poll::Ready(failures)
             }
         }
     }
@@ -108,8 +115,8 @@ impl<T> Host<T> {
 
     /// The host is dropped by foreign code: what it has taken from the group is the group's again.
     pub(super) fn give_back(&mut self, group: &GroupState) {
-        if let Some(toll) = self.toll.take() {
-            group.give_back(toll);
+        if let Some(failures) = self.failures.take() {
+            group.give_back(failures);
         }
     }
 
@@ -132,7 +139,7 @@ impl<T> Host<T> {
             tree::end(node.node());
             return Poll::Ready(result);
         }
-        let Toll { mut errors, panics } = ready!(self.poll_exits(group, cx));
+        let Failures { mut errors, panics } = ready!(self.poll_exits(group, cx));
         if let Some(first) = panics.into_iter().next() {
             self.done = true;
             tree::end(node.node());

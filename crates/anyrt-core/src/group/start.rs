@@ -1,6 +1,5 @@
 //! `start`: a child that says when it is ready, and belongs to its starter until then.
 
-use std::any::Any;
 use std::fmt;
 use std::future::Future;
 use std::panic::{AssertUnwindSafe, Location, catch_unwind, resume_unwind};
@@ -12,6 +11,7 @@ use pin_project_lite::pin_project;
 use super::error::{BoxError, ChildError};
 use super::handle::TaskGroup;
 use super::state::GroupState;
+use crate::base::payload::Payload;
 use crate::base::sync::{Arc, Mutex};
 use crate::current::context::{self, TaskRef};
 use crate::scope::poll_cut_short;
@@ -19,8 +19,6 @@ use crate::scope::scoped::settle as settle_node;
 use crate::task::{self, TaskEnded, TaskHandle, TaskStatus};
 use crate::tree::lazy::ScopeNode;
 use crate::tree::{self, Cancelled, Cause, Label, Node, NodeRef, ScopeKind, TaskInfo, default_name, site};
-
-type Payload = Box<dyn Any + Send>;
 
 /// What a child of [`TaskGroup::start`] says that it is ready with.
 ///

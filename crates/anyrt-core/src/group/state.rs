@@ -1,6 +1,5 @@
 //! What a group knows: who is alive, what failed, who waits for the end.
 
-use std::any::Any;
 use std::fmt;
 use std::iter::successors;
 use std::panic::Location;
@@ -8,6 +7,7 @@ use std::task::Waker;
 
 use super::error::ChildError;
 use super::service::Services;
+use crate::base::payload::Payload;
 use crate::base::sync::atomic::{AtomicUsize, Ordering};
 use crate::base::sync::{Arc, Mutex};
 use crate::base::wake_list::{WakeList, attempt};
@@ -16,8 +16,6 @@ use crate::current::handle::Handle;
 use crate::run::left_below;
 use crate::task::panic_message;
 use crate::tree::{self, Cancelled, Cause, HasNode, Node, NodeRef, ScopeKind, TaskId};
-
-type Payload = Box<dyn Any + Send>;
 
 /// What a group makes of a child that did not end well.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -84,7 +82,7 @@ struct Guardian {
 }
 
 /// All that a group has to tell at its end.
-pub(crate) struct Toll {
+pub(crate) struct Failures {
     pub(crate) errors: Vec<ChildError>,
     pub(crate) panics: Vec<Payload>,
 }
@@ -171,13 +169,13 @@ impl GroupState {
     pub(crate) fn release(self: &Arc<Self>) {
         let before = self.alive.fetch_sub(ONE, Ordering::AcqRel);
         if before < ONE + ONE || before & SERVED != 0 {
-            self.few_are_left();
+            self.check_for_end();
         }
     }
 
     /// Nobody is alive, or perhaps only services. Meanwhile somebody may have come, or gone and been here.
     #[cold]
-    fn few_are_left(self: &Arc<Self>) {
+    fn check_for_end(self: &Arc<Self>) {
         let mut wakes = WakeList::default();
         let (last, guardian, idle) = {
             let mut core = self.core.lock();
@@ -297,11 +295,11 @@ impl GroupState {
     }
 
     /// Closes the group if no child is left; else remembers whom to wake when it is so.
-    pub(crate) fn close_or_wait(&self, waker: &Waker) -> Option<Toll> {
+    pub(crate) fn close_or_wait(&self, waker: &Waker) -> Option<Failures> {
         let new = waker.clone();
         let mut core = self.core.lock();
         if self.close(&mut core) {
-            return Some(core.toll());
+            return Some(core.failures());
         }
         core.ending = true;
         let idle = self.idle_services(&core);
@@ -313,15 +311,15 @@ impl GroupState {
     }
 
     /// What it has to tell while children are alive: nobody waits for them any longer.
-    pub(crate) fn toll_so_far(&self) -> Toll {
-        self.core.lock().toll()
+    pub(crate) fn failures_so_far(&self) -> Failures {
+        self.core.lock().failures()
     }
 
     /// Takes back what it has told: its host does not pass it on.
-    pub(super) fn give_back(&self, toll: Toll) {
+    pub(super) fn give_back(&self, failures: Failures) {
         let mut core = self.core.lock();
-        core.errors.extend(toll.errors);
-        core.panics.extend(toll.panics);
+        core.errors.extend(failures.errors);
+        core.panics.extend(failures.panics);
     }
 
     /// Its future, which polls body and children in place, is being dropped: from now on it takes nobody in. The
@@ -434,12 +432,12 @@ impl GroupState {
     }
 
     fn hand_over(self: &Arc<Self>, guardian: &Guardian) {
-        let toll = self.core.lock().toll();
+        let failures = self.core.lock().failures();
         let group = &guardian.group;
-        for error in toll.errors {
+        for error in failures.errors {
             attempt(|| group.fail(error));
         }
-        for payload in toll.panics {
+        for payload in failures.panics {
             attempt(|| group.panicked_unheard(payload));
         }
         attempt(|| tree::end(self.as_node().node()));
@@ -450,7 +448,7 @@ impl GroupState {
 
     /// What it has to tell outside of any run.
     fn tell_nobody(&self) {
-        let Toll { errors, panics } = self.core.lock().toll();
+        let Failures { errors, panics } = self.core.lock().failures();
         for error in errors {
             tracing::error!(%error, "a child of a scope that was dropped had failed");
         }
@@ -483,8 +481,8 @@ impl GroupState {
 }
 
 impl Core {
-    fn toll(&mut self) -> Toll {
-        Toll { errors: std::mem::take(&mut self.errors), panics: std::mem::take(&mut self.panics) }
+    fn failures(&mut self) -> Failures {
+        Failures { errors: std::mem::take(&mut self.errors), panics: std::mem::take(&mut self.panics) }
     }
 }
 

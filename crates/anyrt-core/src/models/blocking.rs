@@ -90,7 +90,7 @@ fn the_caller_is_dropped_while_the_closure_ends() {
                 let _ = poll_once(call).await;
             }
             call.set(None);
-            // The next one gets the token when the closure has ended, whoever waits.
+            // The next call gets the token when the closure has ended, whether or not its caller waits.
             run_blocking(|| ()).limiter(&limiter).await;
             handle.0.shared.pool.end();
             assert_eq!((ran.get(), dropped.get()), (1, 1));

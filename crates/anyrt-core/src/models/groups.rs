@@ -1,4 +1,5 @@
-//! The count of children and the host's waker; who waits for the children of a group that was dropped.
+//! The count of children and the host's waker; and which group waits for the children of a group that was
+//! dropped.
 
 use std::future::{Future, pending, poll_fn};
 use std::io;
@@ -171,7 +172,7 @@ fn a_borrowing_scope_is_dropped_while_it_takes_in_a_group() {
             });
             assert!(poll_once(around.as_mut()).await.is_pending());
             begun.wait().await;
-            // On threads that are in no run: only who was taken in knows the root.
+            // On threads that are in no run: only the group that was taken in knows the root.
             let inner = inner.lock().take();
             let dropping = thread::spawn(move || drop(inner));
             thread::spawn(move || drop(around)).join().unwrap();

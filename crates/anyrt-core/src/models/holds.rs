@@ -61,7 +61,8 @@ fn a_job_ends_while_its_cancelled_scope_decides() {
                 .run(async |scope| {
                     let job = run_blocking(|| 7);
                     scope.cancel_with("now");
-                    // Told before the call: it would be a checkpoint. So the job is started in a shield.
+                    // The token is awaited first: the call would be a checkpoint. So the job is started in a
+                    // shield.
                     let value = shield(async { job.await }).await;
                     assert_eq!(value, 7);
                     told.add();

@@ -1,4 +1,4 @@
-//! The limiter: no token is lost, none is given twice, nobody overtakes.
+//! The limiter: no token is lost, none is given twice, and no waiter is overtaken.
 
 use std::pin::Pin;
 use std::sync::Mutex;

@@ -1,4 +1,5 @@
-//! Locks of many, conditions, cells, barriers and channels without room, against the cancellation of one who waits.
+//! Read-write locks, conditions, cells, barriers and channels without room, against the cancellation of a
+//! waiter.
 
 use loom::thread;
 
@@ -37,7 +38,7 @@ fn one_is_notified_while_the_first_of_two_is_cancelled() {
             let scope = CancelScope::new();
             let handle = scope.handle();
             let (theirs, notifies) = (condition.clone(), condition.clone());
-            // Waits until it is told; when the other is cancelled, that is what it was told.
+            // Waits until it is notified; if the other waiter is cancelled, the notification is this one's.
             let other = thread::spawn(move || {
                 let mut guard = drive(theirs.lock().lock());
                 if *guard == 0 {
@@ -109,7 +110,8 @@ fn two_meet_at_a_barrier_while_a_third_is_cancelled() {
             let cancels = thread::spawn(move || handle.cancel_with("now"));
             let met = scope.run(async |_| barrier.wait().await).await;
             if met.is_err() {
-                // The other waits still, and meets who comes; or it had come before the cancellation was seen.
+                // The other still waits, and meets the one that comes; or it had come before the cancellation
+                // was seen.
                 race(barrier.wait(), passed.wait()).await;
             }
             other.join().unwrap();

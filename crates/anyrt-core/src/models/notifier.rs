@@ -16,16 +16,17 @@ async fn burst(ran: &Count) -> usize {
     usize::from(one.is_ok()) + usize::from(two.is_ok())
 }
 
-/// One thread, a notifier that has been polled, and jobs that come in bursts: one order leads there. No further
-/// thread can be started, so whoever is not called is missed.
+/// One thread, a notifier that has been polled, and jobs that come in bursts: there is one order that leads to
+/// this. No further thread can be started, so a thread that is not called is missed.
 async fn prepare(handle: &Handle) {
     run_blocking(|| ()).await;
     handle.0.shared.pool.deny_threads(true);
     burst(&Count::default()).await;
 }
 
-/// What is done to the pool in a task, in every order once it is prepared; then the run ends. Of its tasks the
-/// first `keeps` are polled to their end. What was accepted has run; some of the orders must leave a job to the notifier.
+/// Runs `burst` in a task, in every order once the pool is prepared; then the run ends. The first `keeps` of
+/// its tasks are polled to their end. What was accepted has run; some of the orders must leave a job to the
+/// notifier.
 fn check_bursts<F: Future<Output = usize> + Send>(
     name: &str,
     keeps: usize,

@@ -1,4 +1,4 @@
-//! What is handed over against the cancellation of who waits for it.
+//! Handing something over, against the cancellation of the waiter.
 
 use loom::thread;
 

@@ -1,4 +1,5 @@
-//! A shield that goes up while what is inside is cancelled: it is in time or too late, and nobody is left waiting.
+//! A shield that goes up while what is inside is cancelled: it is in time or too late, and no waiter is left
+//! waiting.
 
 use std::future::{Future, pending, poll_fn};
 use std::pin::pin;
@@ -14,8 +15,8 @@ use crate::tree::Cause;
 use crate::wait::channel;
 use crate::wait::primitives::Event;
 
-/// Runs what is inside of two scopes, while the outer one is cancelled and the inner one shielded. The event happens
-/// after both, so what is saved goes on.
+/// Runs `inside` in two scopes, while the outer one is cancelled and the inner one is shielded. The event is
+/// set after both, so whatever was shielded in time goes on.
 fn shielded_while_cancelled<F>(name: &str, inside: fn(Event) -> F)
 where
     F: Future<Output = ()> + 'static,
@@ -143,7 +144,8 @@ fn a_deadline_passes_while_its_scope_is_told_to_stop() {
     });
 }
 
-/// Somebody waits; another thread gives, and then cancels who waits: whatever is polled when, it was given before.
+/// A task waits; another thread gives it something, and then cancels it: whenever it is polled, it was given
+/// before the cancellation.
 async fn given_and_then_cancelled<T>(
     waits: impl Future<Output = T>,
     gives: impl FnOnce() + 'static,

@@ -23,7 +23,7 @@ use crate::run::Shared;
 use crate::task::Task;
 use crate::tree;
 
-/// So many preemptions are explored, unless `LOOM_MAX_PREEMPTIONS` says otherwise.
+/// How many preemptions are explored, unless `LOOM_MAX_PREEMPTIONS` says otherwise.
 const PREEMPTIONS: usize = 2;
 
 /// Runs `model` in every order within the bound, and prints how many there were.
@@ -31,7 +31,7 @@ pub(super) fn check(name: &str, model: impl Fn() + Send + Sync + 'static) {
     check_whole(name, model);
 }
 
-/// The same; whether the time was enough for all of them.
+/// As [`check`]. Returns whether the time was enough for all of them.
 pub(super) fn check_whole(name: &str, model: impl Fn() + Send + Sync + 'static) -> bool {
     let mut builder = loom::model::Builder::new();
     builder.preemption_bound = builder.preemption_bound.or(Some(PREEMPTIONS));
@@ -44,7 +44,7 @@ pub(super) fn check_whole(name: &str, model: impl Fn() + Send + Sync + 'static) 
     builder.check(move || {
         let order = counted.fetch_add(1, Ordering::Relaxed);
         ORDER.set(ORDER.get().max(order) + 1);
-        // What is global is made before there are threads.
+        // Globals are made before there are threads.
         tree::touch_globals();
         model();
     });
@@ -70,14 +70,14 @@ pub(super) fn on_stage<F: Future>(main: impl FnOnce(Handle) -> F) -> F::Output {
     on(Stage::default(), Shared::detached(), main)
 }
 
-/// The same, where time stands still until the clock [passes](Clock::pass) over all deadlines at once.
+/// As [`on_stage`], with a clock that stands still until it [passes](Clock::pass) all deadlines at once.
 pub(super) fn with_a_clock<F: Future>(main: impl FnOnce(Arc<Clock>) -> F) -> F::Output {
     let clock = Arc::new(Clock::default());
     on(Stage { clock: clock.clone(), ..Stage::default() }, Shared::detached(), |_| main(clock))
 }
 
-/// The same with a pool of its own, as a run has it, which may have a notifier; of the tasks that are spawned
-/// only the first `keeps` stay, those that come later are polled once and dropped.
+/// As [`on_stage`], with a pool of its own, as a run has, which may have a notifier. Of the tasks that are
+/// spawned only the first `keeps` stay; later ones are polled once and dropped.
 pub(super) fn in_a_run<F: Future>(keeps: usize, main: impl FnOnce(Handle) -> F) -> F::Output {
     let mut shared = Shared::detached();
     shared.pool = Pool::new("stage", IDLE, PATIENCE, true);

@@ -1,4 +1,5 @@
-//! A child that says that it is ready, against its own end, the cancel of its starter, and its drop.
+//! A child that reports that it is ready, against its own end, the cancellation of its starter, and the drop of
+//! its starter.
 
 use std::future::{pending, poll_fn};
 use std::pin::pin;
@@ -84,7 +85,8 @@ fn a_child_is_ready_while_its_starter_is_cancelled() {
                     })
                     .await;
                 match started {
-                    // The group's now, or it has ended with its starter; the end of the group tells.
+                    // The child is the group's now, or it has ended with its starter: the end of the group
+                    // shows it.
                     Ok(value) => assert_eq!(value.expect("it is ready").0, 7),
                     Err(_) => assert_eq!(told.get(), 1, "a cancelled starter waits for its child"),
                 }

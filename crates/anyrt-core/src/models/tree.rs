@@ -1,4 +1,5 @@
-//! Two changes of the tree on their way through it at once: what is left is what the tree then says.
+//! Two changes that pass through the tree at once: the state that is left is the one that the tree then
+//! implies.
 
 use std::panic::Location;
 use std::time::Duration;

@@ -8,14 +8,14 @@ use crate::tree::site::Called;
 
 /// A future of the runtime as a leaf: polled only where the gate is open.
 ///
-/// What it waits for is not handed over by anybody, so there is nothing to return after a cancel.
+/// What it waits for is not handed over by another task, so there is nothing to return after a cancellation.
 pub(super) async fn leaf<F: Future>(takes: bool, called: Called, future: F) -> F::Output {
     let mut future = pin!(future);
     poll_fn(|cx| gate::leaf(takes, called, cx, |cx| future.as_mut().poll(cx))).await
 }
 
-/// Implements the `futures` traits for a type with a field `io`, as leaves. Who reads and writes calls them
-/// through a trait of somebody else, so the place that is shown is that where the stream was `opened`.
+/// Implements the `futures` traits for a type with a field `io`, as leaves. They are called through a foreign
+/// trait, so the place that is shown is the one where the stream was `opened`.
 macro_rules! gated_stream {
     ($type:ty) => {
         impl futures_io::AsyncRead for $type {

@@ -9,8 +9,8 @@ use std::sync::OnceLock;
 use crate::blocking::CapacityLimiter;
 use crate::current::handle::Handle;
 
-/// How many look-ups run at once: they have a limiter of their own, so that slow name servers take
-/// no token from anybody else.
+/// How many look-ups run at once: they have a limiter of their own, so that slow name servers take no token
+/// from other calls.
 const LOOK_UPS: usize = 4;
 
 /// The addresses of `host`, by the system's resolver in a thread of the pool.

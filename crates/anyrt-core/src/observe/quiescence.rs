@@ -1,4 +1,4 @@
-//! Waiting until nobody else can go on.
+//! Waiting until no other task can go on.
 
 use std::fmt;
 use std::future::Future;
@@ -20,10 +20,10 @@ use crate::tree::site::Called;
 
 /// Waits until every other task of the run waits: none is polled, none was woken, none is about to start.
 ///
-/// For tests: what a task does until it waits has been done (Trio: `wait_all_tasks_blocked`). A task
-/// that sleeps, waits for a thread or for a socket waits too; so do others that wait here, who go on
-/// together. What a thread or the system does next is nobody's to know. While somebody waits here, each
-/// task is polled once more, and its polls cost more.
+/// For tests: whatever a task does before it waits has been done then (Trio: `wait_all_tasks_blocked`). A task
+/// that sleeps, or waits for a thread or a socket, counts as waiting; so do other tasks that wait here, which
+/// go on together. What a thread or the system does next cannot be known. While a task waits here, each task is
+/// polled once more, and polls cost more.
 ///
 /// ```
 /// # async fn demo() {
@@ -68,9 +68,9 @@ struct Waits {
     _reason: Reason,
 }
 
-/// Those who wait here in one run.
+/// The tasks that wait here, in one run.
 #[derive(Default)]
-pub(crate) struct Quiet {
+pub(crate) struct Quiescence {
     number: AtomicUsize,
     waiting: Mutex<Slab<Waiter>>,
 }
@@ -81,12 +81,13 @@ struct Waiter {
     waker: Option<Waker>,
 }
 
-impl Quiet {
+impl Quiescence {
     pub(crate) fn is_waited_for(&self) -> bool {
         self.number.load(Ordering::Relaxed) != 0
     }
 
-    /// A poll of this task has ended: it may be so. Those who wait here do not wait for each other.
+    /// A poll of this task has ended: perhaps all tasks wait now. Tasks that wait here do not wait for each
+    /// other.
     pub(crate) fn look_again(&self, task: TaskId) {
         if self.is_waited_for() {
             let waits_itself = self.waiting.lock().iter().any(|(_, waiter)| waiter.task == Some(task));
@@ -111,7 +112,7 @@ impl Quiet {
 impl Waits {
     fn begin(handle: Handle) -> Waits {
         let reason = Reason::new();
-        let quiet = &handle.0.shared.observer.quiet;
+        let quiet = &handle.0.shared.observer.quiescence;
         let released = Arc::new(AtomicBool::new(false));
         let waiter = Waiter { task: context::task_id(), released: released.clone(), waker: None };
         let key = quiet.waiting.lock().insert(waiter);
@@ -121,10 +122,11 @@ impl Waits {
         Waits { handle, key, released, _reason: reason }
     }
 
-    /// Whether all wait but those who wait here. `waker`: to be woken where it is not known.
+    /// Whether all tasks wait, apart from those that wait here. `waker` is woken by tasks of which that is not
+    /// known.
     fn is_quiet(&self, waker: &Waker) -> bool {
         let here: Vec<Option<TaskId>> = {
-            let waiting = self.handle.0.shared.observer.quiet.waiting.lock();
+            let waiting = self.handle.0.shared.observer.quiescence.waiting.lock();
             waiting.iter().map(|(_, waiter)| waiter.task).collect()
         };
         let stirs = &self.handle.0.shared.observer.stirs;
@@ -141,7 +143,7 @@ impl Waits {
             let track = place.node().tracked().filter(|track| track.is_known());
             quiet &= track.as_ref().is_some_and(|track| track.is_idle());
             if track.is_none() {
-                // Nobody has looked at its last poll: so it is polled once more.
+                // Its last poll was not recorded: so it is polled once more.
                 unknown.take(&mut place.node().owner());
                 known = false;
             }
@@ -163,11 +165,11 @@ impl Future for AllTasksBlocked {
         leaf(true, called, cx, |cx| {
             let Some(waits) = &self.waits else {
                 self.waits = Some(Waits::begin(Handle::current_for(called)));
-                // This poll was not looked at: the next one is.
+                // This poll was not recorded: the next one will be.
                 cx.waker().wake_by_ref();
                 return Poll::Pending;
             };
-            let quiet = &waits.handle.0.shared.observer.quiet;
+            let quiet = &waits.handle.0.shared.observer.quiescence;
             let new = Some(cx.waker().clone());
             let old = match quiet.waiting.lock().get_mut(waits.key) {
                 Some(waiter) => std::mem::replace(&mut waiter.waker, new),
@@ -187,7 +189,7 @@ impl Future for AllTasksBlocked {
 
 impl Drop for Waits {
     fn drop(&mut self) {
-        let quiet = &self.handle.0.shared.observer.quiet;
+        let quiet = &self.handle.0.shared.observer.quiescence;
         quiet.number.fetch_sub(1, Ordering::Relaxed);
         let waiter = quiet.waiting.lock().try_remove(self.key);
         drop(waiter);

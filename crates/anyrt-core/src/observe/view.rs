@@ -1,5 +1,5 @@
-//! [`tasks`]: the live tree of a run, as one looks at it. The README beside its modules says how it is read, what a
-//! snapshot promises, and what it costs.
+//! [`tasks`]: the live tree of a run. The README beside its modules says how it is read, what a snapshot
+//! promises, and what it costs.
 
 use std::collections::{HashMap, HashSet};
 use std::panic::Location;
@@ -22,9 +22,9 @@ use crate::tree::{Cancelled, ScopeKind, TaskId};
 
 /// The tree of the current run as it is now: groups, tasks, scopes, and where each waits.
 ///
-/// Printed, it is a tree that people read: what is alike is told once, with its number; `{:#}` prints
-/// each task. With the feature `serde` it becomes JSON, too. To look costs time as the tree is long, and
-/// a short lock of each node one after the other: what moves meanwhile may be seen twice or not at all.
+/// Printed, it is a tree for people: siblings that look alike become one line, with their number; `{:#}` prints
+/// each task. With the feature `serde` it becomes JSON, too. A look takes time in proportion to the tree, and
+/// locks each node shortly, one after the other: what moves meanwhile may be seen twice or not at all.
 ///
 /// ```
 /// # async fn demo() {
@@ -49,10 +49,10 @@ pub struct TaskTree {
     pub run: String,
     /// The name of its runtime.
     pub runtime: String,
-    /// All places of the tree, each before those inside it. A list and no tree of its own, because it may
-    /// be a hundred thousand levels deep.
+    /// All places of the tree, each before those inside it. A list and not a tree, because it may be a hundred
+    /// thousand levels deep.
     pub entries: Vec<TreeEntry>,
-    /// The limiters of the run, and who waits for them.
+    /// The limiters of the run, and the tasks that wait for them.
     pub limiters: Vec<LimiterView>,
     /// How many threads the pool of blocking jobs has.
     pub blocking_threads: usize,
@@ -65,22 +65,22 @@ pub struct TaskTree {
 pub struct TreeEntry {
     /// What it is.
     pub kind: ScopeKind,
-    /// How many places it stands inside of.
+    /// How many places are around it.
     pub depth: usize,
     /// The index of the place around it in [`TaskTree::entries`]; none for the root.
     pub parent: Option<usize>,
-    /// Who it is, if it is a task.
+    /// The task, if it is one.
     pub task: Option<TaskView>,
     /// The name that a blocking call was given.
     pub name: Option<String>,
     /// Where it was opened; none for tasks, and for branches.
     #[cfg_attr(feature = "serde", serde(serialize_with = "json::place"))]
     pub opened: Option<&'static Location<'static>>,
-    /// Where the code inside it waited when it was last pending: the call of the leaf. None where it
-    /// waits for something that is not of anyrt.
+    /// Where the code inside it waited when it was last pending: the call of the leaf. None if it waits for
+    /// something that is not part of anyrt.
     #[cfg_attr(feature = "serde", serde(serialize_with = "json::place"))]
     pub waits: Option<&'static Location<'static>>,
-    /// The task that it waits for: whose end it awaits, or who has the lock that it wants.
+    /// The task that it waits for: the one whose end it awaits, or that has the lock that it wants.
     pub waits_for: Option<TaskId>,
     /// How long until its own deadline; zero when that has passed.
     #[cfg_attr(feature = "serde", serde(serialize_with = "json::seconds"))]
@@ -92,21 +92,21 @@ pub struct TreeEntry {
     pub cause: Option<Cancelled>,
     /// Its shield is up.
     pub shielded: bool,
-    /// It keeps the scopes around it from ending, also when these are cancelled.
+    /// It keeps the scopes around it from ending, even if these are cancelled.
     pub holds: bool,
     /// Something inside it holds it.
     pub held: bool,
-    /// How long it is cancelled and held, where whoever polls it has noticed.
+    /// How long it has been cancelled and held, as far as its owner has noticed.
     #[cfg_attr(feature = "serde", serde(serialize_with = "json::seconds"))]
     pub held_for: Option<Duration>,
-    /// It keeps a cancelled scope, and was not polled since that was cancelled: whoever owns it has forgotten it, or is
-    /// busy with something else.
+    /// It holds a cancelled scope, and has not been polled since the cancellation: its owner has forgotten it,
+    /// or is busy with something else.
     pub unpolled_since_cancelled: bool,
     /// Of a group: how many of its children no poll has brought into the tree so far.
     pub unpolled: usize,
 }
 
-/// Who a task is, and how it is with it.
+/// A task in a [`TaskTree`].
 #[derive(Debug, Clone)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[non_exhaustive]
@@ -117,7 +117,7 @@ pub struct TaskView {
     pub name: String,
     /// The task that hosts its group.
     pub parent: Option<TaskId>,
-    /// How it is with it.
+    /// Its state.
     pub state: TaskState,
     /// It is being polled now.
     pub running: bool,
@@ -141,7 +141,7 @@ impl TaskView {
     }
 }
 
-/// How it is with a task in a [`TaskTree`].
+/// The state of a task in a [`TaskTree`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize), serde(rename_all = "kebab-case"))]
 #[non_exhaustive]
@@ -165,18 +165,18 @@ pub enum TaskState {
 pub struct LimiterView {
     /// Which one: `blocking` or `cpu`.
     pub name: String,
-    /// How many tokens there are; none is no limit.
+    /// How many tokens there are; none means no limit.
     pub total: Option<usize>,
     /// How many are borrowed.
     pub borrowed: usize,
     /// How many wait.
     pub waiting: usize,
-    /// The tasks that wait, those first that are served first.
+    /// The tasks that wait, in the order in which they are served.
     pub waiting_tasks: Vec<TaskId>,
 }
 
 impl TaskTree {
-    /// Tasks that wait for each other in a circle, so that none of them ever goes on: of each circle its
+    /// Tasks that wait for each other in a circle, so that none of them ever goes on. For each circle its
     /// tasks, each before the one that it waits for.
     pub fn deadlocks(&self) -> Vec<Vec<TaskId>> {
         let next: HashMap<TaskId, TaskId> = self
@@ -202,12 +202,12 @@ impl TaskTree {
         found
     }
 
-    /// The tasks, those first that stand further up.
+    /// The tasks, outer ones first.
     pub fn tasks(&self) -> impl Iterator<Item = &TaskView> {
         self.entries.iter().filter_map(|entry| entry.task.as_ref())
     }
 
-    /// The places directly inside that of this index.
+    /// The places directly inside the one with this index.
     pub fn inside(&self, index: usize) -> impl Iterator<Item = &TreeEntry> {
         self.entries.iter().filter(move |entry| entry.parent == Some(index))
     }

@@ -1,4 +1,4 @@
-//! The watchdog of a run: tells of polls that take too long, of tasks that spin, of a run that stands still.
+//! The watchdog of a run: reports polls that take too long, tasks that spin, and a run that stands still.
 
 use std::collections::{HashMap, HashSet};
 use std::fmt;
@@ -16,8 +16,8 @@ use crate::tree::site::Called;
 
 /// What a run is watched for; given to [`Run::watchdog`](crate::Run::watchdog). Nothing by default.
 ///
-/// Each alarm is a tracing warning of target `anyrt::watchdog`, and a call of what was given to
-/// [`on_alarm`](Watchdog::on_alarm). A watched run has one thread more, and its polls read the clock.
+/// Each alarm is a tracing warning of target `anyrt::watchdog`, and a call of the function given to
+/// [`on_alarm`](Watchdog::on_alarm). A watched run has one more thread, and its polls read the clock.
 ///
 /// ```
 /// use std::time::Duration;
@@ -39,32 +39,33 @@ pub struct Watchdog {
 type Call = dyn Fn(&Alarm) + Send + Sync;
 
 impl Watchdog {
-    /// One that watches for nothing so far.
+    /// A watchdog that watches for nothing so far.
     pub fn new() -> Watchdog {
         Watchdog::default()
     }
 
-    /// Tells of a poll that takes longer: of code that blocks a thread of the runtime. Already while it
-    /// takes, once for each place and task name.
+    /// Reports a poll that takes longer than `threshold`: code that blocks a thread of the runtime. While it
+    /// still runs, once for each place and task name.
     pub fn slow_poll(mut self, threshold: Duration) -> Watchdog {
         self.slow_poll = Some(threshold);
         self
     }
 
-    /// Tells when no task was polled for so long, since the first one was. Once, until something moves again.
+    /// Reports when no task was polled for `threshold`, counted from the first poll. Once, until something
+    /// moves again.
     pub fn standstill(mut self, threshold: Duration) -> Watchdog {
         self.standstill = Some(threshold);
         self
     }
 
-    /// Tells of a task that has woken itself in so many polls in a row, so that it keeps a thread busy
-    /// and waits for nothing. Once for each place and task name.
+    /// Reports a task that has woken itself in `polls` polls in a row, so that it keeps a thread busy and waits
+    /// for nothing. Once for each place and task name.
     pub fn spinning(mut self, polls: u32) -> Watchdog {
         self.spinning = Some(polls);
         self
     }
 
-    /// What is called with each alarm, on whichever thread has noticed it.
+    /// Calls `call` with each alarm, on the thread that has noticed it.
     pub fn on_alarm(mut self, call: impl Fn(&Alarm) + Send + Sync + 'static) -> Watchdog {
         self.on_alarm = Some(Arc::new(call));
         self
@@ -91,10 +92,10 @@ pub enum Alarm {
         id: TaskId,
         /// Its name.
         name: String,
-        /// Where it had waited before this poll; none when it is its first one, or it waited for
-        /// something that is not of anyrt.
+        /// Where it had waited before this poll; none in its first poll, or if it waited for something that is
+        /// not part of anyrt.
         resumed: Option<&'static Location<'static>>,
-        /// So long so far.
+        /// How long so far.
         took: Duration,
     },
     /// A task wakes itself again and again.
@@ -103,16 +104,16 @@ pub enum Alarm {
         id: TaskId,
         /// Its name.
         name: String,
-        /// Where it had waited before this poll, as with a slow one.
+        /// Where it had waited before this poll, as for a slow poll.
         resumed: Option<&'static Location<'static>>,
-        /// In so many polls in a row.
+        /// In how many polls in a row.
         polls: u32,
     },
-    /// No task was polled for so long.
+    /// No task was polled for some time.
     Standstill {
         /// The threshold that was given.
         lasted: Duration,
-        /// What waits.
+        /// The tasks that wait.
         tree: TaskTree,
     },
 }
@@ -142,16 +143,16 @@ impl fmt::Display for Alarm {
 /// The watchdog at work in one run.
 pub(crate) struct Guard {
     watchdog: Watchdog,
-    state: Mutex<State>,
+    state: Mutex<WatchdogState>,
     changed: Condvar,
 }
 
 #[derive(Default)]
-struct State {
-    /// The polls that are going on, by the address of the track.
+struct WatchdogState {
+    /// The polls that are running, by the address of the track.
     going_on: HashMap<usize, GoingOn>,
-    /// What was told already.
-    told: HashSet<(&'static str, String, Option<Called>)>,
+    /// The alarms that were given already.
+    reported: HashSet<(&'static str, String, Option<Called>)>,
     stopped: bool,
 }
 
@@ -172,7 +173,7 @@ impl Guard {
     /// Starts its thread, which keeps nothing of the run alive.
     pub(crate) fn start(self: &Arc<Guard>, handle: &Handle) {
         let spans = [self.watchdog.slow_poll, self.watchdog.standstill];
-        // Noticed a quarter of its threshold late at most.
+        // What it watches for is noticed at most a quarter of the threshold late.
         let Some(every) = spans.into_iter().flatten().min().map(|span| span / 4) else { return };
         let (guard, weak) = (self.clone(), Arc::downgrade(&handle.0));
         let name = format!("{}-watchdog", handle.0.shared.name);
@@ -191,7 +192,7 @@ impl Guard {
     }
 
     fn watch(&self, run: &WeakHandle, every: Duration) {
-        let (mut polls, mut still, mut told) = (u64::MAX, Duration::ZERO, false);
+        let (mut polls, mut still, mut reported) = (u64::MAX, Duration::ZERO, false);
         loop {
             {
                 let state = self.state.lock();
@@ -210,18 +211,18 @@ impl Guard {
             let now = handle.0.shared.observer.polls.load(Ordering::Relaxed);
             // Before its first poll the run has not begun.
             if now == 0 || now != polls || !self.state.lock().going_on.is_empty() {
-                (polls, still, told) = (now, Duration::ZERO, false);
+                (polls, still, reported) = (now, Duration::ZERO, false);
             } else {
                 still += every;
-                if still >= threshold && !told {
-                    told = true;
+                if still >= threshold && !reported {
+                    reported = true;
                     self.tell(&Alarm::Standstill { lasted: threshold, tree: handle.tasks() });
                 }
             }
         }
     }
 
-    /// Tells of the polls that are going on for too long.
+    /// Reports the polls that have been running for too long.
     fn look_at_polls(&self) {
         let Some(threshold) = self.watchdog.slow_poll else { return };
         let mut slow = Vec::new();
@@ -246,7 +247,7 @@ impl Guard {
         drop(old);
     }
 
-    /// `again`: in so many polls in a row the task has woken itself.
+    /// `again`: in how many polls in a row the task has woken itself.
     pub(crate) fn poll_ended(&self, track: &Arc<Track>, resumed: Option<Called>, took: Duration, again: u32) {
         let old = self.state.lock().going_on.remove(&Arc::as_ptr(track).addr());
         drop(old);
@@ -268,7 +269,7 @@ impl Guard {
     }
 
     fn is_news(&self, what: &'static str, track: &Track, place: Option<Called>) -> bool {
-        self.state.lock().told.insert((what, track.label().name().to_owned(), place))
+        self.state.lock().reported.insert((what, track.label().name().to_owned(), place))
     }
 
     fn tell(&self, alarm: &Alarm) {

@@ -9,7 +9,7 @@ use super::unfinished::Unfinished;
 use crate::base::sync::Arc;
 use crate::current::handle::Handle;
 use crate::current::runtime::Timer;
-use crate::group::{GroupState, Toll};
+use crate::group::{Failures, GroupState};
 use crate::tree::{self, Cancelled, Cause};
 
 /// How long the phases of the end may take.
@@ -65,10 +65,10 @@ impl Ending {
         handle: &Handle,
         root: &Arc<GroupState>,
         cx: &mut Context<'_>,
-    ) -> Poll<(Toll, Option<Unfinished>)> {
+    ) -> Poll<(Failures, Option<Unfinished>)> {
         loop {
-            if let Some(toll) = root.close_or_wait(cx.waker()) {
-                return Poll::Ready((toll, None));
+            if let Some(failures) = root.close_or_wait(cx.waker()) {
+                return Poll::Ready((failures, None));
             }
             if self.told.is_none() {
                 self.watch(handle, cx);
@@ -87,7 +87,7 @@ impl Ending {
                     target: "anyrt::unfinished",
                     "the run has not ended {timeout:?} after it was cancelled, and goes without:\n{}", handle.tasks()
                 );
-                return Poll::Ready((root.toll_so_far(), Some(unfinished)));
+                return Poll::Ready((root.failures_so_far(), Some(unfinished)));
             }
         }
     }

@@ -29,7 +29,7 @@ use std::panic::Location;
 use std::sync::{PoisonError, RwLock};
 use std::{fmt, io};
 
-use crate::base::signal_thread::Listener;
+use crate::base::signal_thread::SignalThread;
 use crate::wait::channel::{self, Receiver, Sender};
 
 /// What a program is told from outside.
@@ -115,7 +115,7 @@ impl Signals {
     ///
     /// When the system refuses the handler, or no thread can be started for it.
     pub fn of(kinds: &[Signal]) -> io::Result<Signals> {
-        static LISTENER: Listener = Listener::new();
+        static LISTENER: SignalThread = SignalThread::new();
         let (sender, arrived) = channel::unbounded();
         {
             let mut receivers = RECEIVERS.write().unwrap_or_else(PoisonError::into_inner);

@@ -124,7 +124,7 @@ pub(crate) fn left_below(root: NodeRef) -> Vec<String> {
                 hosts: false,
             });
         }
-        let Some(seen) = node.node().look() else { continue };
+        let Some(seen) = node.node().snapshot() else { continue };
         if seen.children.is_empty()
             && seen.holds
             && let Some(task) = inside

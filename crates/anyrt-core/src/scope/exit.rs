@@ -1,6 +1,5 @@
 //! Clean-up that a scope runs at its end, registered from inside.
 
-use std::any::Any;
 use std::fmt;
 use std::future::{Future, poll_fn};
 use std::panic::{AssertUnwindSafe, Location, catch_unwind, resume_unwind};
@@ -12,6 +11,7 @@ use super::ScopeHandle;
 use super::finally::CleanUp;
 use super::owned::Origin;
 use super::shield::shield;
+use crate::base::payload::Payload;
 use crate::tree::{self, Cancelled, Cause, Node, NodeRef};
 
 /// How something came to its end, as its clean-up is told: a scope ([`ScopeHandle::on_exit`]), or the work of a
@@ -90,7 +90,6 @@ impl ScopeHandle {
 }
 
 type Boxed<T> = Pin<Box<dyn Future<Output = T> + Send>>;
-type Payload = Box<dyn Any + Send>;
 
 /// A clean-up that was registered.
 pub(crate) struct Hook {

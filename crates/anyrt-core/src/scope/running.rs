@@ -1,6 +1,5 @@
 //! The future of [`CancelScope::run`](super::CancelScope::run): the body, then the clean-ups that it registered.
 
-use std::any::Any;
 use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::pin::Pin;
@@ -10,10 +9,9 @@ use pin_project_lite::pin_project;
 
 use super::exit::{Exit, run_exits};
 use super::scoped::{Ending, Outer, Scoped};
+use crate::base::payload::Payload;
 use crate::current::context;
 use crate::tree::{Cancelled, NodeRef};
-
-type Payload = Box<dyn Any + Send>;
 
 pin_project! {
     pub(super) struct Running<F: Future> {

@@ -1,9 +1,9 @@
 //! The one allocation of a task: its future, its place in the tree, its result.
 //!
-//! The only unsafe code of the core: the future needs no lock, because it is its [`Owner`]'s alone ([`Alone`]).
+//! The only unsafe code of the core: the future needs no lock, because only the task's [`Owner`] reaches it
+//! ([`Alone`]).
 #![allow(unsafe_code)]
 
-use std::any::Any;
 use std::cell::UnsafeCell;
 use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -15,6 +15,7 @@ use super::handle::Observed;
 use super::home::Home;
 use super::slot::{Slot, Unobserved};
 use super::status::TaskStatus;
+use crate::base::payload::Payload;
 use crate::base::sync::atomic::{AtomicBool, Ordering};
 use crate::base::sync::{Arc, Mutex};
 use crate::base::wake_list::attempt;
@@ -26,9 +27,8 @@ use crate::observe;
 use crate::tree::moment::Moment;
 use crate::tree::{self, Cancelled, Cut, HasNode, Node, NodeRef, TaskInfo, Verdict};
 
-type Payload = Box<dyn Any + Send>;
-
-/// Who may poll a task, or say that it is lost. A task has one, and lets go of it when it has ended.
+/// The right to poll a task, or to report that it is lost. A task has one owner, which lets go of it when it
+/// has ended.
 ///
 /// Runtimes store it in their own tasks, so it is small: tokio's are aligned to 128 bytes.
 pub(super) struct Owner {
@@ -36,17 +36,17 @@ pub(super) struct Owner {
     locals: Locals,
 }
 
-/// That the owner calls, and nobody else does meanwhile: only this module makes it.
-pub(crate) struct Turn(());
+/// Proof that the caller is the task's only owner: exclusive access to its future. Only this module makes one.
+pub(crate) struct Exclusive(());
 
 impl Owner {
-    /// Of a task that stands in no group.
+    /// The owner of a task that is in no group.
     pub(super) fn of(task: TaskRef) -> Owner {
         Owner { task: Some(task), locals: Locals::default() }
     }
 
     pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        let polled = self.current(|task, turn| task.poll(turn, cx)).unwrap_or(Poll::Pending);
+        let polled = self.current(|task, exclusive| task.poll(exclusive, cx)).unwrap_or(Poll::Pending);
         if polled.is_ready() {
             self.task = None;
         }
@@ -58,42 +58,42 @@ impl Owner {
         self.task.as_ref()
     }
 
-    /// Runs with the task current. None when it has ended.
+    /// Runs with the task current. None if it has ended.
     #[inline]
-    fn current<R>(&mut self, run: impl FnOnce(&dyn Tasked, Turn) -> R) -> Option<R> {
+    fn current<R>(&mut self, run: impl FnOnce(&dyn Tasked, Exclusive) -> R) -> Option<R> {
         let task: *const dyn Tasked = Arc::as_ptr(self.task.as_ref()?);
         Some(context::within_task(&mut self.task, &mut self.locals, || {
-            // SAFETY: the reference has moved to what is current on this thread, and comes back from
-            // there when `within_task` returns or unwinds: nothing else takes it out for good. So the
-            // task lives. And this is its owner, borrowed exclusively.
-            run(unsafe { &*task }, Turn(()))
+            // SAFETY: the reference has moved to the current context of this thread, and comes back from there
+            // when `within_task` returns or unwinds: nothing else takes it out for good. So the task lives. And
+            // this is its owner, borrowed exclusively.
+            run(unsafe { &*task }, Exclusive(()))
         }))
     }
 }
 
 impl Drop for Owner {
     fn drop(&mut self) {
-        self.current(|task, turn| task.lost(turn));
+        self.current(|task, exclusive| task.lost(exclusive));
     }
 }
 
-/// A future that is pinned where it is, and that only the owner of its task reaches: no lock.
+/// A future that is pinned in place and reached by the owner of its task only: no lock.
 struct Alone<F> {
     future: UnsafeCell<Option<F>>,
     /// For the task view.
     taken: AtomicBool,
 }
 
-// SAFETY: nobody reaches the future through a shared reference but by `get`, one at a time.
+// SAFETY: a shared reference reaches the future by `get` alone, by one thread at a time.
 unsafe impl<F: Send> Sync for Alone<F> {}
 
 impl<F> Alone<F> {
     /// # Safety
     ///
-    /// Only where what is around it never moves again.
-    unsafe fn get<R>(&self, _turn: Turn, run: impl FnOnce(Pin<&mut Option<F>>) -> R) -> R {
-        // SAFETY: there is no other reference, because there is one turn at a time; and it stays where
-        // it is until it is dropped in place: the caller's promise.
+    /// Only if the value that contains it never moves again.
+    unsafe fn get<R>(&self, _exclusive: Exclusive, run: impl FnOnce(Pin<&mut Option<F>>) -> R) -> R {
+        // SAFETY: there is no other reference, because there is only one `Exclusive` at a time; and the future stays
+        // where it is until it is dropped in place: the caller's promise.
         let future = unsafe { Pin::new_unchecked(&mut *self.future.get()) };
         self.taken.store(true, Ordering::Relaxed);
         let result = run(future);
@@ -105,7 +105,7 @@ impl<F> Alone<F> {
         Alone { future: UnsafeCell::new(future), taken: AtomicBool::new(false) }
     }
 
-    /// Whether its owner has it now.
+    /// Whether its owner is using it now.
     fn is_taken(&self) -> bool {
         self.taken.load(Ordering::Relaxed)
     }
@@ -126,14 +126,14 @@ enum End<T> {
     Value(T),
     Failed(BoxError),
     Cancelled(Cancelled),
-    /// Cancelled, and nobody asks for the story.
-    Unheard(Unobserved),
+    /// Cancelled, and there is no handle that could ask for the cause.
+    Unobserved(Unobserved),
     Panicked(Payload),
     Lost,
 }
 
 impl<F: Future, T> TaskCell<F, T> {
-    /// The task and its owner. Without a future it is a task that was refused.
+    /// The task and its owner. Without a future, it is a task that was refused.
     pub(super) fn new(
         info: TaskInfo,
         home: Home,
@@ -155,19 +155,19 @@ impl<F: Future, T> TaskCell<F, T> {
         self.home.group()
     }
 
-    /// Tells the handle why it was not started.
+    /// Reports to the handle why the task was not started.
     pub(super) fn refuse(&self, why: Why) {
         drop(self.slot.fill(Err(TaskEnded::new(self.info.label(), why))));
     }
 
-    /// The group is told that a child was cut short.
+    /// Reports to the group that a child was cut short.
     fn tell_cut(&self, cut: &Cut) {
         if cut.is_from_outside() && self.node.parent_address() == self.group().node().address() {
             self.group().child_cut(&self.node);
         }
     }
 
-    /// Polls the future by the rule of cancellation; how it ended, when it did.
+    /// Polls the future by the rule of cancellation. Returns how it ended, if it did.
     fn advance(&self, mut future: Pin<&mut Option<F>>, cx: &mut Context<'_>) -> Option<End<T>> {
         let inner = future.as_mut().as_pin_mut()?;
         self.node.begin_poll();
@@ -195,7 +195,7 @@ impl<F: Future, T> TaskCell<F, T> {
                 Ok(Verdict::Resolve(cut)) => {
                     self.tell_cut(&cut);
                     match self.slot.unobserved() {
-                        Some(nobody) => End::Unheard(nobody),
+                        Some(nobody) => End::Unobserved(nobody),
                         None => End::Cancelled(cut.story(&self.node)),
                     }
                 }
@@ -205,7 +205,7 @@ impl<F: Future, T> TaskCell<F, T> {
         };
         match catch_unwind(AssertUnwindSafe(|| future.set(None))) {
             Ok(()) => Some(end),
-            // The first panic counts; of the second the hook has told.
+            // The first panic counts; the second was shown by the panic hook.
             Err(payload) => Some(match end {
                 End::Panicked(first) => End::Panicked(first),
                 _ => End::Panicked(payload),
@@ -219,7 +219,8 @@ where
     F: Future + Send + 'static,
     T: Send + 'static,
 {
-    /// Reports the end: the group first, then the handle, then the place among the living.
+    /// Reports the end: to the group first, then to the handle; last, the group counts the child out. In this
+    /// order, because an error that the handle shows first would be reported twice.
     fn report(&self, end: End<T>) {
         struct Release<'a>(&'a Arc<GroupState>);
         impl Drop for Release<'_> {
@@ -236,7 +237,7 @@ where
                 attempt(|| self.group().fail(ChildError::of_task(self.info.label(), error)));
                 Err(Why::Failed(text.into()))
             }
-            End::Unheard(_) => return self.leave(),
+            End::Unobserved(_) => return self.leave(),
             End::Cancelled(cancelled) => Err(Why::Cancelled(cancelled)),
             End::Panicked(payload) => {
                 let message = panic_message(&*payload);
@@ -266,15 +267,15 @@ where
         self.leave();
     }
 
-    /// Out of the tree, if it was ever there: else nobody has its node.
+    /// Takes the node out of the tree. One that was never there has no other owner.
     fn leave(&self) {
         if self.node.was_linked() {
             attempt(|| tree::end(&self.node));
         }
     }
 
-    /// A result that nobody will ask for. What no group has must not be lost: at the root a panic,
-    /// and that the runtime has dropped the task.
+    /// A result without a handle. What is not a group's must not be lost: at the root, a panic, and that the
+    /// runtime has dropped the task.
     fn unwanted(&self, result: Result<T, TaskEnded>) {
         if !self.group().is_root() {
             return;
@@ -340,14 +341,14 @@ where
         self.home.handle()
     }
 
-    fn poll(&self, turn: Turn, cx: &mut Context<'_>) -> Poll<()> {
+    fn poll(&self, exclusive: Exclusive, cx: &mut Context<'_>) -> Poll<()> {
         let look =
             observe::is_on().then(|| observe::begin(self.home.handle(), &self.info, &self.node, cx.waker()));
         let waker = look.as_ref().map_or(cx.waker(), |look| look.waker(cx.waker()));
         let cx = &mut Context::from_waker(waker);
         // SAFETY: a cell is made inside an `Arc` by `new` and never taken out of it (no `try_unwrap`,
         // `get_mut` or `into_inner` anywhere).
-        match unsafe { self.future.get(turn, |future| self.advance(future, cx)) } {
+        match unsafe { self.future.get(exclusive, |future| self.advance(future, cx)) } {
             Some(end) => {
                 if let Some(look) = &look {
                     look.task_ended();
@@ -359,7 +360,7 @@ where
         }
     }
 
-    fn lost(&self, turn: Turn) {
+    fn lost(&self, exclusive: Exclusive) {
         let drop_it = |mut future: Pin<&mut Option<F>>| {
             future.is_some().then(|| match catch_unwind(AssertUnwindSafe(|| future.set(None))) {
                 Ok(()) => End::Lost,
@@ -367,7 +368,7 @@ where
             })
         };
         // SAFETY: as in `poll`.
-        let end = unsafe { self.future.get(turn, drop_it) };
+        let end = unsafe { self.future.get(exclusive, drop_it) };
         if let Some(end) = end {
             let shared = &self.home.handle().0.shared;
             if shared.root.is_closed() {

@@ -10,7 +10,7 @@ use crate::tree::{Cancelled, Label};
 ///
 /// For a child of a group this is an echo: the group owns the error or the panic and reports it;
 /// returned from the group's body with `?` it is not counted again.
-// One word, so that the slot of a result is not as large as all that an end may tell.
+// One word, so that the slot of a result is small, whatever an end has to tell.
 pub struct TaskEnded(Box<End>);
 
 struct End {
@@ -19,7 +19,7 @@ struct End {
 }
 
 pub(crate) enum Why {
-    /// With an error, whose text this is; the group has the error.
+    /// It failed; this is the text of the error, and the group has the error.
     Failed(Arc<str>),
     Cancelled(Cancelled),
     /// With this message; the payload is there for root tasks only, a group resumes its own.
@@ -78,13 +78,13 @@ impl TaskEnded {
         }
     }
 
-    /// Whether a group owns what this tells of, so that it is no news there.
+    /// Whether a group owns the error or panic behind this, so that it is not counted again.
     pub(crate) fn is_echo(&self) -> bool {
         self.is_failed() || self.is_panic()
     }
 }
 
-/// What a panic said.
+/// The text of a panic.
 pub(crate) fn panic_message(payload: &(dyn Any + Send)) -> String {
     payload
         .downcast_ref::<&str>()

@@ -43,7 +43,7 @@ pub struct TaskHandle<T> {
     spawned: Called,
     /// Where it waits, once it was polled.
     awaited: Option<Called>,
-    /// It was polled, and not cancelled: from then on the end of the task is handed to it.
+    /// It was polled at an open gate: from then on the end of the task is handed to it.
     waiting: bool,
 }
 
@@ -89,7 +89,7 @@ impl<T> TaskHandle<T> {
         self.task.ended().is_some()
     }
 
-    /// How it is with the task.
+    /// The state of the task.
     ///
     /// ```
     /// # async fn demo() {
@@ -105,7 +105,7 @@ impl<T> TaskHandle<T> {
     /// # }
     /// ```
     pub fn status(&self) -> TaskStatus {
-        // Asked before the end, so that a task that ends in between is not called cancelling.
+        // Asked before the end: a task that ends in between must not be called cancelling.
         let cancelled = self.task.is_cancelled();
         self.task.ended().unwrap_or(TaskStatus::alive(cancelled))
     }
@@ -146,7 +146,7 @@ impl<T> TaskHandle<T> {
         })
     }
 
-    /// Notes whom it waits for.
+    /// Notes the task that it waits for.
     fn waits<R>(&self, polled: Poll<R>) -> Poll<R> {
         if polled.is_pending() {
             site::note_task(self.id());
@@ -176,7 +176,7 @@ impl<T> Future for TaskHandle<T> {
                 self.waiting = true;
                 self.waits(self.task.poll_result(cx))
             }
-            // What was handed over before a cancellation is returned, but a first call checks first.
+            // What was handed over before a cancellation is returned; but a first call checks first.
             Gate::Shut if self.waiting && context::is_in_time(self.task.ended_at()) => {
                 self.task.take_result().map_or(Poll::Pending, Poll::Ready)
             }

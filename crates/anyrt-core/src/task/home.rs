@@ -1,11 +1,10 @@
-//! Where a task belongs.
+//! The group or run that a task belongs to.
 
 use crate::base::sync::Arc;
 use crate::current::handle::Handle;
 use crate::group::GroupState;
 
-/// The group of a task, and with it the run: one reference, because each costs a task two locked
-/// instructions.
+/// The group of a task, and with it the run: one reference, because each costs a task two atomic instructions.
 #[derive(Clone)]
 pub(crate) enum Home {
     /// A group that a program has opened; it knows its run.

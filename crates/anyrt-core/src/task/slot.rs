@@ -8,29 +8,29 @@ use crate::base::sync::Mutex;
 use crate::base::sync::atomic::{AtomicU8, Ordering};
 use crate::tree::moment::Moment;
 
-/// The result of a child, from whichever thread, for at most one waiter.
+/// The result of a child, written by any thread, read by at most one waiter.
 pub(crate) struct Slot<T> {
-    /// How far it is: written under the lock, but for `RUNNING` to `UNOBSERVED`, so that a handle that
-    /// nobody keeps costs one exchange, and the end of its child none.
+    /// Written under the lock, except from `RUNNING` to `UNOBSERVED`: so a handle that is not kept costs one
+    /// exchange, and the end of its child none.
     stage: AtomicU8,
-    state: Mutex<State<T>>,
+    state: Mutex<SlotState<T>>,
 }
 
-/// That nobody has the handle any more: without it each result is filled in.
+/// Proof that there is no handle any more. Without it, every result must be filled in.
 pub(crate) struct Unobserved(());
 
-/// No result yet, and nobody has asked.
+/// No result yet, and the handle has not asked.
 const RUNNING: u8 = 0;
-/// No result yet; somebody has asked, and left a waker.
+/// No result yet; the handle has asked, and left a waker.
 const AWAITED: u8 = 1;
-/// Nobody will ask.
+/// There is no handle any more.
 const UNOBSERVED: u8 = 2;
 /// The result is there.
 const ENDED: u8 = 3;
 /// The handle has it.
 const TAKEN: u8 = 4;
 
-enum State<T> {
+enum SlotState<T> {
     /// Not there yet; the waiter's waker.
     Running(Option<Waker>),
     Ended(Result<T, TaskEnded>, Moment),
@@ -40,7 +40,7 @@ enum State<T> {
 
 impl<T> Slot<T> {
     pub(crate) fn new() -> Slot<T> {
-        Slot { stage: AtomicU8::new(RUNNING), state: Mutex::new(State::Running(None)) }
+        Slot { stage: AtomicU8::new(RUNNING), state: Mutex::new(SlotState::Running(None)) }
     }
 
     fn stage(&self) -> u8 {
@@ -52,26 +52,26 @@ impl<T> Slot<T> {
         self.stage.compare_exchange(from, to, Ordering::AcqRel, Ordering::Acquire).is_ok()
     }
 
-    /// That nobody will ask for the result, if it is so.
+    /// Proof that the result will not be asked for, if so.
     pub(crate) fn unobserved(&self) -> Option<Unobserved> {
         (!self.is_observed()).then_some(Unobserved(()))
     }
 
-    /// Whether somebody may ask for the result.
+    /// Whether the result may be asked for.
     pub(crate) fn is_observed(&self) -> bool {
         self.stage() != UNOBSERVED
     }
 
-    /// Leaves the result. Given back when nobody will ask for it; else the waker of who waits.
+    /// Leaves the result, and returns the waiter's waker; or returns the result, if it will not be asked for.
     pub(crate) fn fill(&self, result: Result<T, TaskEnded>) -> Result<Option<Waker>, Result<T, TaskEnded>> {
         if !self.is_observed() {
             return Err(result);
         }
         let mut state = self.state.lock();
         match &mut *state {
-            State::Running(waker) if self.end() => {
+            SlotState::Running(waker) if self.end() => {
                 let waker = waker.take();
-                *state = State::Ended(result, Moment::now());
+                *state = SlotState::Ended(result, Moment::now());
                 Ok(waker)
             }
             _ => {
@@ -81,9 +81,10 @@ impl<T> Slot<T> {
         }
     }
 
-    /// Under the lock; whether somebody may ask.
+    /// Called under the lock. Returns whether the result may be asked for.
     fn end(&self) -> bool {
-        // A handle that has asked has left a waker, and lets go of it under the lock too.
+        // A handle that has asked has left a waker, and is dropped under the lock too: so the stage cannot
+        // change here.
         let awaited = self.stage() == AWAITED;
         if awaited {
             self.stage.store(ENDED, Ordering::Release);
@@ -91,21 +92,21 @@ impl<T> Slot<T> {
         awaited || self.step(RUNNING, ENDED)
     }
 
-    /// The handle is gone. The result, if it was there and nobody had taken it.
+    /// The handle is gone. Returns the result, if it was there and had not been taken.
     pub(crate) fn abandon(&self) -> Option<Result<T, TaskEnded>> {
         if self.stage() == TAKEN || self.step(RUNNING, UNOBSERVED) {
             return None;
         }
         let mut state = self.state.lock();
         self.stage.store(UNOBSERVED, Ordering::Release);
-        match std::mem::replace(&mut *state, State::Running(None)) {
-            State::Running(waker) => {
+        match std::mem::replace(&mut *state, SlotState::Running(None)) {
+            SlotState::Running(waker) => {
                 drop(state);
                 drop(waker);
                 None
             }
-            State::Ended(result, _) => Some(result),
-            State::Taken(..) => None,
+            SlotState::Ended(result, _) => Some(result),
+            SlotState::Taken(..) => None,
         }
     }
 
@@ -120,28 +121,28 @@ impl<T> Slot<T> {
         }
         let mut state = self.state.lock();
         match &mut *state {
-            State::Ended(result, at) => {
+            SlotState::Ended(result, at) => {
                 let (status, at) = (TaskStatus::of(result), *at);
                 self.stage.store(TAKEN, Ordering::Release);
-                match std::mem::replace(&mut *state, State::Taken(status, at)) {
-                    State::Ended(result, _) => Some(result),
+                match std::mem::replace(&mut *state, SlotState::Taken(status, at)) {
+                    SlotState::Ended(result, _) => Some(result),
                     _ => None,
                 }
             }
-            State::Taken(..) => {
+            SlotState::Taken(..) => {
                 drop(state);
                 panic!("a task's handle was polled again after it was ready")
             }
-            State::Running(_) => None,
+            SlotState::Running(_) => None,
         }
     }
 
-    /// Takes the result, or remembers whom to wake when it comes.
+    /// Takes the result, or leaves a waker for it.
     pub(crate) fn poll(&self, cx: &mut Context<'_>) -> Poll<Result<T, TaskEnded>> {
         if self.register(cx.waker()) { Poll::Pending } else { self.take().map_or(Poll::Pending, Poll::Ready) }
     }
 
-    /// Leaves the result where it is; remembers whom to wake when it comes.
+    /// Leaves the result where it is, or leaves a waker for it.
     pub(crate) fn poll_ended(&self, cx: &mut Context<'_>) -> Poll<TaskStatus> {
         if self.register(cx.waker()) {
             Poll::Pending
@@ -150,7 +151,7 @@ impl<T> Slot<T> {
         }
     }
 
-    /// Remembers whom to wake, unless it has ended.
+    /// Leaves a waker, unless the task has ended.
     fn register(&self, waker: &Waker) -> bool {
         if self.stage() >= ENDED {
             return false;
@@ -158,11 +159,11 @@ impl<T> Slot<T> {
         let new = waker.clone();
         let mut state = self.state.lock();
         let (old, registered) = match &mut *state {
-            State::Running(waker) => {
+            SlotState::Running(waker) => {
                 self.stage.store(AWAITED, Ordering::Release);
                 (waker.replace(new), true)
             }
-            State::Ended(..) | State::Taken(..) => (Some(new), false),
+            SlotState::Ended(..) | SlotState::Taken(..) => (Some(new), false),
         };
         drop(state);
         drop(old);
@@ -175,17 +176,17 @@ impl<T> Slot<T> {
             return None;
         }
         match &*self.state.lock() {
-            State::Ended(result, _) => Some(TaskStatus::of(result)),
-            State::Taken(status, _) => Some(*status),
-            State::Running(_) => None,
+            SlotState::Ended(result, _) => Some(TaskStatus::of(result)),
+            SlotState::Taken(status, _) => Some(*status),
+            SlotState::Running(_) => None,
         }
     }
 
     /// When it ended, if it has.
     pub(crate) fn ended_at(&self) -> Option<Moment> {
         match &*self.state.lock() {
-            State::Ended(_, at) | State::Taken(_, at) => Some(*at),
-            State::Running(_) => None,
+            SlotState::Ended(_, at) | SlotState::Taken(_, at) => Some(*at),
+            SlotState::Running(_) => None,
         }
     }
 

@@ -1,7 +1,7 @@
-//! A tracing span for each task, which follows it to whichever thread polls it, and into its blocking jobs.
+//! A tracing span for each task, which follows it to each thread that polls it, and into its blocking jobs.
 //!
-//! It goes with the task-locals, which do the same. Made only where a subscriber wants it: else a spawn
-//! pays the look at the level, and a poll nothing.
+//! It travels with the task-locals, which do the same. Made only if a subscriber wants it: otherwise a spawn
+//! pays a look at the level, and a poll nothing.
 
 use std::any::Any;
 use std::sync::OnceLock;
@@ -18,10 +18,10 @@ use crate::tree::TaskInfo;
 /// Its address is the key of the span among the task-locals.
 static KEY: u8 = 0;
 
-/// There are spans, for the rest of the process.
+/// Set with the first span, for the rest of the process.
 static REASON: OnceLock<Reason> = OnceLock::new();
 
-/// The task-locals of a task with its span, if somebody wants to have it.
+/// The task-locals of a task, with its span if a subscriber wants it.
 #[inline]
 pub(crate) fn add(locals: Locals, info: &TaskInfo) -> Locals {
     if !tracing::enabled!(target: "anyrt::task", tracing::Level::DEBUG) {

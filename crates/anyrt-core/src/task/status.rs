@@ -1,15 +1,15 @@
-//! How it is with a task.
+//! The state of a task.
 
 use std::fmt;
 
 use super::ended::TaskEnded;
 use crate::tree::Label;
 
-/// How it is with a task, as [`TaskHandle::status`](crate::TaskHandle::status) tells.
+/// The state of a task, as [`TaskHandle::status`](crate::TaskHandle::status) returns it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum TaskStatus {
-    /// It has not ended: it runs, or waits to.
+    /// It has not ended: it runs or waits.
     Pending,
     /// It is cancelled, by itself or with its group, and has not ended.
     Cancelling,
@@ -46,7 +46,7 @@ impl TaskStatus {
     }
 }
 
-/// The value of a task was asked for before the task had ended.
+/// The error of asking for the value of a task before it has ended.
 #[derive(Debug, Clone)]
 pub struct NotFinished(Label);
 

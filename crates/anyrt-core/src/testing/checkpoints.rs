@@ -14,22 +14,22 @@ use crate::tree::lazy::Lazy;
 use crate::tree::site::Called;
 use crate::tree::{NEVER, ScopeKind};
 
-/// A deadline that never comes, some 70 years ahead: leaves look closer under one.
+/// A deadline that never comes, some 70 years ahead: leaves look more closely when there is one.
 const FAR: u64 = NEVER / 8;
 
 std::thread_local! {
-    /// How many leaves have asked under a deadline on this thread.
+    /// How many leaves have asked the gate under a deadline, on this thread.
     static PASSED: Cell<usize> = const { Cell::new(0) };
 }
 
-/// A leaf asks, and there is a deadline in its sight: the only case in which somebody may count.
+/// A leaf asks the gate, and there is a deadline in its sight: only then may an assertion be counting.
 pub(crate) fn passed() {
     PASSED.set(PASSED.get().wrapping_add(1));
 }
 
 /// Runs `future` and asserts that it was at a checkpoint at least once (Trio: `assert_checkpoints`).
 ///
-/// For tests of one's own primitives: a loop over something that is no checkpoint cannot be cancelled.
+/// For tests of your own primitives: a loop over something that is no checkpoint cannot be cancelled.
 ///
 /// ```
 /// # async fn demo() {
@@ -56,7 +56,7 @@ pub fn assert_checkpoints<F: Future>(future: F) -> AssertCheckpoints<F> {
 ///
 /// # Panics
 ///
-/// When it is at one, or is pending for whatever reason, naming the caller.
+/// When it reaches one, or is pending for whatever reason, naming the caller.
 #[track_caller]
 pub fn assert_no_checkpoints<F: Future>(future: F) -> AssertCheckpoints<F> {
     AssertCheckpoints::new(future, Location::caller(), false)

@@ -32,16 +32,16 @@ use crate::tree::site::Called;
 /// # }
 /// ```
 #[derive(Clone, Default)]
-pub struct Sequencer(Arc<Mutex<State>>);
+pub struct Sequencer(Arc<Mutex<SequenceState>>);
 
 #[derive(Default)]
-struct State {
+struct SequenceState {
     /// The step whose turn it is.
     next: usize,
-    /// Those that were taken, or are waited for.
+    /// The steps that were taken, or are waited for.
     used: BTreeSet<usize>,
     waiting: BTreeMap<usize, Waker>,
-    /// A step that was given up before its turn: no later one will ever come.
+    /// A step that was given up before its turn: no later step will ever come.
     broken: Option<usize>,
 }
 
@@ -51,17 +51,17 @@ impl Sequencer {
         Sequencer::default()
     }
 
-    /// Waits until all earlier steps are done. The next one may begin when the [`Step`] is dropped:
-    /// at once, if nobody keeps it.
+    /// Waits until all earlier steps are done. The next one may begin when the [`Step`] is dropped: at once, if
+    /// it is not kept.
     ///
     /// # Panics
     ///
     /// When a step is taken twice, naming the caller; when an earlier step was cancelled before its turn,
-    /// because then nobody would ever take this one.
+    /// because then this one could never come.
     ///
     /// # Cancel safety
     ///
-    /// Dropped before its turn, it breaks the sequence for all later steps.
+    /// Dropped before its turn, it breaks the sequence: all later steps panic.
     #[track_caller]
     pub fn at(&self, step: usize) -> Stepping {
         let called = Location::caller();

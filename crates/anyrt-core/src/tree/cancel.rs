@@ -8,23 +8,23 @@ use super::cut::{SHIELDS, mark_what_was_caught};
 use super::hold::update_holds_into;
 use super::moment::Moment;
 use super::node::{
-    CAUGHT, ENDED, INHERITED, LINKED, Node, NodeRef, OWN, Passed, SHIELD, STOP_INHERITED, State, TOLD,
-    UNSEEN, effective, inherited, shielded, stops, told_bit,
+    CAUGHT, COUNTED, ENDED, INHERITED, LINKED, Node, NodeRef, NodeState, OWN, Passed, SHIELD, STOP_INHERITED,
+    UNSEEN, counted_bit, effective, inherited, shielded, stops,
 };
 use super::{Cancelled, Cause};
 use crate::base::clock::NEVER;
 use crate::base::sync::atomic::Ordering;
 use crate::base::wake_list::WakeList;
 
-/// Cancels a node itself; false when it was cancelled before, or has ended.
+/// Cancels a node itself. False when it was cancelled before, or has ended.
 pub(crate) fn cancel(target: &NodeRef, cause: impl FnOnce() -> Cancelled) -> bool {
     let node = target.node();
     if node.bits() & (OWN | ENDED) != 0 {
         return false;
     }
     let cause = cause();
-    // Before it is anybody's: a subscriber is user code.
-    let told = tracing::enabled!(target: "anyrt::cancel", tracing::Level::DEBUG).then(|| cause.clone());
+    // Copied while it is still ours: a subscriber is user code, and must not run under the lock.
+    let logged = tracing::enabled!(target: "anyrt::cancel", tracing::Level::DEBUG).then(|| cause.clone());
     let mut wakes = WakeList::default();
     Moment::begin_cancelling();
     let spread = {
@@ -46,7 +46,7 @@ pub(crate) fn cancel(target: &NodeRef, cause: impl FnOnce() -> Cancelled) -> boo
         pass_down(target.clone(), &mut wakes);
     }
     wakes.wake();
-    if let Some(cause) = told {
+    if let Some(cause) = logged {
         tracing::debug!(target: "anyrt::cancel", opened = node.opened.map(tracing::field::display), %cause);
     }
     true
@@ -59,10 +59,10 @@ pub(crate) fn cancel_by_call(node: &NodeRef, reason: Option<&str>) {
     cancel(node, || Cancelled::new(Cause::Explicit, reason.map(Into::into), location));
 }
 
-/// Tells the subtree what has changed at its top. Iterative: a tree may be deep.
+/// Passes down what has changed at the top of a subtree. Iterative: a tree may be deep.
 ///
-/// Each node is refreshed under its parent's lock from what the parent is at that moment, so that
-/// two changes on their way down at once cannot leave an old state behind.
+/// Each node is refreshed under its parent's lock, from what the parent is at that moment. So of two changes
+/// that go down at once, neither can leave an old state behind.
 pub(super) fn pass_down(top: NodeRef, wakes: &mut WakeList) {
     let mut work = vec![top];
     while let Some(parent) = work.pop() {
@@ -77,11 +77,11 @@ pub(super) fn pass_down(top: NodeRef, wakes: &mut WakeList) {
     }
 }
 
-/// Of the scopes in sight of `from` whose deadline has passed, cancels the one whose deadline is the earliest;
-/// of several with the same one the outermost.
+/// Looks at the scopes in sight of `from` whose deadline has passed, and cancels the one with the earliest; of
+/// several with the same one, the outermost.
 ///
-/// Only one: when it has answered, what goes on around it comes to the next one by itself. So which scope answers
-/// does not depend on how late somebody looks.
+/// Only one: when that has ended, what goes on around it comes to the next by itself. So which scope is
+/// cancelled does not depend on how late the clock is looked at.
 pub(crate) fn expire(from: &NodeRef, now: u64) {
     let mut first: Option<(u64, NodeRef)> = None;
     let mut next = Some(from.clone());
@@ -102,21 +102,22 @@ pub(crate) fn expire(from: &NodeRef, now: u64) {
     }
 }
 
-/// Whose turn it is, when a scope's deadline has passed.
+/// Which scope is to be cancelled when the deadline of one has passed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Due {
-    /// Its own: it is cancelled.
+    /// The scope itself: it is cancelled.
     Now,
-    /// That of a scope around it, which looks next.
+    /// A scope around it, which was due no later: its owner looks next.
     AfterThoseAround,
-    /// That of scopes inside, which were due earlier and had not looked: they are cancelled.
+    /// Scopes inside, which were due earlier and had not looked: they are cancelled.
     AfterThoseInside,
 }
 
-/// The owner of a scope sees, after a pending poll, that its deadline has passed: it is cancelled, if it is its turn.
+/// Called by the owner of a scope that sees, after a pending poll, that its deadline has passed: cancels it, if
+/// no other scope goes first.
 ///
-/// The order is that of the deadlines, and of the same ones from outside to inside. Those inside have looked in the same
-/// poll, but the clock went on since.
+/// Deadlines are answered in their order, equal ones from outside to inside. The scopes inside have looked in
+/// the same poll, but the clock has gone on since.
 pub(crate) fn come_due(owner: &NodeRef) -> Due {
     let (due, above) = {
         let state = owner.node().state.lock();
@@ -137,8 +138,8 @@ pub(crate) fn come_due(owner: &NodeRef) -> Due {
     Due::AfterThoseInside
 }
 
-/// The scopes in sight below `top` that are due before `due` and not cancelled, the earliest first. Iterative: a tree
-/// may be deep.
+/// The scopes in sight below `top` that are due before `due` and are not cancelled, earliest first. Iterative:
+/// a tree may be deep.
 fn due_below(top: &NodeRef, due: u64) -> Vec<(u64, NodeRef)> {
     let mut found = Vec::new();
     let mut work = vec![top.clone()];
@@ -176,7 +177,7 @@ pub(crate) fn time_out(owner: &NodeRef) {
     });
 }
 
-/// Moves a node's own deadline. Does not cancel: the caller knows the time.
+/// Moves a node's own deadline. Does not cancel it: the clock is the caller's to read.
 pub(crate) fn set_deadline(
     target: &NodeRef,
     deadline: u64,
@@ -189,15 +190,15 @@ pub(crate) fn set_deadline(
         if moved.is_some() {
             state.rare().moved = moved;
         }
-        // The owner arms its timer anew.
+        // The owner is woken to arm its timer anew.
         state.waker.take()
     });
 }
 
 /// Puts the shield up or takes it down.
 ///
-/// Too late is a shield that goes up when something inside was cut short, or waited when the cancellation
-/// came and will be; in time for what is running and has not waited since.
+/// A shield that goes up is too late for what was cut short inside, or waited there when the cancellation came
+/// and so will be; it is in time for what is running and has not waited since.
 pub(crate) fn set_shield(target: &NodeRef, shield: bool) {
     let mut wakes = WakeList::default();
     {
@@ -212,19 +213,20 @@ pub(crate) fn set_shield(target: &NodeRef, shield: bool) {
             node.set_bits(state, set, clear);
             None
         });
-        // Before somebody who was told of the shield can ask whether it holds.
+        // The hold is passed up before `SHIELDS` is free: code that sees the shield must not find a count
+        // without its hold.
         update_holds_into(target.node(), |_| (), &mut wakes);
     }
     wakes.wake();
 }
 
-/// A node has no parent any more: it inherits nothing.
+/// The node has no parent any more: it inherits nothing.
 pub(crate) fn orphaned(target: &NodeRef) {
     change(target, |_, _| None);
 }
 
-/// Changes what a node makes of what it inherits, then tells it and its subtree.
-pub(super) fn change(target: &NodeRef, apply: impl FnOnce(&Node, &mut State) -> Option<Waker>) {
+/// Applies a change to a node, then refreshes it and, where that matters there, its subtree.
+pub(super) fn change(target: &NodeRef, apply: impl FnOnce(&Node, &mut NodeState) -> Option<Waker>) {
     let mut wakes = WakeList::default();
     change_into(target, &mut wakes, apply);
     wakes.wake();
@@ -233,12 +235,12 @@ pub(super) fn change(target: &NodeRef, apply: impl FnOnce(&Node, &mut State) -> 
 fn change_into(
     target: &NodeRef,
     wakes: &mut WakeList,
-    apply: impl FnOnce(&Node, &mut State) -> Option<Waker>,
+    apply: impl FnOnce(&Node, &mut NodeState) -> Option<Waker>,
 ) {
     let node = target.node();
     let mut apply = Some(apply);
     loop {
-        // Downwards only: the parent's lock is taken first, then it must still be the parent.
+        // Locks go downwards only: so the parent's is taken first, and then it must still be the parent.
         let parent = node.parent();
         let above = parent.as_ref().map(|parent| parent.node().state.lock());
         let mut state = node.state.lock();
@@ -259,13 +261,13 @@ fn change_into(
         let passed = parent.as_ref().map_or(Passed::NOTHING, |parent| parent.node().passes());
         let mut spread = node.refresh_locked(&mut state, passed, wakes);
         if stopped != node.is_stopping() {
-            state.told_to_stop(wakes);
+            state.stopping_changed(wakes);
             spread = true;
         }
         let after = node.bits();
         if effective(before) != effective(after) {
-            // The flag itself did not move, what is made of it did.
-            state.turned(effective(after), wakes);
+            // `INHERITED` itself did not change, but its effect did: a shield went up or down.
+            state.cancellation_changed(effective(after), wakes);
             spread = true;
         }
         if !inherited(before) && inherited(after) && node.waits.load(Ordering::Relaxed) {
@@ -281,38 +283,40 @@ fn change_into(
 }
 
 impl Node {
-    /// Takes its first place. Whether it is a hold there.
+    /// Links a node that no other thread can see yet, so it takes no lock of its own. Returns whether it counts
+    /// as a hold of its parent.
     #[inline]
-    pub(super) fn be_born(&mut self, parent: NodeRef, slot: u32, passed: Passed) -> bool {
+    pub(super) fn link_fresh(&mut self, parent: NodeRef, slot: u32, passed: Passed) -> bool {
         let bits = self.bits();
         let address = parent.node().address();
         let state = self.state.get_mut();
         state.parent = Some(parent);
         state.slot = slot;
-        let told = state.tells(bits);
+        let counts = state.counts_as_hold(bits);
         self.parent.store(address, Ordering::Relaxed);
-        self.bits.store(bits | LINKED | told_bit(told) | inherits(passed), Ordering::Relaxed);
+        self.bits.store(bits | LINKED | counted_bit(counts) | inherits(passed), Ordering::Relaxed);
         if !shielded(bits) && passed.deadline < state.own_deadline {
             self.deadline.store(passed.deadline, Ordering::Relaxed);
         }
         if passed.cancelled {
             state.cancelled = Moment::now();
         }
-        told
+        counts
     }
 
-    /// What a new node makes of its parent: nobody has read it, nobody is to be told. Whether it is a hold there.
-    pub(super) fn inherit_first(&self, state: &mut State, passed: Passed) -> bool {
+    /// The first refresh of a new node: it has no children and no waiting leaf, so there is nothing to wake.
+    /// Returns whether it counts as a hold of its parent.
+    pub(super) fn inherit_first(&self, state: &mut NodeState, passed: Passed) -> bool {
         let bits = self.bits();
-        let told = state.tells(bits);
-        self.set_bits(state, LINKED | told_bit(told) | inherits(passed), TOLD);
+        let counts = state.counts_as_hold(bits);
+        self.set_bits(state, LINKED | counted_bit(counts) | inherits(passed), COUNTED);
         if !shielded(bits) && passed.deadline < state.own_deadline {
             self.deadline.store(passed.deadline, Ordering::Release);
         }
         if passed.cancelled {
             state.cancelled = Moment::now();
         }
-        told
+        counts
     }
 
     pub(super) fn refresh(&self, passed: Passed, wakes: &mut WakeList) -> bool {
@@ -320,8 +324,8 @@ impl Node {
         self.refresh_locked(&mut state, passed, wakes)
     }
 
-    /// Takes over what the parent passes down; whether the children must hear of it.
-    pub(super) fn refresh_locked(&self, state: &mut State, passed: Passed, wakes: &mut WakeList) -> bool {
+    /// Takes over what the parent passes down. Returns whether the children must be refreshed too.
+    pub(super) fn refresh_locked(&self, state: &mut NodeState, passed: Passed, wakes: &mut WakeList) -> bool {
         let before = self.bits();
         let mut after = before & !(INHERITED | STOP_INHERITED) | inherits(passed);
         if after & INHERITED == 0 {
@@ -343,17 +347,17 @@ impl Node {
         }
         let turned = effective(before) != effective(after);
         if turned {
-            state.turned(effective(after), wakes);
+            state.cancellation_changed(effective(after), wakes);
         }
         let stopped = stops(before) != stops(after);
         if stopped {
-            state.told_to_stop(wakes);
+            state.stopping_changed(wakes);
         }
         (turned || stopped || moved) && !state.children.is_empty()
     }
 }
 
-/// The flags of what a parent passes down.
+/// The bits that stand for what a parent passes down.
 fn inherits(passed: Passed) -> u32 {
     let cancelled = if passed.cancelled { INHERITED } else { 0 };
     let stopping = if passed.stopping { STOP_INHERITED } else { 0 };

@@ -1,4 +1,4 @@
-//! Why something was cancelled: told once, kept whole.
+//! Why something was cancelled: recorded once, with the first cancellation.
 
 use std::fmt;
 use std::panic::Location;
@@ -21,13 +21,13 @@ pub enum Cause {
     SiblingFailed,
     /// The run is ending.
     Shutdown,
-    /// It was a service, and all else in its group is done.
+    /// It was a service, and everything else in its group is done.
     NoLongerNeeded,
     /// The future that owned it was dropped by foreign code (`select!`, an abort).
     Dropped,
 }
 
-/// The error of a scope that was cancelled, and the story behind it.
+/// The error of a scope that was cancelled: who cancelled it, where and why.
 ///
 /// The first cancellation of a scope is kept; later ones change nothing.
 #[derive(Clone)]
@@ -37,35 +37,35 @@ struct Story {
     cause: Cause,
     reason: Option<Box<str>>,
     who: Who,
-    /// What was asked for: the time of a deadline, or a grace.
+    /// The duration that was asked for: the time limit, or the grace.
     after: Option<Duration>,
     location: &'static Location<'static>,
 }
 
-/// Who cancelled, or, for a deadline, whose it was.
+/// The task or thread that cancelled, or, for a deadline, whose deadline it was.
 enum Who {
     Task(Path),
     /// A thread that runs no task.
     Thread(Box<str>),
-    Nobody,
+    NoTask,
 }
 
 impl Who {
     fn is_here() -> Who {
         match Path::current() {
             Some(path) => Who::Task(path),
-            None => std::thread::current().name().map_or(Who::Nobody, |name| Who::Thread(name.into())),
+            None => std::thread::current().name().map_or(Who::NoTask, |name| Who::Thread(name.into())),
         }
     }
 }
 
 impl Cancelled {
-    /// Tells the story of a cancellation that happens now, by the task that is current.
+    /// The story of a cancellation that happens now, by the current task.
     pub(crate) fn new(cause: Cause, reason: Option<Box<str>>, location: &'static Location<'static>) -> Self {
         Cancelled(Arc::new(Story { cause, reason, who: Who::is_here(), after: None, location }))
     }
 
-    /// The story of what happens to `node` now and is no call of anybody's.
+    /// The story of a cancellation of `node` that no code has called for.
     #[track_caller]
     pub(crate) fn of(node: &Node, cause: Cause) -> Self {
         Cancelled::new(cause, None, node.opened().unwrap_or_else(Location::caller))
@@ -81,15 +81,15 @@ impl Cancelled {
         Cancelled(Arc::new(Story { cause, reason, who: Who::is_here(), after: Some(grace), location }))
     }
 
-    /// The story of a deadline: `location` is where it was set, `after` what was asked for, and `node`
-    /// whose it was. The task that notices it may be another.
+    /// The story of a deadline: `location` is where it was set, `after` the duration that was asked for, and
+    /// `node` the scope that has it. The task that notices it may be another.
     pub(crate) fn deadline(
         reason: Option<Box<str>>,
         after: Option<Duration>,
         location: &'static Location<'static>,
         node: &NodeRef,
     ) -> Self {
-        let who = Path::around(node).map_or(Who::Nobody, Who::Task);
+        let who = Path::around(node).map_or(Who::NoTask, Who::Task);
         Cancelled(Arc::new(Story { cause: Cause::Deadline, reason, who, after, location }))
     }
 
@@ -107,7 +107,7 @@ impl Cancelled {
     pub fn task(&self) -> Option<&str> {
         match &self.0.who {
             Who::Task(path) => Some(path.name()),
-            Who::Thread(_) | Who::Nobody => None,
+            Who::Thread(_) | Who::NoTask => None,
         }
     }
 
@@ -152,7 +152,7 @@ impl fmt::Display for Who {
         match self {
             Who::Task(path) => write!(f, " in task {path}"),
             Who::Thread(name) => write!(f, " in thread {name}"),
-            Who::Nobody => Ok(()),
+            Who::NoTask => Ok(()),
         }
     }
 }

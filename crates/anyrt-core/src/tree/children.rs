@@ -4,14 +4,14 @@ use slab::Slab;
 
 use super::node::NodeRef;
 
-/// The children of a node: mostly none or one, so that a chain of scopes allocates no table.
+/// The children of a node. Mostly none or one, so that a chain of scopes allocates no table.
 pub(super) enum Children {
     One(Option<NodeRef>),
     Many(Box<Slab<NodeRef>>),
 }
 
 impl Children {
-    /// Its key.
+    /// Inserts a child; returns its key.
     pub(super) fn insert(&mut self, child: NodeRef) -> u32 {
         match self {
             Children::One(place @ None) => {
@@ -19,7 +19,7 @@ impl Children {
                 0
             }
             Children::One(first) => {
-                // The first keeps the key 0 that it was told.
+                // The first child keeps its key, 0.
                 let mut table: Slab<NodeRef> = first.take().map(|first| (0, first)).into_iter().collect();
                 let key = table.insert(child);
                 *self = Children::Many(Box::new(table));
@@ -29,7 +29,7 @@ impl Children {
         }
     }
 
-    /// The key of the next child.
+    /// The key that the next child will get.
     pub(super) fn next_key(&self) -> u32 {
         match self {
             Children::One(place) => u32::from(place.is_some()),
@@ -59,7 +59,7 @@ impl Children {
     }
 }
 
-/// A key in half a word: four thousand million children have no room in any memory.
+/// A key in half a word: four billion children fit in no memory.
 fn short(key: usize) -> u32 {
     key as u32
 }

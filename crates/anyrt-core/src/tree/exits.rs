@@ -5,8 +5,8 @@ use super::hold::update_holds;
 use super::node::{ENDED, EXITED, EXITS, Node, NodeRef};
 use crate::scope::exit::{Hook, run_dropped};
 
-/// Registers a clean-up; from now on the node is a drop point, and holds its parent. Given back when the
-/// node has ended, with how it stood with the node then.
+/// Registers a clean-up. From now on the node is a drop point, and holds its parent. When the node has ended,
+/// the clean-up is given back, with why the node was cut short.
 pub(crate) fn add_exit(target: &NodeRef, hook: Hook) -> Result<(), (Hook, Cut)> {
     let mut hook = Some(hook);
     let mut late = None;
@@ -29,7 +29,8 @@ pub(crate) fn take_exits(node: &Node) -> Vec<Hook> {
     node.state.lock().rare.as_mut().map(|rare| std::mem::take(&mut rare.exits)).unwrap_or_default()
 }
 
-/// The clean-ups have run, and the node lives on for a while: it takes no more, and does not hold for them.
+/// The clean-ups have run, and the node lives on for a while: it takes no more, and no longer holds its parent
+/// for them.
 pub(crate) fn close_exits(target: &NodeRef) {
     let mut late = Vec::new();
     update_holds(target.clone(), |state| {

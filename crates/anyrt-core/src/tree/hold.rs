@@ -1,20 +1,21 @@
-//! Holds: counted inside a node, told to those above.
+//! Holds: what delays the drop of a cancelled future. Counted in each node, and passed up.
 
-use super::node::{HOLDS_PARENT, Node, NodeRef, RELEASED, State, TASK_ROOT, TOLD, told_bit};
+use super::node::{COUNTED, HOLDS_PARENT, Node, NodeRef, NodeState, RELEASED, TASK_ROOT, counted_bit};
 use crate::base::wake_list::WakeList;
 use crate::current::context;
 
-/// Adds to, or takes from, the holds inside `node`, and tells those above while it matters.
+/// Changes the count of holds inside `node`, and passes that up as far as it matters.
 ///
-/// A hold is told all the way up before anybody can release it, so a count never reads too low
-/// while the futures that it keeps are being polled.
+/// A hold is passed all the way up before any thread can release it. So no count reads too low while the
+/// futures that it keeps are being polled.
 pub(crate) fn hold(node: NodeRef, delta: i32) {
     update_holds(node, |state| state.holds += delta);
 }
 
 /// Makes a node hold its parent, whatever is inside it.
 ///
-/// `holds` is asked under the lock of the node.
+/// `holds` is asked under the lock of the node: of two threads that change the answer at once, the later one
+/// sets the last state.
 pub(crate) fn hold_parent(node: NodeRef, holds: impl FnOnce() -> bool) {
     let mut wakes = WakeList::default();
     let above = {
@@ -23,56 +24,57 @@ pub(crate) fn hold_parent(node: NodeRef, holds: impl FnOnce() -> bool) {
         node.node().set_bits(state, set, clear);
         update_locked(node.node(), state, |_| (), &mut wakes)
     };
-    tell(above, &mut wakes);
+    pass_up(above, &mut wakes);
     wakes.wake();
 }
 
-/// From now on a node without a parent tells its holds to none, as the root of a task.
+/// From now on the node passes no holds up, like the root of a task. Only for a node without a parent.
 pub(crate) fn hold_no_parent(node: &NodeRef) {
     let state = node.node().state.lock();
     node.node().set_bits(&state, TASK_ROOT, 0);
 }
 
-pub(super) fn update_holds(node: NodeRef, change: impl FnOnce(&mut State)) {
+pub(super) fn update_holds(node: NodeRef, change: impl FnOnce(&mut NodeState)) {
     let mut wakes = WakeList::default();
     update_holds_into(node.node(), change, &mut wakes);
     wakes.wake();
 }
 
-pub(super) fn update_holds_into(node: &Node, change: impl FnOnce(&mut State), wakes: &mut WakeList) {
+pub(super) fn update_holds_into(node: &Node, change: impl FnOnce(&mut NodeState), wakes: &mut WakeList) {
     let above = update_locked(node, &mut node.state.lock(), change, wakes);
-    tell(above, wakes);
+    pass_up(above, wakes);
 }
 
-/// A change of the holds of a node's parent that follows from one of its own.
+/// The change of a parent's holds that follows from a change in its child.
 pub(super) type Above = Option<(NodeRef, i32)>;
 
-/// Tells those above, as far as it changes something there.
+/// Passes a change of holds up, as far as it changes something.
 #[inline]
-pub(super) fn tell(above: Above, wakes: &mut WakeList) {
+pub(super) fn pass_up(above: Above, wakes: &mut WakeList) {
     if above.is_some() {
-        tell_up(above, wakes);
+        pass_up_all(above, wakes);
     }
 }
 
-fn tell_up(mut above: Above, wakes: &mut WakeList) {
+fn pass_up_all(mut above: Above, wakes: &mut WakeList) {
     while let Some((parent, delta)) = above {
         let node = parent.node();
         above = update_locked(node, &mut node.state.lock(), |state| state.holds += delta, wakes);
     }
 }
 
-/// Changes the holds of one node, under its lock; what this means for its parent.
+/// Changes the holds of one node, under its lock. Returns what follows for its parent.
 pub(super) fn update_locked(
     node: &Node,
-    state: &mut State,
-    change: impl FnOnce(&mut State),
+    state: &mut NodeState,
+    change: impl FnOnce(&mut NodeState),
     wakes: &mut WakeList,
 ) -> Above {
     let held = state.holds > 0;
     change(state);
     if held && state.holds <= 0 {
-        // A poll that ends a hold itself has seen what that brought.
+        // Code that runs inside the node and ends a hold has seen what that brought. Others may come too late
+        // for this poll.
         if !context::is_around(node) {
             node.set_bits(state, RELEASED, 0);
         }
@@ -81,15 +83,15 @@ pub(super) fn update_locked(
         }
     }
     let bits = node.bits();
-    let tells = state.tells(bits);
-    if told_bit(tells) == bits & TOLD {
+    let counts = state.counts_as_hold(bits);
+    if counted_bit(counts) == bits & COUNTED {
         return None;
     }
-    node.set_bits(state, told_bit(tells), TOLD);
-    state.parent.clone().map(|parent| (parent, if tells { 1 } else { -1 }))
+    node.set_bits(state, counted_bit(counts), COUNTED);
+    state.parent.clone().map(|parent| (parent, if counts { 1 } else { -1 }))
 }
 
-/// What holds a node, as a text: where its innermost holds were opened, and whether somebody has polled them since the
+/// What holds a node, as text: where its innermost holds were opened, and whether they were polled since the
 /// cancellation. Iterative.
 pub(crate) fn holders(top: &NodeRef) -> String {
     let mut found = Vec::new();
@@ -100,7 +102,7 @@ pub(crate) fn holders(top: &NodeRef) -> String {
         let before = work.len();
         let unseen = unseen || node.is_unseen_hold();
         state.children.for_each(|child| work.push((child.clone(), unseen)));
-        if node.bits() & TOLD != 0 && work.len() == before {
+        if node.bits() & COUNTED != 0 && work.len() == before {
             let since = if unseen { " (not polled since)" } else { "" };
             found.extend(node.opened.map(|opened| format!("{opened}{since}")));
         }

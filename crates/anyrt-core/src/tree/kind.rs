@@ -2,12 +2,12 @@
 
 use std::fmt;
 
-/// What a place in the tree of a run is.
+/// What a node in the tree of a run stands for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize), serde(rename_all = "kebab-case"))]
 #[non_exhaustive]
 pub enum ScopeKind {
-    /// The root of a run: the main task and what was spawned at the root stand below it.
+    /// The root of a run: the main task and the tasks spawned at the root stand below it.
     Root,
     /// A task.
     Task,
@@ -31,7 +31,7 @@ pub enum ScopeKind {
     CleanUp,
     /// A branch of a `join`, a `race`, a `for_each_concurrent`.
     Branch,
-    /// A child that is being started and has not said that it is ready.
+    /// A child that is being started and is not ready yet.
     Start,
     /// A blocking call.
     Blocking,

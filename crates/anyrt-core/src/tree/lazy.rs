@@ -8,33 +8,33 @@ use super::node::{HasNode, Node};
 use crate::base::clock::NEVER;
 use crate::base::sync::Arc;
 
-/// A scope that nobody has needed yet.
+/// A scope that is not in the tree, because nothing has needed its node yet.
 #[derive(Clone, Copy)]
 pub(crate) struct Lazy {
     pub(crate) kind: ScopeKind,
     pub(crate) shield: bool,
     pub(crate) deadline: u64,
-    /// The time that was asked for, in nanoseconds or zero, and where: for messages.
+    /// The duration of the time limit in nanoseconds, or zero, for messages.
     pub(crate) after: u64,
     pub(crate) opened: Option<&'static Location<'static>>,
 }
 
 impl Lazy {
-    /// No deadline, no shield.
+    /// A scope without a deadline or a shield.
     pub(crate) fn at(kind: ScopeKind, opened: &'static Location<'static>) -> Lazy {
         Lazy { opened: Some(opened), ..Lazy::nowhere(kind) }
     }
 
-    /// One that nobody has opened at any place.
+    /// A scope that was not opened by a call.
     pub(crate) const fn nowhere(kind: ScopeKind) -> Lazy {
         Lazy { kind, shield: false, deadline: NEVER, after: 0, opened: None }
     }
 
-    /// For places that never come into the tree.
+    /// For places that are never linked.
     pub(crate) const NOWHERE: Lazy = Lazy::nowhere(ScopeKind::Scope);
 }
 
-/// A scope node that stands for itself: no task, no group.
+/// The node of a scope that is neither a task nor a group.
 pub(crate) struct ScopeNode(pub(crate) Node);
 
 impl HasNode for ScopeNode {

@@ -1,18 +1,18 @@
-//! A node's place in the tree: how it comes there, moves, and leaves.
+//! How a node gets its place in the tree, moves, and leaves.
 
 use std::task::Waker;
 
 use super::cancel::pass_down;
 use super::children::Children;
-use super::hold::{hold, tell, update_locked};
-use super::node::{ENDED, LINKED, Node, NodeRef, Passed, TOLD, told_bit};
+use super::hold::{hold, pass_up, update_locked};
+use super::node::{COUNTED, ENDED, LINKED, Node, NodeRef, Passed, counted_bit};
 use crate::base::sync::Arc;
 use crate::base::sync::atomic::Ordering;
 use crate::base::wake_list::WakeList;
 use crate::scope::exit::run_dropped;
 use crate::tree::lazy::{Lazy, ScopeNode};
 
-/// Gives a node without a parent its place in the tree.
+/// Links a node that has no parent below `parent`.
 pub(crate) fn link(child: &NodeRef, parent: NodeRef) {
     if is_inside(&parent, child) {
         tracing::warn!("a future is polled inside itself: it does not inherit cancellation from there");
@@ -24,13 +24,14 @@ pub(crate) fn link(child: &NodeRef, parent: NodeRef) {
         let slot = above.insert(parent.node(), child.clone());
         let passed = parent.node().passes();
         let mut state = child.node().state.lock();
-        // Whoever passes down something newer waits for the child's lock.
+        // A newer state that is passed down from here waits for the child's lock, and is applied after this
+        // one.
         drop(above);
         state.slot = slot;
-        let told = state.tells(child.node().bits());
-        child.node().set_bits(&state, LINKED | told_bit(told), TOLD);
+        let counts = state.counts_as_hold(child.node().bits());
+        child.node().set_bits(&state, LINKED | counted_bit(counts), COUNTED);
         child.node().parent.store(parent.node().address(), Ordering::Relaxed);
-        let held = told.then(|| parent.clone());
+        let held = counts.then(|| parent.clone());
         state.parent = Some(parent);
         (held, child.node().refresh_locked(&mut state, passed, &mut wakes))
     };
@@ -58,13 +59,13 @@ fn is_inside(inner: &NodeRef, outer: &NodeRef) -> bool {
     false
 }
 
-/// Gives a new node its place: nobody waits in it yet, and nothing is below it. So nobody is woken.
+/// Links a new node: nothing waits in it and nothing is below it, so nothing is woken.
 pub(crate) fn link_new(child: &NodeRef, parent: &NodeRef) {
     link_owned((child.node(), child.clone()), (parent.node(), parent.clone()), None);
 }
 
-/// The same for nodes that are known beside the references that go into the tree: each reference is counted
-/// once. `waker`: to be woken when something changes, as [`attend`](Node::attend) notes it.
+/// As [`link_new`], for callers that have the nodes and the references that go into the tree: each reference is
+/// counted once. `waker` is left in the child as [`attend`](Node::attend) does it.
 pub(crate) fn link_owned(
     (child, owned): (&Node, NodeRef),
     (parent, owner): (&Node, NodeRef),
@@ -75,7 +76,7 @@ pub(crate) fn link_owned(
         let mut above = parent.state.lock();
         let slot = above.insert(parent, owned);
         let passed = parent.passes();
-        let told = {
+        let counts = {
             let mut state = child.state.lock();
             state.parent = Some(owner);
             state.slot = slot;
@@ -87,47 +88,50 @@ pub(crate) fn link_owned(
             child.parent.store(parent.address(), Ordering::Relaxed);
             child.inherit_first(&mut state, passed)
         };
-        if told { update_locked(parent, &mut above, |state| state.holds += 1, &mut wakes) } else { None }
+        if counts { update_locked(parent, &mut above, |state| state.holds += 1, &mut wakes) } else { None }
     };
-    tell(above, &mut wakes);
+    pass_up(above, &mut wakes);
 }
 
-/// Makes the node of a scope, in its place from the start: nobody else has it yet, so its lock is not needed
-/// and nobody is woken. `above` is the node of `parent`.
-pub(crate) fn born(above: &Node, parent: NodeRef, lazy: Lazy, waker: Option<Waker>) -> NodeRef {
+/// Makes the node of a scope, linked from the start: no other thread can see it yet, so its lock is not needed
+/// and nothing is woken. `above` is the node of `parent`.
+pub(crate) fn new_linked(above: &Node, parent: NodeRef, lazy: Lazy, waker: Option<Waker>) -> NodeRef {
     let mut wakes = WakeList::default();
     let (child, above) = {
         let mut state = above.state.lock();
         let mut node = Node::from_lazy(lazy, waker);
-        let told = node.be_born(parent, state.children.next_key(), above.passes());
+        let counts = node.link_fresh(parent, state.children.next_key(), above.passes());
         let child: NodeRef = Arc::new(ScopeNode(node));
         state.insert(above, child.clone());
-        let above =
-            if told { update_locked(above, &mut state, |state| state.holds += 1, &mut wakes) } else { None };
+        let above = if counts {
+            update_locked(above, &mut state, |state| state.holds += 1, &mut wakes)
+        } else {
+            None
+        };
         (child, above)
     };
-    tell(above, &mut wakes);
+    pass_up(above, &mut wakes);
     child
 }
 
-/// Takes a node out of its place; its holds there with it.
+/// Takes a node out of the tree, and its holds with it.
 pub(crate) fn unlink(child: &NodeRef) {
-    let (parent, slot, told) = {
+    let (parent, slot, counts) = {
         let mut state = child.node().state.lock();
         child.node().parent.store(0, Ordering::Relaxed);
-        (state.parent.take(), state.slot, child.node().set_bits(&state, 0, TOLD) & TOLD != 0)
+        (state.parent.take(), state.slot, child.node().set_bits(&state, 0, COUNTED) & COUNTED != 0)
     };
     if let Some(parent) = parent {
-        remove(parent, slot, told);
+        remove(parent, slot, counts);
     }
 }
 
-fn remove(parent: NodeRef, slot: u32, told: bool) {
+fn remove(parent: NodeRef, slot: u32, counts: bool) {
     let mut wakes = WakeList::default();
     let (removed, above) = {
         let mut state = parent.node().state.lock();
         let removed = state.children.remove(slot);
-        let above = if told {
+        let above = if counts {
             update_locked(parent.node(), &mut state, |state| state.holds -= 1, &mut wakes)
         } else {
             None
@@ -135,15 +139,15 @@ fn remove(parent: NodeRef, slot: u32, told: bool) {
         (removed, above)
     };
     drop(removed);
-    tell(above, &mut wakes);
+    pass_up(above, &mut wakes);
     wakes.wake();
 }
 
-/// A future's node is at its end: out of the tree, and nothing changes it any more.
+/// Ends the node of a future: takes it out of the tree, and nothing changes it any more.
 pub(crate) fn end(node: &Node) {
-    let (parent, slot, told, own, left, rare, exits) = {
+    let (parent, slot, counts, own, left, rare, exits) = {
         let mut state = node.state.lock();
-        let told = node.set_bits(&state, ENDED, TOLD) & TOLD != 0;
+        let counts = node.set_bits(&state, ENDED, COUNTED) & COUNTED != 0;
         node.parent.store(0, Ordering::Relaxed);
         let left = std::mem::replace(&mut state.children, Children::One(None));
         let rare = state.rare.as_mut().map(|rare| {
@@ -152,10 +156,10 @@ pub(crate) fn end(node: &Node) {
             waiting
         });
         let exits = state.rare.as_mut().map(|rare| std::mem::take(&mut rare.exits));
-        (state.parent.take(), state.slot, told, state.waker.take(), left, rare, exits)
+        (state.parent.take(), state.slot, counts, state.waker.take(), left, rare, exits)
     };
     if let Some(parent) = parent {
-        remove(parent, slot, told);
+        remove(parent, slot, counts);
     }
     left.for_each(|child| let_go(child, node));
     if let Some(waiting) = rare.filter(|waiting| !waiting.is_empty()) {
@@ -166,9 +170,9 @@ pub(crate) fn end(node: &Node) {
     }
 }
 
-/// Whoever waited in a node that has ended was dropped with its inner future, or is part of a future
-/// that somebody else polls too and that must hear of it. Those who would only wake the owner are
-/// the former.
+/// Wakes what waited in a node that has ended, unless it would only wake the owner. A waiter with the owner's
+/// waker was dropped with the inner future; one with another waker may be part of a future that another task
+/// polls too, and must go on there.
 #[cold]
 fn wake_elsewhere(own: Option<&Waker>, waiting: Vec<Waker>) {
     let mut wakes = WakeList::default();
@@ -180,10 +184,10 @@ fn wake_elsewhere(own: Option<&Waker>, waiting: Vec<Waker>) {
     wakes.wake();
 }
 
-/// A future that was polled here lives on elsewhere: shared, or kept for another poll.
+/// Releases a child whose parent has ended: its future lives on elsewhere, shared or kept for another poll.
 ///
-/// It inherits nothing until it is polled again. What waited in it only because of a cancellation
-/// here is woken: there may be somebody else to poll it.
+/// It inherits nothing until it is polled again. What waited in it only because of a cancellation here is
+/// woken: another task may poll it.
 fn let_go(child: &NodeRef, parent: &Node) {
     let mut wakes = WakeList::default();
     let (former, spread) = {
@@ -192,7 +196,7 @@ fn let_go(child: &NodeRef, parent: &Node) {
             return;
         }
         child.node().parent.store(0, Ordering::Relaxed);
-        child.node().set_bits(&state, 0, TOLD);
+        child.node().set_bits(&state, 0, COUNTED);
         let former = state.parent.take();
         (former, child.node().refresh_locked(&mut state, Passed::NOTHING, &mut wakes))
     };

@@ -9,9 +9,10 @@ crate::base::sync::global! {
 
 /// A moment between two cancellations.
 ///
-/// A giver notes it with what it gives, a node when it is cancelled. What was given before a cancellation began
-/// has a smaller one than each node that this has cancelled; what is given after it has returned has not. So a
-/// waiter knows which was first, without a word between giver and canceller.
+/// A giver notes the moment with what it gives; a node notes it when it is cancelled. What was given before a
+/// cancellation began has a smaller number than every node that this has cancelled; what is given after the
+/// cancellation has returned has not. So a waiter knows which came first, without any exchange between giver
+/// and canceller.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Moment(u64);
 
@@ -19,7 +20,7 @@ impl Moment {
     /// Before everything.
     pub(crate) const FIRST: Moment = Moment(0);
 
-    /// What is given now, or cancelled now.
+    /// The moment of something given now, or cancelled now.
     #[inline]
     pub(crate) fn now() -> Moment {
         Moment(BEGUN.load(Ordering::Acquire))

@@ -1,4 +1,4 @@
-//! Which task, and whose child it is: for messages.
+//! A task and its parents, for messages.
 
 use std::fmt;
 
@@ -7,9 +7,9 @@ use super::task_info::Label;
 use crate::current::context::{self, TaskRef};
 use crate::current::handle::Handle;
 
-/// So many names of parents are told.
+/// How many parents are named.
 const PARENTS: usize = 4;
-/// So many places of the tree are looked at for them: a tree may be deep, and a story must stay cheap.
+/// How many nodes of the tree are looked at to find them: a tree may be deep, and a message must stay cheap.
 const STEPS: usize = 32;
 
 /// A task and the tasks around it, as they were when something happened: `server/conn#3`.
@@ -25,19 +25,19 @@ pub(crate) struct Path {
 }
 
 impl Path {
-    /// That of the current task.
+    /// The path of the current task.
     pub(crate) fn current() -> Option<Path> {
         let task = context::current_task()?;
         Some(Path::from(task.info().label(), above(&task)))
     }
 
-    /// That of the task whose scope this is, or stands in.
+    /// The path of the task whose scope this is, or around it.
     pub(crate) fn around(node: &NodeRef) -> Option<Path> {
         let task = super::task_around(node)?;
         task.as_task().map(|info| Path::from(info.label(), task.node().parent()))
     }
 
-    /// The runtime of the task whose scope this is, or stands in.
+    /// The run of the task whose scope this is, or around it.
     pub(crate) fn handle_around(node: &NodeRef) -> Option<Handle> {
         super::task_around(node)?.runs_on().cloned()
     }

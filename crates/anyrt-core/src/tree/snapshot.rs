@@ -1,14 +1,14 @@
 //! A node as the task view sees it.
 
 use super::kind::ScopeKind;
-use super::node::{ENDED, Node, NodeRef, TOLD, UNSEEN, effective};
+use super::node::{COUNTED, ENDED, Node, NodeRef, UNSEEN, effective};
 use super::{Cancelled, TaskId};
 use crate::base::clock::NEVER;
 use crate::base::sync::atomic::Ordering;
-use crate::tree::site::{Called, Whom};
+use crate::tree::site::{Called, WaitsFor};
 
-/// What one look at a node shows, and its children, to be looked at next.
-pub(crate) struct Seen {
+/// What a look at a node shows; its children are to be looked at next.
+pub(crate) struct Snapshot {
     pub(crate) kind: ScopeKind,
     pub(crate) opened: Option<Called>,
     pub(crate) waits: Option<Called>,
@@ -18,22 +18,22 @@ pub(crate) struct Seen {
     pub(crate) deadline: Option<u64>,
     pub(crate) cancelled: bool,
     pub(crate) shielded: bool,
-    /// It keeps the scopes around it.
+    /// It holds the scopes around it.
     pub(crate) holds: bool,
-    /// It is kept by something inside it.
+    /// Something inside it holds it.
     pub(crate) held: bool,
     /// Since when its owner knows that it is cancelled and held.
     pub(crate) held_since: Option<u64>,
-    /// It keeps a cancelled scope, and was not polled since the cancellation.
+    /// It holds a cancelled scope, and has not been polled since the cancellation.
     pub(crate) unseen: bool,
-    /// Why it was cancelled itself.
+    /// Why it was cancelled, if that was done to this node itself.
     pub(crate) cause: Option<Cancelled>,
     pub(crate) children: Vec<NodeRef>,
 }
 
 impl Node {
     /// Looks at a node, under its lock alone. None when it has ended.
-    pub(crate) fn look(&self) -> Option<Seen> {
+    pub(crate) fn snapshot(&self) -> Option<Snapshot> {
         let state = self.state.lock();
         let bits = self.bits();
         if bits & ENDED != 0 {
@@ -42,14 +42,14 @@ impl Node {
         let mut children = Vec::new();
         state.children.for_each(|child| children.push(child.clone()));
         let rare = state.rare.as_ref();
-        Some(Seen {
+        Some(Snapshot {
             kind: self.kind,
             opened: self.opened,
             waits: state.waits.map(|note| note.at),
-            waits_for: state.waits.and_then(|note| match note.whom() {
-                Whom::Nobody => None,
-                Whom::Task(task) => Some(task),
-                Whom::Holder => {
+            waits_for: state.waits.and_then(|note| match note.waits_for() {
+                WaitsFor::NoTask => None,
+                WaitsFor::Task(task) => Some(task),
+                WaitsFor::Holder => {
                     let holder = state.holder.as_ref()?;
                     TaskId::from_number(holder.load(Ordering::Relaxed))
                 }
@@ -57,7 +57,7 @@ impl Node {
             deadline: (state.own_deadline != NEVER).then_some(state.own_deadline),
             cancelled: effective(bits),
             shielded: self.is_shielded(),
-            holds: bits & TOLD != 0,
+            holds: bits & COUNTED != 0,
             held: state.holds > 0,
             held_since: rare.and_then(|rare| rare.held_since),
             unseen: self.is_unseen_hold(),
@@ -68,12 +68,12 @@ impl Node {
 }
 
 impl Node {
-    /// Whether it keeps a cancelled scope, and nobody has polled it since the cancellation. What lives by others
-    /// than who polls it is none.
+    /// Whether it holds a cancelled scope and has not been polled since the cancellation. Not for nodes that do
+    /// not live by being polled.
     pub(super) fn is_unseen_hold(&self) -> bool {
         use ScopeKind::{Blocking, Group, Start, Task};
         let lives_by_polls = !matches!(self.kind, Blocking | Group | Start | Task);
-        lives_by_polls && self.bits() & (TOLD | UNSEEN) == TOLD | UNSEEN
+        lives_by_polls && self.bits() & (COUNTED | UNSEEN) == COUNTED | UNSEEN
     }
 }
 

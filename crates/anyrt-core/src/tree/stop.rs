@@ -1,4 +1,4 @@
-//! The word to stop, and the grace after it: a cancellation to come.
+//! Asking a scope to stop, and the cancellation that follows when its grace is over.
 
 use std::time::{Duration, Instant};
 
@@ -7,10 +7,10 @@ use super::cancel::change;
 use super::node::{ENDED, NodeRef, OWN, STOPPING, Stop, UNTIMED};
 use crate::base::clock::{self, NEVER};
 
-/// Tells a node and all in sight below it to stop, and to be cancelled with `story` when `grace` is over.
+/// Asks a node, and all in sight below it, to stop; they are cancelled with `story` when `grace` is over.
 ///
-/// Of two graces the one that ends sooner stands. Without a clock (`now`) the grace counts from the next
-/// poll of the node's owner.
+/// Of two graces the one that ends sooner counts. Without a clock (`now`) the grace counts from the next poll
+/// of the node's owner.
 pub(crate) fn stop(target: &NodeRef, grace: Duration, now: Option<Instant>, story: Cancelled) {
     let at = now.map_or(NEVER, |now| clock::add(now, grace));
     change(target, |node, state| {
@@ -32,7 +32,7 @@ pub(crate) fn stop(target: &NodeRef, grace: Duration, now: Option<Instant>, stor
     });
 }
 
-/// The owner is polled, and there is a clock: from here a grace counts that had none.
+/// The owner is polled and there is a clock: a grace that had none counts from here.
 pub(crate) fn begin_grace(target: &NodeRef, now: Instant) {
     change(target, |node, state| {
         let untimed = node.bits() & UNTIMED != 0;

@@ -1,4 +1,4 @@
-//! Who a task is.
+//! Name, id and parent of a task.
 
 use std::fmt;
 use std::num::NonZeroU64;
@@ -12,7 +12,7 @@ pub struct TaskId(NonZeroU64);
 
 impl TaskId {
     fn next() -> TaskId {
-        // Not from the switchable module: ids are no part of what is modelled.
+        // Not from `sync`: ids are no part of what is modelled.
         static LAST: AtomicU64 = AtomicU64::new(0);
         let id = LAST.fetch_add(1, Ordering::Relaxed).wrapping_add(1);
         TaskId(NonZeroU64::new(id).unwrap_or(NonZeroU64::MAX))
@@ -47,8 +47,8 @@ pub struct TaskInfo {
     name: Name,
 }
 
-/// A name that somebody gave.
-// Boxed, so that a name is not three words long in each task.
+/// A name that was given in the code.
+// Boxed, so that a name does not take three words in each task.
 #[derive(Debug, Clone)]
 pub(crate) struct GivenName(Arc<Box<str>>);
 
@@ -58,11 +58,11 @@ impl<N: Into<Box<str>>> From<N> for GivenName {
     }
 }
 
-/// A name that is cheap to copy: given by somebody, or that of a function.
+/// A name that is cheap to copy: given in the code, or that of a function.
 #[derive(Clone)]
 enum Name {
     Given(GivenName),
-    /// Asked for when somebody wants to know.
+    /// Made when it is asked for.
     Default(fn() -> &'static str),
 }
 
@@ -75,7 +75,7 @@ impl Name {
     }
 }
 
-/// Who a task is, for errors that outlive it: to make one costs no allocation.
+/// Name and id of a task, for errors that outlive it: making one costs no allocation.
 #[derive(Clone)]
 pub(crate) struct Label {
     name: Name,
@@ -84,7 +84,7 @@ pub(crate) struct Label {
 }
 
 impl Label {
-    /// Of a child of a local group.
+    /// The label of a child of a local group.
     pub(crate) fn of_child(name: fn() -> &'static str) -> Label {
         Label { name: Name::Default(name), id: None }
     }

@@ -1,4 +1,4 @@
-//! The rule itself: what becomes of a future that was polled and is pending.
+//! The rule of cancellation: what becomes of a future that was polled and is pending.
 
 use std::task::Waker;
 
@@ -8,18 +8,19 @@ use crate::base::sync::atomic::Ordering;
 use crate::base::wake_list::WakeList;
 use crate::tree::site;
 
-/// What a future that was pending has to do next.
+/// What the owner does with a future that was polled and is pending.
 pub(crate) enum Verdict {
     /// Stay pending, inner future and all.
     Stay,
-    /// Drop the inner future, stay pending: the scope around resolves.
+    /// Drop the inner future and stay pending: the scope around it ends.
     Drop,
     /// Drop the inner future and end as cancelled.
     Resolve(Cut),
 }
 
 impl Node {
-    /// A poll begins: what was released before it, the future will see. Whether its grace waits for a clock.
+    /// A poll begins. The future will see what was released before it, so that needs no further poll. Returns
+    /// whether a grace waits for a clock.
     pub(crate) fn begin_poll(&self) -> bool {
         self.waits.store(false, Ordering::Relaxed);
         let bits = self.bits();
@@ -30,8 +31,8 @@ impl Node {
         bits & UNTIMED != 0
     }
 
-    /// Whether a task that was just polled and is pending ends here, so that it needs no waker any more: it was
-    /// cancelled before, and nothing holds. If not, it is [`verdict`](Node::verdict)'s to decide.
+    /// Whether a task that was just polled and is pending ends here, without leaving a waker: it was cancelled
+    /// before, and nothing holds it. If not, [`verdict`](Node::verdict) decides.
     pub(crate) fn resolves_at_once(&self) -> Option<Cut> {
         if !effective(self.bits()) {
             return None;
@@ -43,7 +44,7 @@ impl Node {
         if effective(bits) && !goes_on { Some(self.cut(state)) } else { None }
     }
 
-    /// Whether nothing holds one that is cancelled, so that it may be dropped without another poll.
+    /// Whether it is cancelled and nothing holds it, so that it may be dropped without another poll.
     pub(crate) fn is_free_to_end(&self) -> bool {
         effective(self.bits()) && {
             let state = self.state.lock();
@@ -51,10 +52,12 @@ impl Node {
         }
     }
 
-    /// Decides about a future of this node that was just polled and is pending.
+    /// Decides what becomes of this node's future, which was just polled and is pending.
     ///
-    /// The waker was registered before ([`attend`](Node::attend)): a cancellation that comes after the
-    /// flags are read here wakes it. `resolves`: a drop point that ends when it is cancelled from outside (a branch, a child)
+    /// The waker was left before ([`attend`](Node::attend)): a cancellation that comes after the bits are read
+    /// here wakes it.
+    ///
+    /// `resolves`: the node is a drop point that ends when it is cancelled from outside (a branch, a child),
     /// instead of leaving that to the scope around it. `gone`: its inner future was dropped before.
     #[inline]
     pub(crate) fn verdict(&self, waker: &Waker, resolves: bool, gone: bool) -> Verdict {
@@ -67,13 +70,13 @@ impl Node {
     #[inline(never)]
     fn decide(&self, waker: &Waker, resolves: bool, gone: bool) -> Verdict {
         let mut wakes = WakeList::default();
-        // A copy is user code: before the locks.
+        // Cloning a waker is user code: before the locks.
         let for_above = waker.clone();
         let no_shield_goes_up = SHIELDS.shared();
         let mut state = self.state.lock();
         let bits = self.bits();
         if !effective(bits) {
-            // Taken back meanwhile, or moved out of what was cancelled.
+            // The cancellation was taken back meanwhile, or the node was moved out of the cancelled scope.
             return if gone { Verdict::Resolve(self.cut(state)) } else { Verdict::Stay };
         }
         let held = state.holds > 0;
@@ -83,17 +86,17 @@ impl Node {
             wakes.append(&mut rare.parked);
         }
         if held || again {
-            // It has been polled, and goes on: a shield is in time.
+            // It has been polled and goes on: from here a shield is in time.
             let kept = if again { KEPT_ONCE } else { 0 };
             self.set_bits(&state, kept, CAUGHT | KEPT_ONCE);
             drop(state);
             drop(no_shield_goes_up);
             wakes.wake();
             if again {
-                // The cancellation came after the future was polled, and so may have, before it, what a leaf
-                // was handed, or the end of a hold and what that brought (a result, the errors of a group). It
-                // must be seen before anything is dropped. Once: what begins and ends a hold in each poll
-                // would stay for ever.
+                // The cancellation came after the future was polled. So may have, before the cancellation,
+                // something that a leaf was handed, or the end of a hold with its result. The future must see
+                // that before it is dropped. Only once: code that begins and ends a hold in each poll would
+                // stay for ever.
                 waker.wake_by_ref();
             }
             return Verdict::Stay;
@@ -107,7 +110,7 @@ impl Node {
         let parent = state.parent.clone();
         drop(state);
         match parent {
-            // Not cancelled any more: then this one is about to hear of it, and is woken.
+            // If the parent is not cancelled any more, this node is about to be refreshed and woken.
             Some(parent) if parent.node().park_copied(for_above) != Park::Held => Verdict::Stay,
             _ if gone => Verdict::Stay,
             _ => {
@@ -121,7 +124,7 @@ impl Node {
     }
 }
 
-/// What one finds who is about to wait for the end of a cancelled scope.
+/// What a waiter finds when it is about to wait for the end of a cancelled scope.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Park {
     /// It waits, and is woken if it must go on after all.
@@ -133,14 +136,15 @@ pub(crate) enum Park {
 }
 
 impl Node {
-    /// Waits to be dropped with the scope, unless that is held or goes on; woken if a hold begins in it after all.
+    /// Leaves a waker to be dropped with the scope, unless something holds the scope or it goes on. Woken if a
+    /// hold begins in it after all.
     pub(crate) fn park(&self, waker: &Waker) -> Park {
         self.park_copied(waker.clone())
     }
 
     fn park_copied(&self, waker: Waker) -> Park {
         let mut state = self.state.lock();
-        // Looked at under the lock: who takes the cancellation back later finds the waker.
+        // Looked at under the lock: a shield that takes the cancellation back later finds the waker.
         if !effective(self.bits()) {
             return Park::Free;
         }
@@ -151,8 +155,8 @@ impl Node {
         Park::Parked
     }
 
-    /// Waits to be dropped with the scope, whatever holds it; woken only if the cancellation is taken back. False if it
-    /// was.
+    /// Leaves a waker to be dropped with the scope, whatever holds it. Woken only if the cancellation is taken
+    /// back; false if that has happened.
     pub(crate) fn shut(&self, waker: &Waker) -> bool {
         let waker = waker.clone();
         let mut state = self.state.lock();

@@ -4,16 +4,16 @@
 //! |---|---|
 //! | [`bounded()`], [`unbounded()`] | each item goes to one of the receivers, strictly in order of asking |
 //! | [`oneshot()`] | one item |
-//! | [`broadcast()`] | each item goes to every receiver; who lags is told how many it missed |
-//! | [`watch()`] | the latest value, to all who look |
+//! | [`broadcast()`] | each item goes to every receiver; a receiver that lags is told how many it missed |
+//! | [`watch()`] | the latest value, to every receiver |
 //!
-//! What was handed to a receiver is not lost: one that is gone before it saw its item gives it to the next, or
-//! back to the head of the buffer. Nothing is handed to a receiver whose scope is cancelled; nothing is
-//! sent by a send that was dropped before it was ready.
+//! What was handed to a receiver is not lost: a receiver that is gone before it has seen its item gives it to
+//! the next, or back to the head of the buffer. Nothing is handed to a receiver whose scope is cancelled;
+//! nothing is sent by a send that was dropped before it was ready.
 //!
-//! They are ours and not async-channel's and async-broadcast's, which wake a waiter and let it try
-//! again: a new-comer may be faster, so there is no order, and a waiter that is cancelled keeps an item
-//! waiting until it is gone.
+//! They are our own and not async-channel's and async-broadcast's, which wake a waiter and let it try again: a
+//! newcomer may be faster, so there is no order, and a waiter that is cancelled keeps an item waiting until it
+//! is gone.
 //!
 //! | error | when |
 //! |---|---|

@@ -1,4 +1,4 @@
-//! A group that runs so many children at once: to spawn one more is to wait.
+//! A group with a limit on how many children run at once: to spawn one more is to wait.
 
 use std::future::Future;
 use std::num::NonZeroUsize;
@@ -15,19 +15,19 @@ use crate::group::{BoxError, ChildError, NotAResultElseUseTry, TaskGroup};
 use crate::task::{self, TaskEnded, TaskHandle, Why};
 use crate::tree::{TaskId, TaskInfo, default_name};
 
-/// Spawns children into a group, at most so many at once; what [`TaskGroup::limit`] returns.
+/// Spawns children into a group, at most a given number at once; what [`TaskGroup::limit`] returns.
 ///
-/// Clones share the limit. What is spawned into the group itself does not count.
+/// Clones share the limit. Children that are spawned into the group itself do not count.
 #[derive(Debug, Clone)]
 pub struct LimitedGroup {
     group: TaskGroup,
     places: Semaphore,
-    /// Where there is one place only: the number of the task that had it last; 0 is none.
+    /// If there is only one place: the number of the task that had it last; 0 is none.
     last: Option<Arc<AtomicU64>>,
 }
 
 impl TaskGroup {
-    /// Spawns with back-pressure: where `most` children are alive, spawning waits for an end.
+    /// Spawns with back-pressure: while `most` children are alive, spawning waits until one ends.
     ///
     /// The children have the name and the task-locals that this handle gives ([`named`](TaskGroup::named)).
     ///
@@ -55,8 +55,8 @@ impl TaskGroup {
 impl LimitedGroup {
     /// Waits for a place, first come first served, then spawns; otherwise as [`TaskGroup::spawn`].
     ///
-    /// A child that has the only place would wait for itself: what it spawns is not started, as its handle tells
-    /// ([`is_not_started`](TaskEnded::is_not_started)), and fails the group.
+    /// A child that has the only place would wait for itself. What it spawns is therefore not started, as its
+    /// handle tells ([`is_not_started`](TaskEnded::is_not_started)), and the group fails.
     ///
     /// # Cancel safety
     ///
@@ -123,7 +123,7 @@ impl LimitedGroup {
 }
 
 pin_project! {
-    /// A child and its place, which is free when the child's future is gone.
+    /// A child and its place, which becomes free when the child's future is gone.
     struct Placed<F> {
         #[pin]
         inner: F,

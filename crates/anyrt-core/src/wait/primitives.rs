@@ -1,9 +1,9 @@
 //! What tasks meet at: events, locks, semaphores, conditions, barriers, cells.
 //!
-//! All takers stand on one queue (`queue.rs`): strictly first come first served, nothing is handed to a
-//! waiter whose scope is cancelled, and what was handed to one that is gone goes on to the next. That
-//! hand-over is why they are ours: async-lock's types let a new-comer overtake, and may hand a lock to
-//! a waiter that will never take it.
+//! All takers are built on one queue (`queue.rs`): strictly first come first served, nothing is handed to a
+//! waiter whose scope is cancelled, and what was handed to a waiter that is gone goes on to the next. That is
+//! why they are our own: async-lock's types let a newcomer overtake, and may hand a lock to a waiter that will
+//! never take it.
 
 mod barrier;
 mod condition;

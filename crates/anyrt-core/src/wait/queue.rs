@@ -1,8 +1,8 @@
 //! A strict FIFO of waiters for something that is handed over, and never lost.
 //!
-//! Limiter, lock, semaphore and channel stand on it. What they share is the rule of cancellation
-//! for takers: a waiter whose scope is cancelled is handed nothing, and what was handed to a waiter
-//! that is dropped before it saw it goes on to the next.
+//! Limiter, lock, semaphore and channel are built on it. They share the rule of cancellation for takers: a
+//! waiter whose scope is cancelled is handed nothing, and what was handed to a waiter that is dropped before it
+//! has seen it goes on to the next.
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -17,35 +17,36 @@ use crate::tree::site::{self, Called, Holder};
 
 /// The place of one waiter, shared between it and the queue.
 pub(crate) struct Ticket<T> {
-    /// What the owner of the queue has to know of the waiter: how much it wants, which end it is.
+    /// What the owner of the queue must know about the waiter: how many permits it wants, or which end of a
+    /// channel it is.
     note: usize,
-    place: Mutex<Place<T>>,
+    state: Mutex<TicketState<T>>,
 }
 
-enum Place<T> {
+enum TicketState<T> {
     Waiting {
         waker: Option<Waker>,
         scope: Option<NodeRef>,
-        /// In the line of those who continue what they have begun.
+        /// It is in the line of waiters that continue what they have begun.
         continues: bool,
-        /// It was its turn while its scope was cancelled: it is in the queue no more.
+        /// Its scope was found cancelled: it is not in the queue any more.
         passed_over: bool,
     },
-    /// With the scope that it waited in, so that the waiter drops that, and not the owner under its lock.
+    /// With the scope that it waited in: dropped by the waiter, not by the queue's owner under its lock.
     Served(T, Option<NodeRef>),
-    /// Took what it was handed, or left.
+    /// The waiter took what it was handed, or left.
     Gone,
 }
 
-/// The waiters, first come first. Under its owner's lock it runs and drops no user code.
+/// The waiters, first come first served. Used under its owner's lock, it runs and drops no user code.
 pub(crate) struct Queue<T> {
-    /// Those who continue what they have begun: served before all others.
+    /// Waiters that continue what they have begun: served before all others.
     continuing: Line<T>,
     starting: Line<T>,
 }
 
-/// Some of them. Who leaves stays in it, dead, until half of them are: to leave costs the same however long the
-/// line is.
+/// One line of waiters. A ticket whose waiter has left stays in it, dead, until half of the tickets are dead:
+/// so leaving costs the same, however long the line is.
 struct Line<T> {
     tickets: VecDeque<Arc<Ticket<T>>>,
     dead: usize,
@@ -64,7 +65,7 @@ impl<T> Line<T> {
         self.len() == 0
     }
 
-    /// Some more in it are dead.
+    /// That many more tickets are dead: removes all dead ones if they are half of the line.
     fn bury(&mut self, dead: usize) {
         self.dead += dead;
         if self.dead > 0 && self.dead * 2 >= self.tickets.len() {
@@ -79,7 +80,7 @@ impl<T> Queue<T> {
         Queue { continuing: Line::new(), starting: Line::new() }
     }
 
-    /// How many wait.
+    /// How many waiters there are.
     pub(crate) fn len(&self) -> usize {
         self.continuing.len() + self.starting.len()
     }
@@ -88,9 +89,9 @@ impl<T> Queue<T> {
         self.continuing.is_empty() && self.starting.is_empty()
     }
 
-    /// Puts a waiter at the end; `first`: at the end of those who continue what they have begun.
+    /// Puts a waiter at the end of its line; `first`: the line of waiters that continue.
     pub(crate) fn join(&mut self, ticket: Arc<Ticket<T>>, first: bool) {
-        if let Place::Waiting { continues, .. } = &mut *ticket.place.lock() {
+        if let TicketState::Waiting { continues, .. } = &mut *ticket.state.lock() {
             *continues = first;
         }
         self.line(first).tickets.push_back(ticket);
@@ -100,19 +101,19 @@ impl<T> Queue<T> {
         if continuing { &mut self.continuing } else { &mut self.starting }
     }
 
-    /// Whether somebody waits who goes before one that joins now.
+    /// Whether there is a waiter that goes before one that joins now.
     pub(crate) fn is_before(&self, first: bool) -> bool {
         !self.continuing.is_empty() || !first && !self.starting.is_empty()
     }
 
-    /// Hands `value` to the first waiter whose scope is not cancelled; its waker, to be woken
-    /// outside of the owner's lock. Given back when there is none.
+    /// Hands `value` to the first waiter whose scope is not cancelled. Returns its waker, to be woken outside
+    /// of the owner's lock; or the value, if there is no such waiter.
     pub(crate) fn serve(&mut self, value: T) -> Result<Option<Waker>, T> {
         self.serve_if(value, |_| true).map(|(_, waker)| waker)
     }
 
-    /// As [`serve`](Queue::serve), if `fits` says so of what that waiter has noted; with the note.
-    /// Nobody behind it is asked.
+    /// As [`serve`](Queue::serve), if `fits` accepts the note of that waiter, which is returned too. No waiter
+    /// behind it is asked.
     pub(crate) fn serve_if(
         &mut self,
         value: T,
@@ -122,30 +123,31 @@ impl<T> Queue<T> {
             let line = self.line(!self.continuing.is_empty());
             let Some(ticket) = line.tickets.front() else { return Err(value) };
             let note = ticket.note;
-            let mut place = ticket.place.lock();
-            match &mut *place {
-                Place::Waiting { waker, scope, passed_over: passed_over @ false, .. } => {
+            let mut state = ticket.state.lock();
+            match &mut *state {
+                TicketState::Waiting { waker, scope, passed_over: passed_over @ false, .. } => {
                     if scope.as_ref().is_some_and(|scope| scope.node().is_cancelled()) {
                         *passed_over = true;
                     } else if fits(note) {
                         let (waker, scope) = (waker.take(), scope.take());
-                        *place = Place::Served(value, scope);
-                        drop(place);
+                        *state = TicketState::Served(value, scope);
+                        drop(state);
                         line.tickets.pop_front();
                         return Ok((note, waker));
                     } else {
                         return Err(value);
                     }
                 }
-                // It is dead.
+                // A dead ticket.
                 _ => line.dead -= 1,
             }
-            drop(place);
+            drop(state);
             line.tickets.pop_front();
         }
     }
 
-    /// Hands something to each waiter with such a note; those whose scope is cancelled are passed over.
+    /// Hands a value to each waiter whose note `whom` accepts. Waiters whose scope is cancelled are passed
+    /// over.
     pub(crate) fn answer(
         &mut self,
         whom: impl Fn(usize) -> bool,
@@ -166,7 +168,7 @@ impl<T> Queue<T> {
         }
     }
 
-    /// Hands something to all who wait, after [`live`](Queue::live) has found them.
+    /// Hands a value to all waiters, after [`live`](Queue::live) has found them.
     pub(crate) fn answer_all(&mut self, value: impl Fn() -> T, wakes: &mut WakeList) {
         for line in [&mut self.continuing, &mut self.starting] {
             for ticket in line.tickets.drain(..).filter(|ticket| ticket.is_waiting()) {
@@ -176,8 +178,8 @@ impl<T> Queue<T> {
         }
     }
 
-    /// How many wait whose scope is not cancelled, counted up to `enough`; the others that are found
-    /// on the way are passed over.
+    /// How many waiters have a scope that is not cancelled, counted up to `enough`. Cancelled ones that are
+    /// found on the way are passed over.
     pub(crate) fn live(&mut self, enough: usize) -> usize {
         let mut live = 0;
         for line in [&mut self.continuing, &mut self.starting] {
@@ -197,25 +199,26 @@ impl<T> Queue<T> {
         live
     }
 
-    /// The scopes of those who wait, as of their last poll; those first that are served first. Threads have none.
+    /// The scopes of the waiters, as of their last poll, in the order in which they are served. Threads have
+    /// none.
     pub(crate) fn scopes(&self) -> Vec<NodeRef> {
-        let scope = |ticket: &Arc<Ticket<T>>| match &*ticket.place.lock() {
-            Place::Waiting { scope, passed_over: false, .. } => scope.clone(),
+        let scope = |ticket: &Arc<Ticket<T>>| match &*ticket.state.lock() {
+            TicketState::Waiting { scope, passed_over: false, .. } => scope.clone(),
             _ => None,
         };
         self.continuing.tickets.iter().chain(&self.starting.tickets).filter_map(scope).collect()
     }
 
-    /// Takes a waiter out that is gone; what it had been handed already.
+    /// Takes out a waiter that is gone. Returns what it had been handed already.
     pub(crate) fn remove(&mut self, ticket: &Arc<Ticket<T>>) -> Option<T> {
-        let old = std::mem::replace(&mut *ticket.place.lock(), Place::Gone);
+        let old = std::mem::replace(&mut *ticket.state.lock(), TicketState::Gone);
         match old {
-            Place::Waiting { continues, passed_over: false, .. } => {
+            TicketState::Waiting { continues, passed_over: false, .. } => {
                 self.line(continues).bury(1);
                 None
             }
-            Place::Served(value, _) => Some(value),
-            Place::Waiting { .. } | Place::Gone => None,
+            TicketState::Served(value, _) => Some(value),
+            TicketState::Waiting { .. } | TicketState::Gone => None,
         }
     }
 }
@@ -225,24 +228,24 @@ impl<T> Ticket<T> {
         Ticket::waiting(note, None, context::top())
     }
 
-    /// Of a thread, which waits whatever is cancelled.
+    /// The ticket of a thread, which waits whatever is cancelled.
     pub(crate) fn of_thread(waker: Waker) -> Arc<Ticket<T>> {
         Ticket::waiting(0, Some(waker), None)
     }
 
     fn waiting(note: usize, waker: Option<Waker>, scope: Option<NodeRef>) -> Arc<Ticket<T>> {
-        let place = Place::Waiting { waker, scope, continues: false, passed_over: false };
-        Arc::new(Ticket { note, place: Mutex::new(place) })
+        let state = TicketState::Waiting { waker, scope, continues: false, passed_over: false };
+        Arc::new(Ticket { note, state: Mutex::new(state) })
     }
 
     fn is_waiting(&self) -> bool {
-        matches!(&*self.place.lock(), Place::Waiting { passed_over: false, .. })
+        matches!(&*self.state.lock(), TicketState::Waiting { passed_over: false, .. })
     }
 
-    /// Passes it over if its scope is cancelled: it has no place in its queue any more.
+    /// Passes the waiter over if its scope is cancelled: it has no place in the queue any more.
     fn pass_over(&self) -> bool {
-        match &mut *self.place.lock() {
-            Place::Waiting { scope: Some(scope), passed_over: passed_over @ false, .. } => {
+        match &mut *self.state.lock() {
+            TicketState::Waiting { scope: Some(scope), passed_over: passed_over @ false, .. } => {
                 *passed_over = scope.node().is_cancelled();
                 *passed_over
             }
@@ -250,88 +253,88 @@ impl<T> Ticket<T> {
         }
     }
 
-    /// Hands something to one that waits; its waker.
+    /// Hands something to this waiter. Returns its waker.
     fn hand(&self, value: T) -> Option<Waker> {
-        let mut place = self.place.lock();
-        let Place::Waiting { waker, scope, .. } = &mut *place else { return None };
+        let mut state = self.state.lock();
+        let TicketState::Waiting { waker, scope, .. } = &mut *state else { return None };
         let (waker, scope) = (waker.take(), scope.take());
-        *place = Place::Served(value, scope);
+        *state = TicketState::Served(value, scope);
         waker
     }
 
-    /// What was handed over, for one who leaves no waker: a thread, or one who is about to leave.
+    /// What was handed over, for a waiter that leaves no waker: a thread, or one that is about to leave.
     pub(crate) fn served(&self) -> Option<T> {
-        let mut place = self.place.lock();
-        if !matches!(*place, Place::Served(..)) {
+        let mut state = self.state.lock();
+        if !matches!(*state, TicketState::Served(..)) {
             return None;
         }
-        match std::mem::replace(&mut *place, Place::Gone) {
-            Place::Served(value, _) => Some(value),
+        match std::mem::replace(&mut *state, TicketState::Gone) {
+            TicketState::Served(value, _) => Some(value),
             _ => None,
         }
     }
 
-    /// What was handed over; or leaves waker and scope. None when the queue has passed it over.
+    /// Returns what was handed over, or leaves waker and scope. None if the queue has passed this waiter over.
     fn poll(&self, cx: &mut Context<'_>) -> Poll<Option<T>> {
-        let (new, place_now) = (cx.waker().clone(), context::top());
-        let mut place = self.place.lock();
-        let old = match &mut *place {
-            Place::Waiting { waker, scope, passed_over: false, .. } => {
-                let old = (waker.replace(new), std::mem::replace(scope, place_now));
-                drop(place);
+        let (new, scope_now) = (cx.waker().clone(), context::top());
+        let mut state = self.state.lock();
+        let old = match &mut *state {
+            TicketState::Waiting { waker, scope, passed_over: false, .. } => {
+                let old = (waker.replace(new), std::mem::replace(scope, scope_now));
+                drop(state);
                 drop(old);
                 return Poll::Pending;
             }
-            _ => std::mem::replace(&mut *place, Place::Gone),
+            _ => std::mem::replace(&mut *state, TicketState::Gone),
         };
-        drop(place);
+        drop(state);
         match old {
-            Place::Served(value, _) => Poll::Ready(Some(value)),
+            TicketState::Served(value, _) => Poll::Ready(Some(value)),
             _ => Poll::Ready(None),
         }
     }
 
-    /// The waker of one that is about to leave, and its scope, which stays in the ticket too: until it has
-    /// left, others see by it that it is cancelled. To be dropped after that, outside of every lock.
+    /// The waker and scope of a waiter that is about to leave. The scope stays in the ticket too: until the
+    /// waiter has left, others see by it that it is cancelled. To be dropped after that, outside of every lock.
     fn let_go(&self) -> (Option<Waker>, Option<NodeRef>) {
-        match &mut *self.place.lock() {
-            Place::Waiting { waker, scope, .. } => (waker.take(), scope.clone()),
-            Place::Served(_, scope) => (None, scope.clone()),
-            Place::Gone => (None, None),
+        match &mut *self.state.lock() {
+            TicketState::Waiting { waker, scope, .. } => (waker.take(), scope.clone()),
+            TicketState::Served(_, scope) => (None, scope.clone()),
+            TicketState::Gone => (None, None),
         }
     }
 }
 
-/// Something that takers wait for in strict order.
+/// Something that takers wait for, in strict order.
 pub(crate) trait Supply: Sized {
     type Item;
 
-    /// Takes, if it is there and nobody waits: asked first, and costs no ticket.
+    /// Takes it, if it is there and there are no waiters: asked first, because it costs no ticket.
     fn try_take(&self) -> Option<Self::Item> {
         None
     }
 
-    /// What the ticket of this taker says of it.
+    /// The note on the ticket of this taker.
     fn note(&self) -> usize {
         0
     }
 
-    /// Who has what is waited for, where it is one task: for the task view.
+    /// The task that has what is waited for, if it is one task: for the task view.
     fn holder(&self) -> Option<Holder> {
         None
     }
 
-    /// Takes, if it is there and nobody waits, else joins the queue, in one step.
+    /// Takes it, if it is there and there are no waiters; else joins the queue, in one step.
     fn take_or_join(&self, ticket: &Arc<Ticket<Self::Item>>, first: bool) -> Option<Self::Item>;
 
-    /// Leaves the queue; what was handed over already goes on to the next.
+    /// Leaves the queue. What was handed over already goes on to the next.
     fn leave(&self, ticket: &Arc<Ticket<Self::Item>>);
 }
 
-/// The future of a taker: a checkpoint that acts only in a scope that is not cancelled.
+/// The future of a taker: a checkpoint, which takes nothing in a cancelled scope.
 pub(crate) struct Take<S: Supply> {
     supply: S,
-    /// Goes before those who start.
+    /// Goes before waiters that start.
     first: bool,
     ticket: Option<Arc<Ticket<S::Item>>>,
     called: Called,
@@ -343,12 +346,12 @@ impl<S: Supply> Take<S> {
         Take { supply, first: false, ticket: None, called }
     }
 
-    /// From now on it goes before those who start: it continues what it has begun.
+    /// From now on it goes before waiters that start: it continues what it has begun.
     pub(crate) fn go_first(&mut self) {
         self.first = true;
     }
 
-    /// Whether it stands in the queue.
+    /// Whether it is in the queue.
     pub(crate) fn is_waiting(&self) -> bool {
         self.ticket.is_some()
     }
@@ -374,7 +377,7 @@ impl<S: Supply> Take<S> {
     fn poll_unnoted(&mut self, cx: &mut Context<'_>) -> Poll<S::Item> {
         loop {
             if let Some(ticket) = &self.ticket {
-                // Handed over before the cancellation: it is ours.
+                // Asked before the gate: what was handed over before a cancellation is ours.
                 match ticket.poll(cx) {
                     Poll::Ready(Some(item)) => {
                         self.ticket = None;
@@ -385,7 +388,8 @@ impl<S: Supply> Take<S> {
                 }
             }
             if gate::gate(true, self.called, cx.waker()) == Gate::Shut {
-                // Handed over since the look, and before the cancellation: nobody hands it anything from here on.
+                // It may have been handed over since that look, and before the cancellation. From here on
+                // nothing is handed to it.
                 if let Some(item) = self.ticket.as_ref().and_then(|ticket| ticket.served()) {
                     self.ticket = None;
                     return Poll::Ready(item);

@@ -49,7 +49,7 @@ pub struct Sleep {
 enum When {
     After(Duration),
     At(Instant),
-    /// The time has come: it lets others run once, then it is ready.
+    /// The time has come: it lets other tasks run once, then it is ready.
     Yielding,
     Running(Pin<Box<dyn Timer>>),
     Never,

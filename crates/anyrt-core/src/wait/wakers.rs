@@ -1,4 +1,4 @@
-//! Those who wait for news that is for all of them: nothing is handed over, so there is no order.
+//! Waiters for news that is for all of them: nothing is handed over, so there is no order.
 
 use std::fmt;
 use std::task::{Context, Poll, Waker};
@@ -11,48 +11,49 @@ use crate::current::gate::{Gate, handed};
 use crate::tree::moment::Moment;
 use crate::tree::site::Called;
 
-/// The wakers of those who wait. Its owner has it under a lock, and drops what it gives back after that.
+/// The wakers of the waiters. It stands under a lock of its owner, which drops the wakers that it gets back
+/// after that lock.
 #[derive(Debug, Default)]
-pub(crate) struct Crowd {
-    places: Slab<Spot>,
-    /// Those that have a waker.
+pub(crate) struct WakerSet {
+    waiters: Slab<Waiter>,
+    /// How many of them have a waker.
     waiting: usize,
 }
 
-/// One of them.
+/// One waiter.
 #[derive(Debug)]
-enum Spot {
+enum Waiter {
     Waiting(Waker),
-    /// There was news, and it has not looked since.
-    Told(Moment),
+    /// There was news, and the waiter has not looked since.
+    Woken(Moment),
 }
 
-impl Spot {
+impl Waiter {
     fn waker(self) -> Option<Waker> {
         match self {
-            Spot::Waiting(waker) => Some(waker),
-            Spot::Told(_) => None,
+            Waiter::Waiting(waker) => Some(waker),
+            Waiter::Woken(_) => None,
         }
     }
 }
 
-/// The place of one of them, who must [leave](Crowd::leave).
+/// The place of one waiter, which must [leave](WakerSet::leave).
 #[derive(Debug, Default)]
-pub(crate) struct Place(Option<usize>);
+pub(crate) struct WakerKey(Option<usize>);
 
-impl Crowd {
+impl WakerSet {
     /// How many wait and were not woken.
     pub(crate) fn len(&self) -> usize {
         self.waiting
     }
 
-    /// Leaves a waker for the next news; the one that was left before.
-    pub(crate) fn wait(&mut self, place: &mut Place, waker: Waker) -> Option<Waker> {
-        let new = Spot::Waiting(waker);
-        let old = match place.0.and_then(|key| self.places.get_mut(key)) {
-            Some(spot) => std::mem::replace(spot, new).waker(),
+    /// Leaves a waker for the next news. Returns the one that was left before.
+    pub(crate) fn wait(&mut self, key: &mut WakerKey, waker: Waker) -> Option<Waker> {
+        let new = Waiter::Waiting(waker);
+        let old = match key.0.and_then(|key| self.waiters.get_mut(key)) {
+            Some(waiter) => std::mem::replace(waiter, new).waker(),
             None => {
-                place.0 = Some(self.places.insert(new));
+                key.0 = Some(self.waiters.insert(new));
                 None
             }
         };
@@ -60,27 +61,27 @@ impl Crowd {
         old
     }
 
-    /// When there was news for one who waited.
-    pub(crate) fn told(&self, place: &Place) -> Option<Moment> {
-        match self.places.get(place.0?)? {
-            Spot::Told(at) => Some(*at),
-            Spot::Waiting(_) => None,
+    /// When there was news for a waiter that has not looked since.
+    pub(crate) fn woken_at(&self, key: &WakerKey) -> Option<Moment> {
+        match self.waiters.get(key.0?)? {
+            Waiter::Woken(at) => Some(*at),
+            Waiter::Waiting(_) => None,
         }
     }
 
-    pub(crate) fn leave(&mut self, place: &mut Place) -> Option<Waker> {
-        let old = self.places.try_remove(place.0.take()?).and_then(Spot::waker);
+    pub(crate) fn leave(&mut self, key: &mut WakerKey) -> Option<Waker> {
+        let old = self.waiters.try_remove(key.0.take()?).and_then(Waiter::waker);
         self.waiting -= usize::from(old.is_some());
         old
     }
 
-    /// There is news.
+    /// There is news: wakes all waiters.
     pub(crate) fn wake_all(&mut self, wakes: &mut WakeList) {
         self.waiting = 0;
         let now = Moment::now();
-        for (_, spot) in &mut self.places {
-            if let Spot::Waiting(_) = spot
-                && let Some(waker) = std::mem::replace(spot, Spot::Told(now)).waker()
+        for (_, waiter) in &mut self.waiters {
+            if let Waiter::Waiting(_) = waiter
+                && let Some(waker) = std::mem::replace(waiter, Waiter::Woken(now)).waker()
             {
                 wakes.push(waker);
             }
@@ -92,42 +93,42 @@ impl Crowd {
 pub(crate) trait News {
     type Item;
 
-    /// Whether it is taken, or only looked at: see [`gate`](crate::current::gate::gate).
+    /// Whether news is taken, or only looked at: see [`gate`](crate::current::gate::gate).
     const TAKES: bool;
 
-    /// What is new; else it [waits](Crowd::wait) in the crowd, in one step.
-    fn look(&mut self, place: &mut Place, waker: Waker) -> Result<Self::Item, Option<Waker>>;
+    /// Returns the news; if there is none, [waits](WakerSet::wait) for it, in one step.
+    fn look(&mut self, key: &mut WakerKey, waker: Waker) -> Result<Self::Item, Option<Waker>>;
 
-    /// When it was [told](Crowd::told).
-    fn told(&self, place: &Place) -> Option<Moment>;
+    /// When there was [news](WakerSet::woken_at) for it.
+    fn woken_at(&self, key: &WakerKey) -> Option<Moment>;
 
-    /// [Leaves](Crowd::leave) the crowd.
-    fn leave(&mut self, place: &mut Place) -> Option<Waker>;
+    /// [Leaves](WakerSet::leave).
+    fn leave(&mut self, key: &mut WakerKey) -> Option<Waker>;
 }
 
-/// The future of one who waits in a crowd.
+/// The future of a waiter for news.
 pub(crate) struct Look<N: News> {
     news: N,
-    place: Place,
+    key: WakerKey,
     called: Called,
 }
 
 impl<N: News> Look<N> {
     pub(crate) fn new(news: N, called: Called) -> Look<N> {
-        Look { news, place: Place::default(), called }
+        Look { news, key: WakerKey::default(), called }
     }
 
-    /// Whether it stands in the crowd, or did until it was woken.
+    /// Whether it waits, or did until it was woken.
     pub(crate) fn is_waiting(&self) -> bool {
-        self.place.0.is_some()
+        self.key.0.is_some()
     }
 
     pub(crate) fn poll_look(&mut self, cx: &mut Context<'_>) -> Poll<N::Item> {
         handed(N::TAKES, self.called, cx, |cx, gate| {
-            if gate == Gate::Shut && !context::is_in_time(self.news.told(&self.place)) {
+            if gate == Gate::Shut && !context::is_in_time(self.news.woken_at(&self.key)) {
                 return Poll::Pending;
             }
-            match self.news.look(&mut self.place, cx.waker().clone()) {
+            match self.news.look(&mut self.key, cx.waker().clone()) {
                 Ok(item) => Poll::Ready(item),
                 Err(old) => {
                     drop(old);
@@ -141,7 +142,7 @@ impl<N: News> Look<N> {
 impl<N: News> Drop for Look<N> {
     fn drop(&mut self) {
         if self.is_waiting() {
-            let old = self.news.leave(&mut self.place);
+            let old = self.news.leave(&mut self.key);
             drop(old);
         }
     }

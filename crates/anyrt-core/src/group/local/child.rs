@@ -69,7 +69,7 @@ pub struct LocalHandle<T> {
     pub(super) state: Arc<ChildState<T>>,
     /// Where it waits, once it was polled.
     pub(super) awaited: Option<Called>,
-    /// It was polled, and not cancelled: from then on the end of the child is handed to it.
+    /// It was polled at an open gate: from then on the end of the task is handed to it.
     pub(super) waiting: bool,
 }
 

@@ -1,4 +1,4 @@
-//! How the parts of a [`TaskTree`](super::TaskTree) that are not plain numbers and names become JSON.
+//! How the parts of a [`TaskTree`](super::TaskTree) that are not plain numbers and names are written as JSON.
 
 use std::panic::Location;
 use std::time::Duration;

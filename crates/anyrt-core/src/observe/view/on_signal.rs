@@ -1,4 +1,4 @@
-//! The tree on SIGUSR1: to look at a program that does not answer.
+//! The tree on SIGUSR1, to look at a program that does not answer.
 
 use std::sync::{Mutex, PoisonError};
 use std::{fmt, io};
@@ -6,13 +6,13 @@ use std::{fmt, io};
 use signal_hook::consts::SIGUSR1;
 use slab::Slab;
 
-use crate::base::signal_thread::{Listener, listen};
+use crate::base::signal_thread::{SignalThread, listen};
 use crate::current::handle::Handle;
 
 /// Prints the task tree of the current run to stderr at each SIGUSR1 (`kill -USR1`), until what it returns is dropped.
 ///
-/// A thread of its own does it, so it works where all threads of the runtime are stuck. Several runs print one after
-/// the other. The signal does not end the program any more, from the first call on.
+/// A thread of its own prints it, so it works even if all threads of the runtime are stuck. Several runs print
+/// one after the other. From the first call on, the signal does not end the program any more.
 ///
 /// ```no_run
 /// # async fn serve() {}
@@ -32,7 +32,7 @@ use crate::current::handle::Handle;
 /// Outside of any runtime, naming the caller and the cure.
 #[track_caller]
 pub fn print_tasks_on_sigusr1() -> io::Result<PrintsTasks> {
-    static LISTENER: Listener = Listener::new();
+    static LISTENER: SignalThread = SignalThread::new();
     let handle = Handle::current();
     LISTENER.start(|| listen("anyrt-sigusr1", &[SIGUSR1], |_| print_all()))?;
     Ok(PrintsTasks(runs().insert(handle)))
@@ -42,7 +42,7 @@ pub fn print_tasks_on_sigusr1() -> io::Result<PrintsTasks> {
 #[must_use = "dropped, it prints no more"]
 pub struct PrintsTasks(usize);
 
-/// Not from the switchable module: it is no part of what is modelled.
+/// Not from `sync`: it is no part of what is modelled.
 static RUNS: Mutex<Slab<Handle>> = Mutex::new(Slab::new());
 
 fn runs() -> std::sync::MutexGuard<'static, Slab<Handle>> {

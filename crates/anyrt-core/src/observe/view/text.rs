@@ -1,4 +1,4 @@
-//! A [`TaskTree`] as people read it.
+//! A [`TaskTree`] as text for people.
 
 use std::collections::HashMap;
 use std::collections::hash_map::DefaultHasher;
@@ -11,10 +11,10 @@ use std::time::Duration;
 use super::{LimiterView, TaskState, TaskTree, TreeEntry};
 use crate::tree::{ScopeKind, TaskId};
 
-/// Deeper than this, places are told by the number of their depth.
+/// Below this depth, a place is shown with the number of its depth instead of being indented.
 const INDENTED: usize = 32;
 
-/// So many siblings that look the same become one line.
+/// From this many on, siblings that look alike become one line.
 const ALIKE: usize = 4;
 
 impl fmt::Display for TaskTree {
@@ -44,9 +44,9 @@ impl fmt::Display for TaskTree {
             }
             match &line.alike {
                 Some((number, upto)) => {
-                    write!(f, "{number} × {}", Told { entry, upto: Some(upto), names: &names })?;
+                    write!(f, "{number} × {}", Described { entry, upto: Some(upto), names: &names })?;
                 }
-                None => write!(f, "{}", Told { entry, upto: None, names: &names })?,
+                None => write!(f, "{}", Described { entry, upto: None, names: &names })?,
             }
             f.write_char('\n')?;
             let before: Rc<str> = if deep {
@@ -77,16 +77,16 @@ impl fmt::Display for TaskTree {
     }
 }
 
-/// A line to be written, and the lines inside it after it.
+/// A line to write; the lines inside it follow.
 struct Line {
     index: usize,
     last: bool,
     before: Rc<str>,
-    /// How many look like it, and the last one's name.
+    /// How many siblings look like it, and the name of the last one.
     alike: Option<(usize, String)>,
 }
 
-/// Notes the lines of siblings; those of one shape as one.
+/// Adds the lines of siblings; those that look alike as one.
 fn push(work: &mut Vec<Line>, siblings: &[usize], shapes: Option<&[Shape]>, before: &Rc<str>) {
     let mut lines: Vec<Line> = Vec::new();
     let line = |index: usize| Line { index, last: false, before: before.clone(), alike: None };
@@ -119,7 +119,7 @@ fn push(work: &mut Vec<Line>, siblings: &[usize], shapes: Option<&[Shape]>, befo
     work.extend(lines.into_iter().rev());
 }
 
-/// What a place and all inside it look like, but for ids and times.
+/// What a place and everything inside it looks like, apart from ids and times.
 struct Shape {
     hash: u64,
     id: String,
@@ -174,14 +174,14 @@ impl Names<'_> {
 }
 
 /// A place in words.
-struct Told<'a> {
+struct Described<'a> {
     entry: &'a TreeEntry,
-    /// The id of the last one of those that are told with it.
+    /// The id of the last of the siblings that are shown in this line.
     upto: Option<&'a str>,
     names: &'a Names<'a>,
 }
 
-impl fmt::Display for Told<'_> {
+impl fmt::Display for Described<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let entry = self.entry;
         match (&entry.task, self.upto) {
@@ -281,7 +281,7 @@ impl fmt::Display for Short {
     }
 }
 
-/// A span of time, as exactly as one reads it.
+/// A duration, as exactly as people need it.
 struct Span(Duration);
 
 impl fmt::Display for Span {

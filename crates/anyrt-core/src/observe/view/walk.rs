@@ -7,7 +7,7 @@ use super::{LimiterView, TaskState, TaskTree, TaskView, TreeEntry};
 use crate::base::clock;
 use crate::blocking::CapacityLimiter;
 use crate::current::handle::Handle;
-use crate::tree::{NodeRef, ScopeKind, Seen, TaskId, TaskInfo, task_around};
+use crate::tree::{NodeRef, ScopeKind, Snapshot, TaskId, TaskInfo, task_around};
 
 /// All places below the root of a run, as entries and as nodes.
 pub(crate) fn places(handle: &Handle) -> (Vec<TreeEntry>, Vec<NodeRef>) {
@@ -19,7 +19,7 @@ pub(crate) fn places(handle: &Handle) -> (Vec<TreeEntry>, Vec<NodeRef>) {
     let mut work = vec![(shared.root.clone() as NodeRef, None)];
     while let Some((node, parent)) = work.pop() {
         let polled = node.is_polled();
-        let Some(mut seen) = node.node().look() else { continue };
+        let Some(mut seen) = node.node().snapshot() else { continue };
         let depth = parent.map_or(0, |parent: usize| {
             let parent: &TreeEntry = &entries[parent];
             parent.depth + 1
@@ -70,7 +70,7 @@ pub(super) fn walk(handle: &Handle) -> TaskTree {
 
 fn entry(
     node: &NodeRef,
-    seen: Seen,
+    seen: Snapshot,
     depth: usize,
     parent: Option<usize>,
     now: u64,
@@ -110,7 +110,7 @@ fn entry(
     }
 }
 
-/// What shields and clean-ups say about the task that they stand in.
+/// Sets the state of tasks that a shield or clean-up inside them decides.
 fn tell_states(entries: &mut [TreeEntry]) {
     for index in 0..entries.len() {
         let entry = &mut entries[index];

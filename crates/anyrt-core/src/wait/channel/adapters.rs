@@ -13,8 +13,8 @@ use crate::wait::queue::Take;
 
 /// The items of a channel as a `Stream`; what [`Receiver::into_stream`](super::Receiver::into_stream) makes.
 ///
-/// While it is pending it stands in line. Kept and not polled again, it may have been handed an item, which no other
-/// receiver gets then; dropped, it gives it to the next.
+/// While it is pending it is in the queue. If it is kept and not polled again, it may have been handed an item,
+/// which no other receiver gets then; dropped, it gives the item to the next.
 ///
 /// ```
 /// # futures::executor::block_on(async {
@@ -71,7 +71,7 @@ impl<T> fmt::Debug for ReceiverStream<T> {
 #[must_use = "sinks do nothing unless polled"]
 pub struct SenderSink<T> {
     take: Take<Admissions<T>>,
-    /// For the next item.
+    /// The permit for the next item.
     permit: Option<Permit<T>>,
 }
 

@@ -12,15 +12,15 @@ use crate::base::sync::{Arc, Mutex};
 use crate::base::wake_list::WakeList;
 use crate::tree::moment::Moment;
 use crate::wait::WouldBlock;
-use crate::wait::wakers::{Crowd, Look, News, Place};
+use crate::wait::wakers::{Look, News, WakerKey, WakerSet};
 
 /// A channel whose every item goes to every receiver that was there when it was sent.
 ///
-/// Sending never waits: the channel keeps the last `capacity` items that somebody has not seen, and a
-/// receiver that lags further behind is told how many it missed, and goes on with the oldest that is
-/// kept. So one slow receiver stops nobody, which is what async-broadcast's back-pressure would do; and an
-/// item that all have seen is dropped at once, which tokio's ring would keep. Where nothing may be missed,
-/// give each receiver a [`bounded`](super::bounded()) channel of its own.
+/// Sending never waits: the channel keeps the last `capacity` items that a receiver has not seen yet. A
+/// receiver that lags further behind is told how many it missed, and goes on with the oldest that is kept. So
+/// one slow receiver stops no other task, as async-broadcast's back-pressure would; and an item that all have
+/// seen is dropped at once, which tokio's ring would keep. Where nothing may be missed, give each receiver a
+/// [`bounded`](super::bounded()) channel of its own.
 ///
 /// ```
 /// # futures::executor::block_on(async {
@@ -43,26 +43,26 @@ use crate::wait::wakers::{Crowd, Look, News, Place};
 #[track_caller]
 pub fn broadcast<T>(capacity: usize) -> (Sender<T>, Receiver<T>) {
     assert!(capacity > 0, "a broadcast channel keeps one item at least: give it a capacity");
-    let channel = Arc::new(Mutex::new(State {
+    let channel = Arc::new(Mutex::new(BroadcastState {
         kept: VecDeque::new(),
         first: 0,
         capacity,
         senders: 1,
         receivers: 1,
-        waiting: Crowd::default(),
+        waiting: WakerSet::default(),
     }));
     (Sender { channel: channel.clone() }, Receiver { channel, next: 0 })
 }
 
-struct State<T> {
-    /// Those that somebody has not seen, oldest first; all behind one that somebody has not seen are of these.
+struct BroadcastState<T> {
+    /// The items that some receiver has not seen, oldest first; so the first one is always unseen.
     kept: VecDeque<Kept<T>>,
-    /// The number of the first of them; of the next item, when there is none.
+    /// The number of the first of them; if there are none, that of the next item.
     first: u64,
     capacity: usize,
     senders: usize,
     receivers: usize,
-    waiting: Crowd,
+    waiting: WakerSet,
 }
 
 struct Kept<T> {
@@ -72,7 +72,7 @@ struct Kept<T> {
     unseen: usize,
 }
 
-type Channel<T> = Arc<Mutex<State<T>>>;
+type Channel<T> = Arc<Mutex<BroadcastState<T>>>;
 
 /// The sending end of a [`broadcast()`] channel.
 pub struct Sender<T> {
@@ -82,7 +82,7 @@ pub struct Sender<T> {
 /// A receiving end of a [`broadcast()`] channel. A clone goes on from the same item.
 pub struct Receiver<T> {
     channel: Channel<T>,
-    /// The number of the item that it sees next.
+    /// The number of the item that this receiver sees next.
     next: u64,
 }
 
@@ -90,10 +90,10 @@ pub struct Receiver<T> {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum RecvError {
-    /// It was too slow: so many items are gone that it has not seen. It goes on with the next that is kept.
+    /// It was too slow: that many items are gone that it has not seen. It goes on with the next that is kept.
     #[error("{0} items were missed: the receiver lags behind by more than the capacity of the channel")]
     Lagged(u64),
-    /// It has seen all, and no sender is left.
+    /// It has seen all items, and no sender is left.
     #[error("no sender is left, and no item")]
     EndOfStream,
 }
@@ -102,7 +102,7 @@ pub enum RecvError {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum TryRecvError {
-    /// It has seen all that were sent.
+    /// It has seen all items that were sent.
     #[error(transparent)]
     WouldBlock(#[from] WouldBlock),
     /// As [`RecvError::Lagged`].
@@ -126,7 +126,7 @@ impl From<RecvError> for TryRecvError {
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct BroadcastStatistics {
-    /// How many items are kept, because somebody has not seen them.
+    /// How many items are kept, because some receiver has not seen them.
     pub buffered: usize,
     /// How many are kept at most.
     pub capacity: usize,
@@ -134,16 +134,17 @@ pub struct BroadcastStatistics {
     pub senders: usize,
     /// How many receivers there are.
     pub receivers: usize,
-    /// How many of them wait.
+    /// How many receivers wait.
     pub waiting_receivers: usize,
 }
 
 impl<T> Sender<T> {
-    /// Sends `item` to every receiver there is; to how many.
+    /// Sends `item` to every receiver. Returns how many there are.
     ///
     /// # Errors
     ///
-    /// The item comes back when there is none. There may be one later: [`subscribe`](Sender::subscribe).
+    /// The item comes back when there are no receivers. There may be some later:
+    /// [`subscribe`](Sender::subscribe).
     pub fn send(&self, item: T) -> Result<usize, SendError<T>> {
         let mut wakes = WakeList::default();
         let (receivers, oldest) = {
@@ -158,12 +159,12 @@ impl<T> Sender<T> {
             (unseen, oldest)
         };
         wakes.wake();
-        // User code, and not under the lock.
+        // Its destructor is user code: not under the lock.
         drop(oldest);
         Ok(receivers)
     }
 
-    /// One more receiver: it sees what is sent from now on.
+    /// Makes one more receiver, which sees what is sent from now on.
     pub fn subscribe(&self) -> Receiver<T> {
         let mut state = self.channel.lock();
         state.receivers += 1;
@@ -202,7 +203,7 @@ impl<T: Clone> Receiver<T> {
     ///
     /// # Errors
     ///
-    /// [`RecvError`]: it missed some, and goes on behind them; or no sender is left, and it has seen all.
+    /// [`RecvError`]: it missed some items, and goes on behind them; or no sender is left, and it has seen all.
     ///
     /// # Cancel safety
     ///
@@ -227,12 +228,12 @@ impl<T: Clone> Receiver<T> {
 }
 
 impl<T> Receiver<T> {
-    /// How many items it has not seen, those that it missed included.
+    /// How many items it has not seen, counting those that it missed.
     pub fn len(&self) -> u64 {
         self.channel.lock().end() - self.next
     }
 
-    /// Whether it has seen all.
+    /// Whether it has seen all items.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
@@ -264,12 +265,12 @@ impl<T> Drop for Receiver<T> {
             }
             std::iter::from_fn(|| state.drop_seen()).collect()
         };
-        // User code, and not under the lock.
+        // Its destructor is user code: not under the lock.
         drop(seen);
     }
 }
 
-impl<T> State<T> {
+impl<T> BroadcastState<T> {
     /// The number of the next item that is sent.
     fn end(&self) -> u64 {
         self.first + self.kept.len() as u64
@@ -286,7 +287,7 @@ impl<T> State<T> {
         Some(first)
     }
 
-    /// Takes out the first, if all have seen it.
+    /// Takes out the first item, if all receivers have seen it.
     fn drop_seen(&mut self) -> Option<Kept<T>> {
         if self.kept.front()?.unseen > 0 {
             return None;
@@ -294,7 +295,7 @@ impl<T> State<T> {
         self.drop_first()
     }
 
-    /// What a receiver sees next; none when it has seen all.
+    /// What a receiver sees next; none if it has seen all.
     fn take(&mut self, next: &mut u64) -> Option<Result<Arc<T>, RecvError>> {
         if *next < self.first {
             let missed = self.first - std::mem::replace(next, self.first);
@@ -306,7 +307,7 @@ impl<T> State<T> {
         kept.unseen -= 1;
         let item = kept.item.clone();
         *next += 1;
-        // No user code: the item is ours, too.
+        // Runs no user code: the item has another reference here.
         drop(self.drop_seen());
         Some(Ok(item))
     }
@@ -354,7 +355,7 @@ impl<T> fmt::Debug for Receiving<'_, T> {
     }
 }
 
-/// The next item, for this receiver.
+/// The next item for this receiver.
 struct Next<'a, T>(&'a mut Receiver<T>);
 
 impl<T> News for Next<'_, T> {
@@ -362,20 +363,20 @@ impl<T> News for Next<'_, T> {
 
     const TAKES: bool = true;
 
-    fn look(&mut self, place: &mut Place, waker: Waker) -> Result<Self::Item, Option<Waker>> {
+    fn look(&mut self, key: &mut WakerKey, waker: Waker) -> Result<Self::Item, Option<Waker>> {
         let Receiver { channel, next } = &mut *self.0;
         let mut state = channel.lock();
         match state.take(next) {
             Some(taken) => Ok(taken),
-            None => Err(state.waiting.wait(place, waker)),
+            None => Err(state.waiting.wait(key, waker)),
         }
     }
 
-    fn told(&self, place: &Place) -> Option<Moment> {
-        self.0.channel.lock().waiting.told(place)
+    fn woken_at(&self, key: &WakerKey) -> Option<Moment> {
+        self.0.channel.lock().waiting.woken_at(key)
     }
 
-    fn leave(&mut self, place: &mut Place) -> Option<Waker> {
-        self.0.channel.lock().waiting.leave(place)
+    fn leave(&mut self, key: &mut WakerKey) -> Option<Waker> {
+        self.0.channel.lock().waiting.leave(key)
     }
 }

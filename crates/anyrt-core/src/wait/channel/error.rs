@@ -1,4 +1,4 @@
-//! What is told to those who cannot send or receive.
+//! The errors of sending and receiving.
 
 use std::fmt;
 
@@ -18,7 +18,7 @@ pub enum SendError<T> {
 /// Why a `try_send` gave the item back.
 #[derive(Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum TrySendError<T> {
-    /// There is no room, or others wait to send.
+    /// There is no room, or other senders wait.
     #[error("the channel is full, or others wait to send")]
     WouldBlock(T),
     /// This end was closed.
@@ -62,7 +62,7 @@ impl<T> SendError<T> {
         }
     }
 
-    /// The same, of another item.
+    /// The same error with another item.
     pub fn map<U>(self, change: impl FnOnce(T) -> U) -> SendError<U> {
         match self {
             SendError::Closed(item) => SendError::Closed(change(item)),

@@ -14,13 +14,13 @@ use crate::current::gate::{Gate, handed};
 use crate::tree::moment::Moment;
 use crate::tree::site::Called;
 use crate::wait::WouldBlock;
-use crate::wait::wakers::{Crowd, Look, News, Place};
+use crate::wait::wakers::{Look, News, WakerKey, WakerSet};
 
 /// A channel for one item, which is sent without a wait.
 ///
 /// The item stays in the channel until the receiver sees it: a receive that is cancelled or dropped has taken
-/// nothing. (tokio's and futures' receivers are themselves the future; here a receive is one, so that it can
-/// be dropped and asked again.)
+/// nothing. (In tokio and futures the receiver is itself the future; here each receive is one, so it can be
+/// dropped and called again.)
 ///
 /// ```
 /// # futures::executor::block_on(async {
@@ -30,31 +30,31 @@ use crate::wait::wakers::{Crowd, Look, News, Place};
 /// # });
 /// ```
 pub fn oneshot<T>() -> (Sender<T>, Receiver<T>) {
-    let channel = Arc::new(Mutex::new(State {
+    let channel = Arc::new(Mutex::new(OneshotState {
         item: None,
         has_sender: true,
         has_receiver: true,
         receiving: None,
-        told: None,
-        watching: Crowd::default(),
+        woken_at: None,
+        watching: WakerSet::default(),
     }));
     (Sender { channel: channel.clone() }, Receiver { channel })
 }
 
-struct State<T> {
+struct OneshotState<T> {
     item: Option<T>,
-    /// It was neither used nor dropped.
+    /// The sender was neither used nor dropped.
     has_sender: bool,
-    /// It was neither closed nor dropped.
+    /// The receiver was neither closed nor dropped.
     has_receiver: bool,
     receiving: Option<Waker>,
-    /// When the one who received was told that there is an item, or none to come.
-    told: Option<Moment>,
-    /// Those who wait for the receiver to be gone.
-    watching: Crowd,
+    /// When the waiting receive was woken, because there is an item or will be none.
+    woken_at: Option<Moment>,
+    /// Tasks that wait until the receiver is gone.
+    watching: WakerSet,
 }
 
-type Channel<T> = Arc<Mutex<State<T>>>;
+type Channel<T> = Arc<Mutex<OneshotState<T>>>;
 
 /// Sends the one item of a [`oneshot()`].
 pub struct Sender<T> {
@@ -78,7 +78,7 @@ impl<T> Sender<T> {
             return Err(SendError::Broken(item));
         }
         state.item = Some(item);
-        state.told = Some(Moment::now());
+        state.woken_at = Some(Moment::now());
         // The receiver is woken when this is dropped, after the lock.
         Ok(())
     }
@@ -88,7 +88,7 @@ impl<T> Sender<T> {
         !self.channel.lock().has_receiver
     }
 
-    /// Waits until the receiver was closed or dropped: nobody wants the item any more.
+    /// Waits until the receiver was closed or dropped: the item is not wanted any more.
     ///
     /// # Cancel safety
     ///
@@ -105,7 +105,7 @@ impl<T> Drop for Sender<T> {
         {
             let mut state = self.channel.lock();
             state.has_sender = false;
-            state.told.get_or_insert_with(Moment::now);
+            state.woken_at.get_or_insert_with(Moment::now);
             wakes.take(&mut state.receiving);
         }
         wakes.wake();
@@ -146,7 +146,7 @@ impl<T> Receiver<T> {
         self.end();
     }
 
-    /// Takes no item any more; the one that was sent already.
+    /// Takes no more items. Returns the one that was sent already.
     fn end(&mut self) -> Option<Waker> {
         let mut wakes = WakeList::default();
         let waker = {
@@ -168,7 +168,7 @@ impl<T> Drop for Receiver<T> {
     }
 }
 
-impl<T> State<T> {
+impl<T> OneshotState<T> {
     fn take(&mut self) -> Option<Result<T, RecvError>> {
         match self.item.take() {
             Some(item) => Some(Ok(item)),
@@ -211,7 +211,7 @@ impl<T> Future for Receiving<'_, T> {
         let this = self.get_mut();
         handed(true, this.called, cx, |cx, gate| {
             let channel = &this.receiver.channel;
-            if gate == Gate::Shut && !(this.waiting && context::is_in_time(channel.lock().told)) {
+            if gate == Gate::Shut && !(this.waiting && context::is_in_time(channel.lock().woken_at)) {
                 return Poll::Pending;
             }
             let new = cx.waker().clone();
@@ -262,7 +262,7 @@ impl<T> fmt::Debug for Closed<'_, T> {
     }
 }
 
-/// That nobody will receive any more.
+/// The news that no receiver is left.
 struct Gone<'a, T>(&'a Sender<T>);
 
 impl<T> News for Gone<'_, T> {
@@ -270,16 +270,16 @@ impl<T> News for Gone<'_, T> {
 
     const TAKES: bool = false;
 
-    fn look(&mut self, place: &mut Place, waker: Waker) -> Result<(), Option<Waker>> {
+    fn look(&mut self, key: &mut WakerKey, waker: Waker) -> Result<(), Option<Waker>> {
         let mut state = self.0.channel.lock();
-        if !state.has_receiver { Ok(()) } else { Err(state.watching.wait(place, waker)) }
+        if !state.has_receiver { Ok(()) } else { Err(state.watching.wait(key, waker)) }
     }
 
-    fn told(&self, place: &Place) -> Option<Moment> {
-        self.0.channel.lock().watching.told(place)
+    fn woken_at(&self, key: &WakerKey) -> Option<Moment> {
+        self.0.channel.lock().watching.woken_at(key)
     }
 
-    fn leave(&mut self, place: &mut Place) -> Option<Waker> {
-        self.0.channel.lock().watching.leave(place)
+    fn leave(&mut self, key: &mut WakerKey) -> Option<Waker> {
+        self.0.channel.lock().watching.leave(key)
     }
 }

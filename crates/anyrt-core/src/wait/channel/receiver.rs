@@ -22,7 +22,7 @@ pub struct Receiver<T> {
     end: Arc<ReceiveEnd<T>>,
 }
 
-/// Open until it is closed, or nobody has it any more, not even a receive that waits.
+/// Open until it is closed, or the last reference to it is dropped, that of a waiting call included.
 pub(super) struct ReceiveEnd<T> {
     channel: Arc<Channel<T>>,
     number: usize,
@@ -35,7 +35,7 @@ impl<T> Receiver<T> {
         Receiver::of(channel, &AtomicBool::new(false))
     }
 
-    /// One more end, open if that one is.
+    /// Makes one more end, open if `like` is.
     fn of(channel: Arc<Channel<T>>, like: &AtomicBool) -> Receiver<T> {
         let (number, closed) = channel.with(|state, _| {
             let closed = like.load(Relaxed);
@@ -74,8 +74,8 @@ impl<T> Receiver<T> {
         }
     }
 
-    /// Closes this end, as if it was dropped: its calls that wait, and later ones, get `Closed`. Other
-    /// receivers are not concerned.
+    /// Closes this end, as if it were dropped: its waiting and later calls get `Closed`. Other ends are not
+    /// affected.
     pub fn close(&self) {
         self.end.close();
     }
@@ -95,7 +95,7 @@ impl<T> Receiver<T> {
         self.len() == 0
     }
 
-    /// How many wait to receive.
+    /// How many receives wait.
     pub fn waiting(&self) -> usize {
         self.end.channel.look(|state| state.receivers.len())
     }
@@ -133,11 +133,11 @@ impl<T> ReceiveEnd<T> {
                 state.close_receiver(self.number, wakes)
             }
         });
-        // User code, and not under the lock.
+        // Its destructor is user code: not under the lock.
         drop(left);
     }
 
-    /// What is there for it.
+    /// What is there for this end.
     fn take(&self, state: &mut State<T>, wakes: &mut WakeList) -> Option<Received<T>> {
         if self.closed.load(Relaxed) {
             return Some(Received::Closed);
@@ -148,7 +148,7 @@ impl<T> ReceiveEnd<T> {
         }
     }
 
-    /// It has what it got.
+    /// The receiver has seen what it was given.
     fn see(&self, received: Received<T>) -> Result<T, RecvError> {
         match received {
             Received::Taken(item) => Ok(item),
@@ -171,7 +171,7 @@ impl<T> Drop for ReceiveEnd<T> {
     }
 }
 
-/// The items, as this end asks for them.
+/// The items of a channel, as this end takes them.
 pub(super) struct Items<T>(Arc<ReceiveEnd<T>>);
 
 impl<T> Supply for Items<T> {
@@ -190,7 +190,7 @@ impl<T> Supply for Items<T> {
             let taken = self.0.take(state, wakes);
             if taken.is_none() {
                 state.receivers.join(ticket.clone(), first);
-                // Without a buffer: a sender may meet it.
+                // Without a buffer: a sender may hand it an item now.
                 state.admit(wakes);
             }
             taken
@@ -202,12 +202,12 @@ impl<T> Supply for Items<T> {
             Some(Received::Handed(item)) => state.put_back(item, wakes),
             _ => None,
         });
-        // User code, and not under the lock.
+        // Its destructor is user code: not under the lock.
         drop(left);
     }
 }
 
-/// The next of them, when it is there.
+/// The next item, once it is there.
 pub(super) fn poll_next<T>(take: &mut Take<Items<T>>, cx: &mut Context<'_>) -> Poll<Result<T, RecvError>> {
     let received = ready!(take.poll_take(cx));
     Poll::Ready(take.supply().0.see(received))

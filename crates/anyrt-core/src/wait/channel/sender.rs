@@ -20,7 +20,7 @@ pub struct Sender<T> {
     end: Arc<SendEnd<T>>,
 }
 
-/// Open until it is closed, or nobody has it any more, not even a send that waits.
+/// Open until it is closed, or the last reference to it is dropped, that of a waiting call included.
 pub(super) struct SendEnd<T> {
     channel: Arc<Channel<T>>,
     number: usize,
@@ -33,7 +33,7 @@ impl<T> Sender<T> {
         Sender::of(channel, &AtomicBool::new(false))
     }
 
-    /// One more end, open if that one is.
+    /// Makes one more end, open if `like` is.
     fn of(channel: Arc<Channel<T>>, like: &AtomicBool) -> Sender<T> {
         let (number, closed) = channel.with(|state, _| {
             let closed = like.load(Relaxed);
@@ -59,7 +59,7 @@ impl<T> Sender<T> {
         Sending { take: Take::new(Admissions(self.end.clone()), Location::caller()), item: Some(item) }
     }
 
-    /// Sends `item`, if there is room and nobody waits to send. Without a buffer: if a receiver waits.
+    /// Sends `item`, if there is room and no sender waits. Without a buffer: if a receiver waits.
     ///
     /// # Errors
     ///
@@ -72,7 +72,7 @@ impl<T> Sender<T> {
             }
             match state.hand(item, wakes) {
                 Ok(()) => Ok(()),
-                // The receiver that was there is cancelled by now.
+                // The receiver that waited was cancelled meanwhile.
                 Err(item) if state.capacity == 0 => Err(TrySendError::WouldBlock(item)),
                 Err(item) => {
                     state.items.push_back(item);
@@ -82,10 +82,9 @@ impl<T> Sender<T> {
         })
     }
 
-    /// Waits for the right to send one item: what it costs to make the item is spent when there is room
-    /// for it.
+    /// Waits for the right to send one item: so the item need not be made before there is room for it.
     ///
-    /// Without a buffer it waits for a receiver; should that one be gone when the permit is used, the item
+    /// Without a buffer it waits for a receiver. If that receiver is gone when the permit is used, the item
     /// waits in the channel for the next.
     ///
     /// ```
@@ -110,7 +109,7 @@ impl<T> Sender<T> {
         Reserving { take: Take::new(Admissions(self.end.clone()), Location::caller()) }
     }
 
-    /// Takes the right to send one item, if there is room and nobody waits to send.
+    /// Takes the right to send one item, if there is room and no sender waits.
     ///
     /// # Errors
     ///
@@ -126,8 +125,8 @@ impl<T> Sender<T> {
         })
     }
 
-    /// Closes this end, as if it was dropped: its calls that wait, and later ones, get `Closed`. Other
-    /// senders are not concerned.
+    /// Closes this end, as if it were dropped: its waiting and later calls get `Closed`. Other ends are not
+    /// affected.
     pub fn close(&self) {
         self.end.close();
     }
@@ -147,7 +146,7 @@ impl<T> Sender<T> {
         self.len() == 0
     }
 
-    /// How many wait to send.
+    /// How many sends wait.
     pub fn waiting(&self) -> usize {
         self.end.channel.look(|state| state.senders.len())
     }
@@ -185,7 +184,7 @@ impl<T> SendEnd<T> {
         });
     }
 
-    /// Whether one may send here at all.
+    /// Whether this end can send at all.
     fn admission(&self, state: &State<T>) -> Admission {
         if self.closed.load(Relaxed) {
             Admission::Closed
@@ -196,7 +195,7 @@ impl<T> SendEnd<T> {
         }
     }
 
-    /// Uses a right to send; of an end that was closed meanwhile it goes on to the next.
+    /// Uses a right to send. If this end was closed meanwhile, the right goes on to the next sender.
     fn use_right(&self, state: &mut State<T>, item: T, wakes: &mut WakeList) -> Result<T, SendError<T>> {
         state.reserved -= 1;
         let permitted = self.admission(state).permits(item);
@@ -221,7 +220,7 @@ impl<T> Drop for SendEnd<T> {
     }
 }
 
-/// The rights to send, as this end asks for them.
+/// The rights to send, as this end takes them.
 pub(super) struct Admissions<T>(Arc<SendEnd<T>>);
 
 impl<T> Admissions<T> {
@@ -276,7 +275,7 @@ impl<T> Supply for Admissions<T> {
 #[must_use = "futures do nothing unless polled"]
 pub struct Sending<T> {
     take: Take<Admissions<T>>,
-    /// None when it was sent.
+    /// None once it was sent.
     item: Option<T>,
 }
 
@@ -301,7 +300,8 @@ impl<T> Future for Sending<T> {
                 let item = end.use_right(state, item, wakes)?;
                 match state.hand(item, wakes) {
                     Ok(()) => Ok(None),
-                    // It was admitted to meet a receiver, and that one is gone: it waits on, first in line.
+                    // It was admitted to meet a receiver, and that receiver is gone: it waits on, first in the
+                    // queue.
                     Err(item) if state.capacity == 0 => Ok(Some(item)),
                     Err(item) => {
                         state.items.push_back(item);
@@ -346,10 +346,10 @@ impl<T> fmt::Debug for Reserving<T> {
     }
 }
 
-/// The right to send one item; dropped, it goes on to the next who waits to send.
+/// The right to send one item; dropped, it goes on to the next waiting sender.
 #[must_use = "the place is given back when it is dropped"]
 pub struct Permit<T> {
-    /// None when it was used.
+    /// None once it was used.
     end: Option<Arc<SendEnd<T>>>,
 }
 

@@ -7,20 +7,20 @@ use crate::base::sync::{Arc, Mutex};
 use crate::base::wake_list::WakeList;
 use crate::wait::queue::Queue;
 
-/// Invariant: nobody waits for what is there: with items no receiver waits, with room no sender, but for
+/// Invariant: while there are items no receiver waits, and while there is room no sender waits, not counting
 /// waiters whose scope is cancelled.
 pub(super) struct State<T> {
     pub(super) items: VecDeque<T>,
     pub(super) capacity: usize,
-    /// Each notes the number of its end.
+    /// The note of each is the number of its end.
     pub(super) receivers: Queue<Received<T>>,
-    /// The same.
+    /// As with the receivers.
     pub(super) senders: Queue<Admission>,
-    /// Rights to send that were handed out and not used yet.
+    /// Rights to send that were given out and not used yet.
     pub(super) reserved: usize,
     /// Items that were handed over and not seen yet: they may come back.
     pub(super) in_hand: usize,
-    /// Ends that were not closed.
+    /// Ends that are open.
     pub(super) open_senders: usize,
     pub(super) open_receivers: usize,
     /// The number of the next end.
@@ -31,7 +31,7 @@ pub(super) struct State<T> {
 pub(super) enum Received<T> {
     /// It was there.
     Taken(T),
-    /// It was waited for: whoever sees it says so.
+    /// It was handed over: the waiter reports that it has seen it.
     Handed(T),
     EndOfStream,
     Closed,
@@ -40,7 +40,7 @@ pub(super) enum Received<T> {
 /// What a sender gets.
 #[derive(Clone, Copy, PartialEq)]
 pub(super) enum Admission {
-    /// It may send one item, and says when it has.
+    /// It may send one item, and reports when it has.
     Admitted,
     Broken,
     Closed,
@@ -52,7 +52,7 @@ pub(super) enum Admission {
 pub struct ChannelStatistics {
     /// How many items are in the buffer.
     pub buffered: usize,
-    /// For how many items the buffer is; `usize::MAX` means no bounds.
+    /// How many items the buffer holds; `usize::MAX` means no limit.
     pub capacity: usize,
     /// How many places are reserved by permits, and by sends that were admitted.
     pub reserved: usize,
@@ -60,9 +60,9 @@ pub struct ChannelStatistics {
     pub senders: usize,
     /// How many receivers are open.
     pub receivers: usize,
-    /// How many wait to send.
+    /// How many sends wait.
     pub waiting_senders: usize,
-    /// How many wait to receive.
+    /// How many receives wait.
     pub waiting_receivers: usize,
 }
 
@@ -114,7 +114,7 @@ impl<T> State<T> {
         }
     }
 
-    /// Whether one more item may be sent. Without a buffer: to a receiver that waits.
+    /// Whether one more item may be sent. Without a buffer: to a waiting receiver.
     pub(super) fn has_room(&mut self) -> bool {
         if self.capacity > 0 {
             return self.items.len().saturating_add(self.reserved) < self.capacity;
@@ -122,7 +122,7 @@ impl<T> State<T> {
         self.items.is_empty() && self.receivers.live(self.reserved + 1) > self.reserved
     }
 
-    /// Lets those send who wait to, as far as there is room.
+    /// Admits waiting senders, as far as there is room.
     pub(super) fn admit(&mut self, wakes: &mut WakeList) {
         while !self.senders.is_empty() && self.has_room() {
             let Ok(mut waker) = self.senders.serve(Admission::Admitted) else { break };
@@ -131,14 +131,14 @@ impl<T> State<T> {
         }
     }
 
-    /// Whether a sender may send that does not wait yet.
+    /// Whether a sender that is not in the queue may send now.
     pub(super) fn admits(&mut self, wakes: &mut WakeList) -> bool {
-        // Those whose scope is cancelled are in nobody's way.
+        // Waiters whose scope is cancelled must not stand in the way.
         self.admit(wakes);
         self.senders.is_empty() && self.has_room()
     }
 
-    /// Hands an item to who has waited longest.
+    /// Hands an item to the longest waiter.
     pub(super) fn hand(&mut self, item: T, wakes: &mut WakeList) -> Result<(), T> {
         match self.receivers.serve(Received::Handed(item)) {
             Ok(mut waker) => {
@@ -151,14 +151,14 @@ impl<T> State<T> {
         }
     }
 
-    /// Hands it over, or puts it at the end of the buffer.
+    /// Hands an item over, or puts it at the end of the buffer.
     pub(super) fn put(&mut self, item: T, wakes: &mut WakeList) {
         if let Err(item) = self.hand(item, wakes) {
             self.items.push_back(item);
         }
     }
 
-    /// An item comes back that was handed over and not seen; it is returned when nobody can receive it.
+    /// An item that was handed over and not seen comes back. Returned if it cannot be received any more.
     pub(super) fn put_back(&mut self, item: T, wakes: &mut WakeList) -> Option<T> {
         self.in_hand -= 1;
         let left = if self.open_receivers == 0 {
@@ -185,14 +185,14 @@ impl<T> State<T> {
         self.open_senders == 0 && self.items.is_empty() && self.in_hand == 0
     }
 
-    /// Tells those who wait to receive, if it is so.
+    /// Tells waiting receivers if the stream has ended.
     pub(super) fn tell_end(&mut self, wakes: &mut WakeList) {
         if self.has_ended() {
             self.receivers.answer(|_| true, || Received::EndOfStream, wakes);
         }
     }
 
-    /// An end is closed whose number this is; what nobody will receive is returned.
+    /// Closes the receiving end with this number. Returns the items that can never be received.
     pub(super) fn close_receiver(&mut self, end: usize, wakes: &mut WakeList) -> VecDeque<T> {
         self.open_receivers -= 1;
         self.receivers.answer(|of| of == end, || Received::Closed, wakes);
@@ -211,7 +211,7 @@ impl<T> State<T> {
 }
 
 impl Admission {
-    /// What it means for the sending of `item`.
+    /// Whether `item` may be sent.
     pub(super) fn permits<T>(self, item: T) -> Result<T, SendError<T>> {
         match self {
             Admission::Admitted => Ok(item),

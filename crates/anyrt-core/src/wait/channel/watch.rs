@@ -10,12 +10,12 @@ use super::error::RecvError;
 use crate::base::sync::{Arc, Mutex};
 use crate::base::wake_list::WakeList;
 use crate::tree::moment::Moment;
-use crate::wait::wakers::{Crowd, Look, News, Place};
+use crate::wait::wakers::{Look, News, WakerKey, WakerSet};
 
 /// A channel for a value of which only the latest counts: settings, a state, a progress.
 ///
-/// A value is looked at as an `Arc`, and not through a guard as tokio's: nobody who looks, for however long, keeps
-/// another from sending.
+/// A value is read as an `Arc`, not through a guard as in tokio: a reader never keeps a sender from sending,
+/// however long it reads.
 ///
 /// ```
 /// # futures::executor::block_on(async {
@@ -30,45 +30,45 @@ use crate::wait::wakers::{Crowd, Look, News, Place};
 /// # });
 /// ```
 pub fn watch<T>(value: T) -> (Sender<T>, Receiver<T>) {
-    let channel = Arc::new(Mutex::new(State {
+    let channel = Arc::new(Mutex::new(WatchState {
         value: Arc::new(value),
         version: 0,
         senders: 1,
         receivers: 1,
-        waiting: Crowd::default(),
-        watching: Crowd::default(),
+        waiting: WakerSet::default(),
+        watching: WakerSet::default(),
     }));
     (Sender { channel: channel.clone() }, Receiver { channel, seen: 0 })
 }
 
-struct State<T> {
+struct WatchState<T> {
     value: Arc<T>,
-    /// How often it was sent.
+    /// How often a value was sent.
     version: u64,
     senders: usize,
     receivers: usize,
     /// Receivers that wait for another value.
-    waiting: Crowd,
+    waiting: WakerSet,
     /// Senders that wait for the receivers to be gone.
-    watching: Crowd,
+    watching: WakerSet,
 }
 
-type Channel<T> = Arc<Mutex<State<T>>>;
+type Channel<T> = Arc<Mutex<WatchState<T>>>;
 
 /// The sending end of a [`watch()`] channel.
 pub struct Sender<T> {
     channel: Channel<T>,
 }
 
-/// A receiving end of a [`watch()`] channel. A clone has seen what this one has.
+/// A receiving end of a [`watch()`] channel. A clone has seen what this one has seen.
 pub struct Receiver<T> {
     channel: Channel<T>,
-    /// The version that it has seen.
+    /// The version that this receiver has seen.
     seen: u64,
 }
 
 impl<T> Sender<T> {
-    /// Sets the value, whether anybody looks or not; the value before.
+    /// Sets the value, whether or not there are receivers. Returns the value before.
     pub fn send(&self, value: T) -> Arc<T> {
         let mut wakes = WakeList::default();
         let new = Arc::new(value);
@@ -79,7 +79,7 @@ impl<T> Sender<T> {
 
     /// Sets the value to what `change` makes of it.
     ///
-    /// No lock is held meanwhile: when somebody else has sent in between, `change` is called again.
+    /// No lock is held meanwhile: if another sender has sent in between, `change` is called again.
     pub fn update(&self, mut change: impl FnMut(&T) -> T) -> Arc<T> {
         loop {
             let (old, version) = {
@@ -106,7 +106,7 @@ impl<T> Sender<T> {
         self.channel.lock().value.clone()
     }
 
-    /// One more receiver, which has seen the value that is there now.
+    /// Makes one more receiver, which has seen the current value.
     pub fn subscribe(&self) -> Receiver<T> {
         let mut state = self.channel.lock();
         state.receivers += 1;
@@ -123,7 +123,7 @@ impl<T> Sender<T> {
         self.channel.lock().waiting.len()
     }
 
-    /// Waits until no receiver is left: nobody looks any more.
+    /// Waits until no receiver is left.
     ///
     /// # Cancel safety
     ///
@@ -156,7 +156,7 @@ impl<T> Drop for Sender<T> {
 }
 
 impl<T> Receiver<T> {
-    /// The value, whether it was seen or not. It does not count as seen by this.
+    /// The value, whether or not it was seen. This does not mark it as seen.
     pub fn get(&self) -> Arc<T> {
         self.channel.lock().value.clone()
     }
@@ -166,7 +166,7 @@ impl<T> Receiver<T> {
         self.channel.lock().version != self.seen
     }
 
-    /// Waits for a value that was not seen; from then on it is. Those in between are skipped. A checkpoint.
+    /// Waits for a value that was not seen, and marks it as seen. Those in between are skipped. A checkpoint.
     ///
     /// # Errors
     ///
@@ -180,7 +180,7 @@ impl<T> Receiver<T> {
         Changed { look: Look::new(Newer { receiver: self, any: false }, Location::caller()) }
     }
 
-    /// Waits for a value of which `is_right` is true, beginning with the one that is there; it counts as seen.
+    /// Waits for a value for which `is_right` returns true, beginning with the current one; marks it as seen.
     ///
     /// ```
     /// # futures::executor::block_on(async {
@@ -242,7 +242,7 @@ impl<T> Drop for Receiver<T> {
     }
 }
 
-impl<T> State<T> {
+impl<T> WatchState<T> {
     fn set(&mut self, value: Arc<T>, wakes: &mut WakeList) -> Arc<T> {
         self.version += 1;
         self.waiting.wake_all(wakes);
@@ -282,10 +282,10 @@ impl<T> fmt::Debug for Changed<'_, T> {
     }
 }
 
-/// A value that was not seen.
+/// The news that there is a value that was not seen.
 struct Newer<'a, T> {
     receiver: &'a mut Receiver<T>,
-    /// Or one that was.
+    /// The current value will do, although it was seen.
     any: bool,
 }
 
@@ -294,7 +294,7 @@ impl<T> News for Newer<'_, T> {
 
     const TAKES: bool = true;
 
-    fn look(&mut self, place: &mut Place, waker: Waker) -> Result<Self::Item, Option<Waker>> {
+    fn look(&mut self, key: &mut WakerKey, waker: Waker) -> Result<Self::Item, Option<Waker>> {
         let Receiver { channel, seen } = &mut *self.receiver;
         let mut state = channel.lock();
         if self.any || state.version != *seen {
@@ -304,15 +304,15 @@ impl<T> News for Newer<'_, T> {
         if state.senders == 0 {
             return Ok(Err(RecvError::EndOfStream));
         }
-        Err(state.waiting.wait(place, waker))
+        Err(state.waiting.wait(key, waker))
     }
 
-    fn told(&self, place: &Place) -> Option<Moment> {
-        self.receiver.channel.lock().waiting.told(place)
+    fn woken_at(&self, key: &WakerKey) -> Option<Moment> {
+        self.receiver.channel.lock().waiting.woken_at(key)
     }
 
-    fn leave(&mut self, place: &mut Place) -> Option<Waker> {
-        self.receiver.channel.lock().waiting.leave(place)
+    fn leave(&mut self, key: &mut WakerKey) -> Option<Waker> {
+        self.receiver.channel.lock().waiting.leave(key)
     }
 }
 
@@ -336,7 +336,7 @@ impl<T> fmt::Debug for Closed<'_, T> {
     }
 }
 
-/// That nobody will receive any more.
+/// The news that no receiver is left.
 struct Gone<'a, T>(&'a Sender<T>);
 
 impl<T> News for Gone<'_, T> {
@@ -344,16 +344,16 @@ impl<T> News for Gone<'_, T> {
 
     const TAKES: bool = false;
 
-    fn look(&mut self, place: &mut Place, waker: Waker) -> Result<(), Option<Waker>> {
+    fn look(&mut self, key: &mut WakerKey, waker: Waker) -> Result<(), Option<Waker>> {
         let mut state = self.0.channel.lock();
-        if state.receivers == 0 { Ok(()) } else { Err(state.watching.wait(place, waker)) }
+        if state.receivers == 0 { Ok(()) } else { Err(state.watching.wait(key, waker)) }
     }
 
-    fn told(&self, place: &Place) -> Option<Moment> {
-        self.0.channel.lock().watching.told(place)
+    fn woken_at(&self, key: &WakerKey) -> Option<Moment> {
+        self.0.channel.lock().watching.woken_at(key)
     }
 
-    fn leave(&mut self, place: &mut Place) -> Option<Waker> {
-        self.0.channel.lock().watching.leave(place)
+    fn leave(&mut self, key: &mut WakerKey) -> Option<Waker> {
+        self.0.channel.lock().watching.leave(key)
     }
 }

@@ -1,4 +1,4 @@
-//! One branch: a drop point that keeps what it ended with.
+//! One branch: a drop point that keeps its value.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -24,7 +24,7 @@ impl<F: Future> Branch<F> {
         Branch { scoped: Scoped::new(Lazy::nowhere(ScopeKind::Branch), future), ending: None, ended: false }
     }
 
-    /// Polls it, unless it has ended; whether it has now.
+    /// Polls the branch, unless it has ended. Returns whether it has ended now.
     pub(super) fn poll_end(self: Pin<&mut Self>, cx: &mut Context<'_>) -> bool {
         let this = self.project();
         if !*this.ended
@@ -36,7 +36,7 @@ impl<F: Future> Branch<F> {
         *this.ended
     }
 
-    /// What it ended with; none if it was cut short, or has not ended.
+    /// Its value; none if it was cut short, or has not ended.
     pub(super) fn take_value(self: Pin<&mut Self>) -> Option<F::Output> {
         match self.project().ending.take() {
             Some(Ending::Value(value)) => Some(value),
@@ -51,14 +51,14 @@ impl<F: Future> Branch<F> {
         }
     }
 
-    /// Another branch has decided: it ends here, and its leaves give back what they were handed. If something in it
-    /// holds it is cancelled instead, and to be polled to its end.
+    /// Another branch has won: this one ends here, and its leaves give back what they were handed. If something
+    /// in it holds, it is cancelled instead, and must be polled to its end.
     pub(super) fn lose(self: Pin<&mut Self>, reason: &str) {
         let mut this = self.project();
         if *this.ended {
             return;
         }
-        // One that was never pending holds nothing, and was perhaps never polled.
+        // A branch that was never pending holds nothing, and may never have been polled.
         if this.scoped.is_linked_and_running() {
             let node = this.scoped.as_mut().seat().link().clone();
             let location = std::panic::Location::caller();

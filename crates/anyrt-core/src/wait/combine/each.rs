@@ -18,10 +18,10 @@ use crate::tree::site::Called;
 ///
 /// # Cancel safety
 ///
-/// Cancelled, no further call is begun, and each that was is dropped by itself, when nothing in it
-/// holds. Where those that were begun end all the same, it returns if they were all: an iterator whose
-/// [`size_hint`](Iterator::size_hint) does not tell is then asked for one more item. Dropped by foreign code, all are
-/// dropped with it.
+/// Cancelled, no further call is begun, and each call that was begun is dropped by itself, when nothing in it
+/// holds. If these end all the same, it returns if no item is left: an iterator whose
+/// [`size_hint`](Iterator::size_hint) does not tell is then asked for one more item. Dropped by foreign code,
+/// all calls are dropped with it.
 #[track_caller]
 pub fn for_each_concurrent<I, F>(
     items: I,
@@ -110,7 +110,7 @@ where
     values.into_iter().flatten().collect()
 }
 
-/// The values of `futures`, run at once in the task that asks, in the order in which they come.
+/// The values of `futures`, run at once in the calling task, in the order in which they are ready.
 ///
 /// ```
 /// # async fn demo() {
@@ -151,7 +151,7 @@ impl<F: Future> AsCompleted<F> {
     /// future is dropped by itself, when nothing in it holds.
     pub async fn next(&mut self) -> Option<F::Output> {
         poll_fn(|cx| {
-            // So many were ready that others have a turn.
+            // The budget is spent: other tasks get a turn.
             if budget::is_spent(cx.waker()) {
                 return Poll::Pending;
             }
@@ -165,7 +165,7 @@ impl<F: Future> AsCompleted<F> {
         .map(|(_, value)| value)
     }
 
-    /// How many have not come yet.
+    /// How many values have not come yet.
     pub fn remaining(&self) -> usize {
         self.0.len()
     }
@@ -177,7 +177,7 @@ impl<F: Future> std::fmt::Debug for AsCompleted<F> {
     }
 }
 
-/// Who calls, for messages and the task view.
+/// The caller, for messages and the task view.
 struct What {
     name: &'static str,
     called: Called,
@@ -204,7 +204,7 @@ async fn run<I, F, T>(
                     if context::view().0 {
                         break;
                     }
-                    // So many were ready that others have a turn.
+                    // The budget is spent: other tasks get a turn.
                     return Poll::Pending;
                 }
                 if let Some((index, item)) = items.take() {
@@ -228,10 +228,10 @@ async fn run<I, F, T>(
 /// The items that were not taken yet.
 struct Items<I: Iterator> {
     rest: I,
-    /// Taken to see whether there is one.
+    /// Taken ahead, to see whether there is one.
     next: Option<I::Item>,
     taken: usize,
-    /// There is none any more.
+    /// The iterator has ended.
     exhausted: bool,
 }
 
@@ -250,7 +250,7 @@ impl<I: Iterator> Items<I> {
         Some((self.taken - 1, item))
     }
 
-    /// Whether no item is left; learned without taking one, where the iterator says it.
+    /// Whether no item is left; found out without taking one, where the iterator can say.
     fn are_all_taken(&mut self) -> bool {
         if self.next.is_none() {
             self.exhausted = match self.rest.size_hint() {

@@ -65,7 +65,7 @@ where
         if failed.is_none() && matches!(b.value(), Some(Err(_))) {
             failed = b.as_mut().take_value().and_then(Result::err);
             a.as_mut().lose(LOST);
-            // What holds in it is finished.
+            // Something in it holds: it is polled to its end.
             ended = a.as_mut().poll_end(cx);
         }
         if !ended {

@@ -18,13 +18,14 @@ pub enum Either<A, B> {
 
 /// Runs both at once, in this task; the value of the one that ends first.
 ///
-/// They are polled in their order, and the first that is ready ends the race in that moment: the loser is not polled any
-/// more, and what its leaves were handed goes back. So nothing is lost in `race(one.recv(), other.recv())`, whichever wins. Only
-/// if something in the loser holds (a shield, a group, a blocking call, a clean-up) it is cancelled as a scope and
-/// awaited, polled as any cancelled code: that has run when this returns.
+/// They are polled in their order, and the first that is ready ends the race at that moment: the loser is not
+/// polled any more, and what its leaves were handed goes back. So nothing is lost in `race(one.recv(),
+/// other.recv())`, whichever wins. Only if something in the loser holds (a shield, a group, a blocking call, a
+/// clean-up) is it cancelled as a scope and awaited, polled as any cancelled code: that has run when this
+/// returns.
 ///
-/// What dies with the loser is what its own code had: an item between its `recv` and where it keeps it, and one whose only receiver it
-/// owned (a [`oneshot`](crate::wait::channel::oneshot()) that was moved into it).
+/// What is lost with the loser is what its own code had: an item between its `recv` and where it is stored, and
+/// an item whose only receiver it owned (a [`oneshot`](crate::channel::oneshot()) that was moved into it).
 ///
 /// ```
 /// # async fn demo() {
@@ -69,7 +70,7 @@ pub async fn race<A: Future, B: Future>(a: A, b: B) -> Either<A::Output, B::Outp
                 }
             }
         }
-        // What holds in the loser is finished.
+        // Something in the loser holds: it is polled to its end.
         if !(a.as_mut().poll_end(cx) & b.as_mut().poll_end(cx)) {
             return Poll::Pending;
         }

@@ -15,7 +15,7 @@ use crate::scope::scoped::Seat;
 use crate::tree::ScopeKind;
 use crate::tree::lazy::Lazy;
 
-/// Branches, in a place of their own: whoever is not woken is not polled, so a branch does not see by
+/// Branches in a scope of their own. Only branches that were woken are polled, so a branch does not notice by
 /// itself that all of them are polled in another scope than before.
 pub(super) struct Unordered<F: Future> {
     seat: Seat,

@@ -13,8 +13,8 @@ use crate::wait::queue::{Queue, Supply, Take, Ticket};
 /// A point that tasks pass together: each waits there until `size` have come. Cheap to clone, and used
 /// again and again.
 ///
-/// Who is cancelled while it waits has not come: the others wait for one more. async-lock's barrier
-/// counts it as one that came, so the others pass without it.
+/// A task that is cancelled while it waits has not come: the others wait for one more. async-lock's barrier
+/// counts it, so the others pass without it.
 ///
 /// ```
 /// # futures::executor::block_on(async {
@@ -26,11 +26,11 @@ use crate::wait::queue::{Queue, Supply, Take, Ticket};
 /// # });
 /// ```
 #[derive(Clone)]
-pub struct Barrier(Arc<Mutex<State>>);
+pub struct Barrier(Arc<Mutex<BarrierState>>);
 
-struct State {
+struct BarrierState {
     size: usize,
-    /// Fewer than `size`, but for waiters whose scope is cancelled.
+    /// Fewer than `size`, not counting waiters whose scope is cancelled.
     waiting: Queue<BarrierWaitResult>,
 }
 
@@ -41,20 +41,20 @@ pub struct BarrierWaitResult {
 }
 
 impl BarrierWaitResult {
-    /// Whether it was the one that came last; there is one in each round.
+    /// Whether this was the one that came last; there is one in each round.
     pub fn is_leader(&self) -> bool {
         self.leader
     }
 }
 
 impl Barrier {
-    /// A barrier for `size` tasks at a time. Zero is as one: nobody waits.
+    /// A barrier for `size` tasks at a time. Zero is the same as one: no task waits.
     pub fn new(size: usize) -> Barrier {
-        Barrier(Arc::new(Mutex::new(State { size, waiting: Queue::new() })))
+        Barrier(Arc::new(Mutex::new(BarrierState { size, waiting: Queue::new() })))
     }
 
-    /// Waits until as many have come as the barrier is for. A checkpoint: who comes in a cancelled scope
-    /// has not come.
+    /// Waits until as many tasks have come as the barrier is for. A checkpoint: a task in a cancelled scope has
+    /// not come.
     ///
     /// # Cancel safety
     ///
@@ -64,12 +64,12 @@ impl Barrier {
         BarrierWait { take: Take::new(Passage(self.clone()), Location::caller()) }
     }
 
-    /// For how many tasks it is.
+    /// For how many tasks the barrier is.
     pub fn size(&self) -> usize {
         self.0.lock().size
     }
 
-    /// How many wait there.
+    /// How many tasks wait there.
     pub fn waiting(&self) -> usize {
         self.0.lock().waiting.len()
     }
@@ -126,7 +126,7 @@ impl Supply for Passage {
     }
 
     fn leave(&self, ticket: &Arc<Ticket<BarrierWaitResult>>) {
-        // That all have passed is nobody else's news.
+        // The result is dropped: that all have passed is for this waiter alone.
         let _ = self.0.0.lock().waiting.remove(ticket);
     }
 }

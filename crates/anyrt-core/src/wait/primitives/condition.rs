@@ -1,4 +1,4 @@
-//! [`Condition`]: to wait, without the lock, until somebody who had it says so.
+//! [`Condition`]: to wait, without the lock, until a task that has the lock notifies.
 
 use std::fmt;
 use std::future::{Future, poll_fn};
@@ -13,15 +13,15 @@ use crate::scope::finally;
 use crate::tree::site::Called;
 use crate::wait::queue::{Queue, Supply, Take, Ticket};
 
-/// A condition of what a [`Lock`] guards. Cheap to clone.
+/// A condition on the value of a [`Lock`]. Cheap to clone.
 ///
-/// [`wait`](Condition::wait) gives the lock up, waits to be notified, and has the lock again when it
-/// is over, however it is over. Who is notified goes first come first served; a notification that was
-/// handed to a waiter that is gone goes on to the next. There is no spurious wake-up, but another may
-/// have had the lock in between: [`wait_for`](Condition::wait_for) looks again.
+/// [`wait`](Condition::wait) gives the lock up, waits to be notified, and has the lock again when it is over,
+/// however it ends. Waiters are notified first come first served; a notification that was handed to a waiter
+/// that is gone goes on to the next. There is no spurious wake-up, but another task may have had the lock in
+/// between: [`wait_for`](Condition::wait_for) looks again.
 ///
-/// Neither async-lock nor event-listener has one; theirs would be built on a listener, which
-/// keeps neither the order nor the lock of a wait that is cancelled.
+/// Neither async-lock nor event-listener has one. One built on a listener would keep neither the order of the
+/// waiters nor the lock of a wait that is cancelled.
 ///
 /// ```
 /// # futures::executor::block_on(async {
@@ -55,14 +55,14 @@ struct Shared<T> {
 /// What a waiter is handed.
 #[derive(Clone, Copy, PartialEq)]
 enum Notice {
-    /// For one of those who wait: not taken, it goes on to the next.
+    /// For one waiter: if it is not taken, it goes on to the next.
     One,
-    /// For all who waited then.
+    /// For all waiters at that moment.
     All,
 }
 
 impl<T> Condition<T> {
-    /// A condition of what `lock` guards.
+    /// A condition on the value of `lock`.
     pub fn new(lock: &Lock<T>) -> Condition<T> {
         Condition(Arc::new(Shared { lock: lock.clone(), waiting: Mutex::new(Queue::new()) }))
     }
@@ -86,27 +86,27 @@ impl<T> Condition<T> {
     ///
     /// # Panics
     ///
-    /// When `guard` is of another lock, naming the caller.
+    /// When `guard` belongs to another lock, naming the caller.
     ///
     /// # Cancel safety
     ///
-    /// Cancelled, it takes the lock again before the scope is left, and holds until it has it (Trio,
-    /// AnyIO: the same): the code behind the scope finds its guard as it was. A notification that it was
-    /// handed goes on to the next. In a scope that was cancelled before, the lock is not given up.
+    /// Cancelled, it takes the lock again before the scope is left, and holds until it has it (Trio, AnyIO: the
+    /// same): the code behind the scope finds its guard as it was. A notification that it was handed goes on to
+    /// the next. In a scope that was cancelled before the call, the lock is not given up.
     ///
-    /// Dropped by *foreign* code (`select!`) while it waits, nobody can wait for the lock: the guard is left
-    /// without it, and panics when it is used. So use `move_on_after`, `race`, a scope.
+    /// Dropped by *foreign* code (`select!`) while it waits, it cannot take the lock again: the guard is left
+    /// without the lock, and panics when it is used. So use `move_on_after`, `race`, a scope.
     #[track_caller]
     pub fn wait<'a>(&'a self, guard: &'a mut LockGuard<T>) -> impl Future<Output = ()> + 'a {
         self.check(guard, Location::caller());
         self.wait_at(Location::caller(), guard)
     }
 
-    /// Waits until `is_true` of the value, looking at once and after each notification.
+    /// Waits until `is_true` returns true for the value; asked at once and after each notification.
     ///
     /// # Panics, cancel safety
     ///
-    /// As [`wait`](Condition::wait); also with a panic of `is_true`.
+    /// As [`wait`](Condition::wait); also with the panic of `is_true`.
     #[track_caller]
     pub fn wait_for<'a>(
         &'a self,
@@ -127,7 +127,7 @@ impl<T> Condition<T> {
     ///
     /// # Panics
     ///
-    /// When `guard`, which shows that the caller has the lock, is of another lock, naming the caller.
+    /// When `guard`, which proves that the caller has the lock, belongs to another lock, naming the caller.
     #[track_caller]
     pub fn notify_one(&self, guard: &LockGuard<T>) {
         self.notify_many(guard, 1);
@@ -152,7 +152,7 @@ impl<T> Condition<T> {
         wakes.wake();
     }
 
-    /// Wakes all who wait: they wait for the lock from now on, in their order.
+    /// Wakes all waiters: they wait for the lock from now on, in their order.
     ///
     /// # Panics
     ///
@@ -178,13 +178,13 @@ impl<T> Condition<T> {
     }
 
     async fn wait_at(&self, called: Called, guard: &mut LockGuard<T>) {
-        let mut take = Take::new(Turns(&self.0.waiting), called);
+        let mut take = Take::new(Notices(&self.0.waiting), called);
         poll_fn(|cx| match take.poll_take(cx) {
             Poll::Pending if !take.is_waiting() => Poll::Pending,
             _ => Poll::Ready(()),
         })
         .await;
-        // In the queue first, then without the lock: no notification comes in between.
+        // Joins the queue before it gives the lock up: no notification can come in between.
         guard.release();
         finally(poll_fn(move |cx| take.poll_take(cx).map(drop)), async |_| guard.take_again(called).await)
             .await;
@@ -203,10 +203,10 @@ impl<T> fmt::Debug for Condition<T> {
     }
 }
 
-/// The queue of a condition: who joins it always waits.
-struct Turns<'a>(&'a Mutex<Queue<Notice>>);
+/// The queue of a condition: a taker always waits.
+struct Notices<'a>(&'a Mutex<Queue<Notice>>);
 
-impl Supply for Turns<'_> {
+impl Supply for Notices<'_> {
     type Item = Notice;
 
     fn take_or_join(&self, ticket: &Arc<Ticket<Notice>>, first: bool) -> Option<Notice> {

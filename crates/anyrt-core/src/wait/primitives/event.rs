@@ -9,12 +9,11 @@ use std::task::{Context, Poll, Waker};
 use crate::base::sync::{Arc, Mutex};
 use crate::base::wake_list::WakeList;
 use crate::tree::moment::Moment;
-use crate::wait::wakers::{Crowd, Look, News, Place};
+use crate::wait::wakers::{Look, News, WakerKey, WakerSet};
 
-/// Something that happens once, and wakes all who wait for it. Cheap to clone.
+/// Something that happens once, and wakes all waiters. Cheap to clone.
 ///
-/// event-listener is the like for authors of primitives, who loop around it; this one remembers that it
-/// has happened.
+/// event-listener is for authors of primitives, which loop around it; this one remembers that it has happened.
 ///
 /// ```
 /// # futures::executor::block_on(async {
@@ -26,12 +25,12 @@ use crate::wait::wakers::{Crowd, Look, News, Place};
 /// # });
 /// ```
 #[derive(Clone, Default)]
-pub struct Event(Arc<Mutex<State>>);
+pub struct Event(Arc<Mutex<EventState>>);
 
 #[derive(Default)]
-struct State {
+struct EventState {
     set: bool,
-    waiting: Crowd,
+    waiting: WakerSet,
 }
 
 impl Event {
@@ -40,7 +39,7 @@ impl Event {
         Event::default()
     }
 
-    /// It has happened: wakes all who wait. Cannot be taken back.
+    /// The event has happened: wakes all waiters. Cannot be taken back.
     pub fn set(&self) {
         let mut wakes = WakeList::default();
         {
@@ -106,19 +105,19 @@ impl News for Happening {
 
     const TAKES: bool = false;
 
-    fn look(&mut self, place: &mut Place, waker: Waker) -> Result<(), Option<Waker>> {
+    fn look(&mut self, key: &mut WakerKey, waker: Waker) -> Result<(), Option<Waker>> {
         let mut state = self.0.0.lock();
         if state.set {
             return Ok(());
         }
-        Err(state.waiting.wait(place, waker))
+        Err(state.waiting.wait(key, waker))
     }
 
-    fn told(&self, place: &Place) -> Option<Moment> {
-        self.0.0.lock().waiting.told(place)
+    fn woken_at(&self, key: &WakerKey) -> Option<Moment> {
+        self.0.0.lock().waiting.woken_at(key)
     }
 
-    fn leave(&mut self, place: &mut Place) -> Option<Waker> {
-        self.0.0.lock().waiting.leave(place)
+    fn leave(&mut self, key: &mut WakerKey) -> Option<Waker> {
+        self.0.0.lock().waiting.leave(key)
     }
 }

@@ -15,12 +15,12 @@ use crate::wait::queue::Take;
 
 /// A lock between tasks, strictly first come first served. Cheap to clone; the clones share it.
 ///
-/// Released, it belongs to who has waited longest, at that moment: nobody overtakes, not even the
-/// task that released it. A free lock that nobody waits for is taken without a wait, and still not
-/// in a cancelled scope (AnyIO: `fast_acquire`). A panic or cancellation of who has it releases it.
+/// Released, it belongs to the longest waiter, from that moment: no task overtakes, not even the one that
+/// released it. A free lock without waiters is taken without a wait, but not in a cancelled scope (AnyIO:
+/// `fast_acquire`). A panic or cancellation of the task that has the lock releases it.
 ///
-/// Not async-lock's mutex: that one lets a new-comer overtake a waiter for half a millisecond, and
-/// wakes a waiter that is cancelled, so that the lock stays free until that one is gone.
+/// Not async-lock's mutex: that lets a newcomer overtake a waiter for half a millisecond, and wakes a waiter
+/// that is cancelled, so that the lock stays free until that one is gone.
 ///
 /// ```
 /// # futures::executor::block_on(async {
@@ -37,7 +37,7 @@ struct Shared<T> {
     /// One.
     turn: Permits,
     held_by: HeldBy,
-    /// Taken out while somebody has the lock. Boxed: a guard is small, whatever it guards.
+    /// Taken out while the lock is held. Boxed: so a guard is small, whatever the lock guards.
     value: Mutex<Option<Box<T>>>,
 }
 
@@ -45,7 +45,7 @@ struct Shared<T> {
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct LockStatistics {
-    /// Whether somebody has it.
+    /// Whether it is held.
     pub locked: bool,
     /// How many wait for it.
     pub waiting: usize,
@@ -63,7 +63,7 @@ impl<T> Lock<T> {
 
     /// Waits for the lock. A checkpoint: in a cancelled scope it takes nothing.
     ///
-    /// A task that has the lock and asks for it again waits for itself.
+    /// A task that holds the lock and asks for it again waits for itself.
     ///
     /// # Cancel safety
     ///
@@ -77,7 +77,7 @@ impl<T> Lock<T> {
         Locking { take: Take::new(Share { of: self.clone(), number: 1 }, called) }
     }
 
-    /// Takes the lock, if it is free and nobody waits.
+    /// Takes the lock, if it is free and there are no waiters.
     ///
     /// # Errors
     ///
@@ -86,7 +86,7 @@ impl<T> Lock<T> {
         if self.0.turn.try_take(1) { Ok(LockGuard::of(self.clone())) } else { Err(WouldBlock) }
     }
 
-    /// Whether somebody has the lock.
+    /// Whether the lock is held.
     pub fn is_locked(&self) -> bool {
         self.0.turn.free() == 0
     }
@@ -160,13 +160,13 @@ impl<T> fmt::Debug for Locking<T> {
 /// The value of a [`Lock`], as long as this lives.
 #[must_use = "the lock is released when it is dropped"]
 pub struct LockGuard<T> {
-    /// There while this has the lock; it goes back before the turn does.
+    /// There while this guard holds the lock; put back before the permit is returned.
     value: Option<Box<T>>,
     lock: Lock<T>,
 }
 
 impl<T> LockGuard<T> {
-    /// The guard of who has the turn.
+    /// The guard of the task that has the permit.
     fn of(lock: Lock<T>) -> LockGuard<T> {
         lock.0.held_by.is_here();
         let value = lock.0.value.lock().take();
@@ -177,7 +177,7 @@ impl<T> LockGuard<T> {
         &self.lock
     }
 
-    /// Gives the lock back, if it has it; without it there is no value to reach.
+    /// Gives the lock back, if this guard holds it; without it the value cannot be reached.
     pub(super) fn release(&mut self) {
         if let Some(value) = self.value.take() {
             *self.lock.0.value.lock() = Some(value);

@@ -1,4 +1,4 @@
-//! [`OnceCell`]: a value that is made once, by whoever needs it first.
+//! [`OnceCell`]: a value that is made once, by the first task that needs it.
 
 use std::fmt;
 use std::future::{Future, poll_fn};
@@ -8,10 +8,10 @@ use crate::base::sync::{Arc, Mutex, OnceLock};
 use crate::base::wake_list::WakeList;
 use crate::wait::queue::{Queue, Supply, Take, Ticket};
 
-/// A value that is made once, asynchronously, by who needs it first; the others wait for it.
+/// A value that is made once, asynchronously, by the first task that needs it; the others wait for it.
 ///
-/// When making it fails, panics or is cancelled, who has waited longest makes it: async-lock's cell wakes
-/// any of them, also one that is cancelled.
+/// When making it fails, panics or is cancelled, the longest waiter makes it: async-lock's cell wakes any of
+/// them, even one that is cancelled.
 ///
 /// ```
 /// # futures::executor::block_on(async {
@@ -26,20 +26,20 @@ use crate::wait::queue::{Queue, Supply, Take, Ticket};
 /// ```
 pub struct OnceCell<T> {
     value: OnceLock<T>,
-    state: Mutex<State>,
+    state: Mutex<CellState>,
 }
 
-struct State {
-    /// Somebody makes the value, or was handed the turn to.
+struct CellState {
+    /// A task makes the value, or was handed the right to.
     making: bool,
-    waiting: Queue<Turn>,
+    waiting: Queue<Handed>,
 }
 
 /// What a waiter is handed.
-enum Turn {
-    /// To make the value.
+enum Handed {
+    /// The right to make the value.
     Make,
-    /// The news that it is there.
+    /// The news that the value is there.
     Made,
 }
 
@@ -50,7 +50,7 @@ pub enum SetError<T> {
     /// There is a value.
     #[error("the cell has a value already")]
     AlreadySet(T),
-    /// Somebody makes one.
+    /// A task is making one.
     #[error("somebody makes the value of the cell")]
     WouldBlock(T),
 }
@@ -59,13 +59,19 @@ impl<T> OnceCell<T> {
     /// A cell without a value.
     #[cfg(not(anyrt_loom))]
     pub const fn new() -> OnceCell<T> {
-        OnceCell { value: OnceLock::new(), state: Mutex::new(State { making: false, waiting: Queue::new() }) }
+        OnceCell {
+            value: OnceLock::new(),
+            state: Mutex::new(CellState { making: false, waiting: Queue::new() }),
+        }
     }
 
     /// A cell without a value.
     #[cfg(anyrt_loom)]
     pub fn new() -> OnceCell<T> {
-        OnceCell { value: OnceLock::new(), state: Mutex::new(State { making: false, waiting: Queue::new() }) }
+        OnceCell {
+            value: OnceLock::new(),
+            state: Mutex::new(CellState { making: false, waiting: Queue::new() }),
+        }
     }
 
     /// The value, if it is there.
@@ -83,11 +89,11 @@ impl<T> OnceCell<T> {
         self.value.into_inner()
     }
 
-    /// Puts a value there; those who wait for one have it.
+    /// Puts a value there; tasks that wait for one get it.
     ///
     /// # Errors
     ///
-    /// [`SetError`] when there is one, or somebody makes one.
+    /// [`SetError`] when there is one, or a task is making one.
     pub fn set(&self, value: T) -> Result<(), SetError<T>> {
         {
             let mut state = self.state.lock();
@@ -103,7 +109,7 @@ impl<T> OnceCell<T> {
         Ok(())
     }
 
-    /// The value; made by `make`, if nobody has made one. A checkpoint.
+    /// The value; made by `make` if there is none. A checkpoint.
     ///
     /// A `make` that asks the same cell waits for itself.
     ///
@@ -113,13 +119,13 @@ impl<T> OnceCell<T> {
     ///
     /// # Cancel safety
     ///
-    /// Dropped while it makes the value, who has waited longest makes it, with a `make` of its own.
+    /// Dropped while it makes the value, the longest waiter makes it, with a `make` of its own.
     #[track_caller]
     pub fn get_or_init<'a, F>(&'a self, make: F) -> impl Future<Output = &'a T>
     where
         F: AsyncFnOnce() -> T + 'a,
     {
-        let take = Take::new(Turns(self), Location::caller());
+        let take = Take::new(MakerQueue(self), Location::caller());
         async move {
             if let Some(making) = self.turn(take).await {
                 making.made(make().await);
@@ -128,11 +134,11 @@ impl<T> OnceCell<T> {
         }
     }
 
-    /// The value; made by `make`, if nobody has made one. A checkpoint.
+    /// The value; made by `make` if there is none. A checkpoint.
     ///
     /// # Errors
     ///
-    /// That of `make`; who has waited longest makes it then.
+    /// That of `make`; then the longest waiter makes it.
     ///
     /// # Panics, cancel safety
     ///
@@ -143,7 +149,7 @@ impl<T> OnceCell<T> {
         F: AsyncFnOnce() -> Result<T, E> + 'a,
         E: 'a,
     {
-        let take = Take::new(Turns(self), Location::caller());
+        let take = Take::new(MakerQueue(self), Location::caller());
         async move {
             if let Some(making) = self.turn(take).await {
                 making.made(make().await?);
@@ -157,11 +163,11 @@ impl<T> OnceCell<T> {
         self.state.lock().waiting.len()
     }
 
-    /// The right to make the value; none when it is there.
-    async fn turn<'a>(&'a self, mut take: Take<Turns<'a, T>>) -> Option<Making<'a, T>> {
+    /// The right to make the value; none if it is there.
+    async fn turn<'a>(&'a self, mut take: Take<MakerQueue<'a, T>>) -> Option<Making<'a, T>> {
         match poll_fn(|cx| take.poll_take(cx)).await {
-            Turn::Make => Some(Making { cell: self }),
-            Turn::Made => None,
+            Handed::Make => Some(Making { cell: self }),
+            Handed::Made => None,
         }
     }
 
@@ -203,14 +209,14 @@ impl<T> fmt::Debug for SetError<T> {
     }
 }
 
-/// Who makes the value: gone without having made it, the next one does.
+/// The right to make the value: dropped before the value was made, it goes to the next waiter.
 struct Making<'a, T> {
     cell: &'a OnceCell<T>,
 }
 
 impl<T> Making<'_, T> {
     fn made(self, value: T) {
-        // Nobody else makes one.
+        // No other task makes one, so the cell is empty.
         let _ = self.cell.value.set(value);
     }
 }
@@ -222,8 +228,8 @@ impl<T> Drop for Making<'_, T> {
             let mut state = self.cell.state.lock();
             state.making = false;
             if self.cell.value.get().is_some() {
-                state.waiting.answer(|_| true, || Turn::Made, &mut wakes);
-            } else if let Ok(mut waker) = state.waiting.serve(Turn::Make) {
+                state.waiting.answer(|_| true, || Handed::Made, &mut wakes);
+            } else if let Ok(mut waker) = state.waiting.serve(Handed::Make) {
                 state.making = true;
                 wakes.take(&mut waker);
             }
@@ -232,31 +238,31 @@ impl<T> Drop for Making<'_, T> {
     }
 }
 
-struct Turns<'a, T>(&'a OnceCell<T>);
+struct MakerQueue<'a, T>(&'a OnceCell<T>);
 
-impl<T> Supply for Turns<'_, T> {
-    type Item = Turn;
+impl<T> Supply for MakerQueue<'_, T> {
+    type Item = Handed;
 
-    fn try_take(&self) -> Option<Turn> {
-        self.0.value.get().map(|_| Turn::Made)
+    fn try_take(&self) -> Option<Handed> {
+        self.0.value.get().map(|_| Handed::Made)
     }
 
-    fn take_or_join(&self, ticket: &Arc<Ticket<Turn>>, first: bool) -> Option<Turn> {
+    fn take_or_join(&self, ticket: &Arc<Ticket<Handed>>, first: bool) -> Option<Handed> {
         let mut state = self.0.state.lock();
         if self.0.value.get().is_some() {
-            return Some(Turn::Made);
+            return Some(Handed::Made);
         }
         if state.making {
             state.waiting.join(ticket.clone(), first);
             return None;
         }
         state.making = true;
-        Some(Turn::Make)
+        Some(Handed::Make)
     }
 
-    fn leave(&self, ticket: &Arc<Ticket<Turn>>) {
+    fn leave(&self, ticket: &Arc<Ticket<Handed>>) {
         let handed = self.0.state.lock().waiting.remove(ticket);
-        if let Some(Turn::Make) = handed {
+        if let Some(Handed::Make) = handed {
             drop(Making { cell: self.0 });
         }
     }

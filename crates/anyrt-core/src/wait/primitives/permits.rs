@@ -12,27 +12,26 @@ use crate::wait::queue::{Queue, Supply, Ticket};
 
 /// Lock, read-write lock and semaphore are numbers of permits.
 ///
-/// Invariant: the first of those who wait wants more than is free, but for waiters whose scope is
-/// cancelled.
-pub(super) struct Permits(Mutex<State>);
+/// Invariant: the first waiter wants more than is free, not counting waiters whose scope is cancelled.
+pub(super) struct Permits(Mutex<PermitsState>);
 
-struct State {
+struct PermitsState {
     free: usize,
-    /// Each notes how many it wants.
+    /// The note of each is how many it wants.
     waiting: Queue<()>,
 }
 
 impl Permits {
     pub(super) fn new(free: usize) -> Permits {
-        Permits(Mutex::new(State { free, waiting: Queue::new() }))
+        Permits(Mutex::new(PermitsState { free, waiting: Queue::new() }))
     }
 
-    /// Takes, if so many are free and nobody waits.
+    /// Takes `number` permits, if that many are free and there are no waiters.
     pub(super) fn try_take(&self, number: usize) -> bool {
         self.change(|state, wakes| state.try_take(number, wakes))
     }
 
-    /// Returns so many, or adds them.
+    /// Returns `number` permits, or adds them.
     pub(super) fn give(&self, number: usize) {
         self.change(|state, wakes| {
             state.free += number;
@@ -63,13 +62,13 @@ impl Permits {
             if state.waiting.remove(ticket).is_some() {
                 state.free += number;
             }
-            // Also when it had nothing: those behind it may want less.
+            // Also when it was handed nothing: waiters behind it may want less.
             state.serve(wakes);
         });
     }
 
     /// Runs under the lock, and wakes after it.
-    fn change<R>(&self, run: impl FnOnce(&mut State, &mut WakeList) -> R) -> R {
+    fn change<R>(&self, run: impl FnOnce(&mut PermitsState, &mut WakeList) -> R) -> R {
         let mut wakes = WakeList::default();
         let done = run(&mut self.0.lock(), &mut wakes);
         wakes.wake();
@@ -77,10 +76,10 @@ impl Permits {
     }
 }
 
-impl State {
+impl PermitsState {
     fn try_take(&mut self, number: usize, wakes: &mut WakeList) -> bool {
         if !self.waiting.is_empty() {
-            // Those among them whose scope is cancelled are in nobody's way.
+            // Waiters whose scope is cancelled must not stand in the way.
             self.serve(wakes);
         }
         let fits = self.waiting.is_empty() && number <= self.free;
@@ -105,22 +104,22 @@ impl State {
 pub(super) trait HasPermits {
     fn permits(&self) -> &Permits;
 
-    /// The task that has all of them, where others wait for it.
+    /// The task that has all permits, if others wait for it.
     fn holder(&self) -> Option<Holder> {
         None
     }
 }
 
-/// The task that has taken all, for those who look where others wait.
+/// The task that has taken all permits, for the task view.
 #[derive(Default)]
 pub(super) struct HeldBy {
     task: AtomicU64,
-    /// What waiters share. None was asked for while nobody waited.
+    /// The record that waiters share. None while there were no waiters.
     shared: OnceLock<Holder>,
 }
 
 impl HeldBy {
-    /// It is the current task.
+    /// The current task has taken them.
     pub(super) fn is_here(&self) {
         let task = context::task_id().map_or(0, TaskId::number);
         self.task.store(task, Ordering::SeqCst);
@@ -131,13 +130,13 @@ impl HeldBy {
 
     pub(super) fn shared(&self) -> Holder {
         let shared = self.shared.get_or_init(Holder::default).clone();
-        // After it was made: who took the lock in between has not seen it.
+        // Stored after the record was made: a task that took the lock in between has not seen it.
         shared.store(self.task.load(Ordering::SeqCst), Ordering::Relaxed);
         shared
     }
 }
 
-/// So many of its permits, to be waited for.
+/// A number of permits, to be waited for.
 pub(super) struct Share<P> {
     pub(super) of: P,
     pub(super) number: usize,

@@ -15,14 +15,13 @@ use crate::wait::queue::Take;
 /// A writer takes all permits, a reader one.
 const ALL: usize = usize::MAX >> 3;
 
-/// A lock that many may read or one may write, strictly first come first served. Cheap to clone; the
+/// A lock that many tasks may read or one may write, strictly first come first served. Cheap to clone; the
 /// clones share it.
 ///
-/// A writer that waits stops readers that come after it, and readers that wait stop a later writer:
-/// nobody starves. So a task that reads already and asks to read again may wait for itself, when a
-/// writer came in between.
+/// A waiting writer stops readers that come after it, and waiting readers stop a later writer: no task starves.
+/// So a task that reads already and asks to read again may wait for itself, when a writer came in between.
 ///
-/// Not async-lock's: that one prefers writers, so a stream of writers starves the readers.
+/// Not async-lock's: that prefers writers, so a stream of writers starves the readers.
 ///
 /// ```
 /// # futures::executor::block_on(async {
@@ -41,8 +40,8 @@ pub struct RwLock<T>(Arc<Shared<T>>);
 
 struct Shared<T> {
     permits: Permits,
-    /// Readers have clones of it, gone before their permit is; a writer takes it out, and then it is
-    /// the only one.
+    /// Readers have clones of it, which are dropped before their permit is returned. A writer takes it out, and
+    /// then has the only one.
     value: Mutex<Option<Arc<T>>>,
 }
 
@@ -50,11 +49,11 @@ struct Shared<T> {
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct RwLockStatistics {
-    /// How many read.
+    /// How many tasks read.
     pub readers: usize,
-    /// Whether somebody writes.
+    /// Whether a task writes.
     pub writing: bool,
-    /// How many wait, to read or to write.
+    /// How many tasks wait, to read or to write.
     pub waiting: usize,
 }
 
@@ -84,7 +83,7 @@ impl<T> RwLock<T> {
         Writing { take: Take::new(Share { of: self.clone(), number: ALL }, Location::caller()) }
     }
 
-    /// Reads, if nobody writes or waits.
+    /// Reads, if no task writes or waits.
     ///
     /// # Errors
     ///
@@ -93,7 +92,7 @@ impl<T> RwLock<T> {
         if self.0.permits.try_take(1) { Ok(RwLockReadGuard::of(self.clone())) } else { Err(WouldBlock) }
     }
 
-    /// Writes, if nobody reads, writes or waits.
+    /// Writes, if no task reads, writes or waits.
     ///
     /// # Errors
     ///
@@ -102,7 +101,7 @@ impl<T> RwLock<T> {
         if self.0.permits.try_take(ALL) { Ok(RwLockWriteGuard::of(self.clone())) } else { Err(WouldBlock) }
     }
 
-    /// How many wait, to read or to write.
+    /// How many tasks wait, to read or to write.
     pub fn waiting(&self) -> usize {
         self.0.permits.waiting()
     }
@@ -193,7 +192,7 @@ pub struct RwLockReadGuard<T> {
 }
 
 impl<T> RwLockReadGuard<T> {
-    /// The guard of who has a permit.
+    /// The guard of a task that has a permit.
     fn of(lock: RwLock<T>) -> RwLockReadGuard<T> {
         let value = lock.0.value.lock().clone();
         RwLockReadGuard { value, lock }
@@ -213,7 +212,7 @@ impl<T> Deref for RwLockReadGuard<T> {
 
 impl<T> Drop for RwLockReadGuard<T> {
     fn drop(&mut self) {
-        // Never the last one: the lock has it too.
+        // Not the last reference: the lock has one too.
         self.value = None;
         self.lock.0.permits.give(1);
     }
@@ -228,19 +227,19 @@ impl<T: fmt::Debug> fmt::Debug for RwLockReadGuard<T> {
 /// The value of a [`RwLock`], to be written as long as this lives.
 #[must_use = "the lock is released when it is dropped"]
 pub struct RwLockWriteGuard<T> {
-    /// None only when the turn was given back.
+    /// None only when the permits were given back.
     value: Option<Arc<T>>,
     lock: RwLock<T>,
 }
 
 impl<T> RwLockWriteGuard<T> {
-    /// The guard of who has all permits.
+    /// The guard of the task that has all permits.
     fn of(lock: RwLock<T>) -> RwLockWriteGuard<T> {
         let value = lock.0.value.lock().take();
         RwLockWriteGuard { value, lock }
     }
 
-    /// Reads on, without letting another writer come in between; readers that wait first in line read, too.
+    /// Goes on reading, without letting another writer in between; readers that are first in line may read too.
     pub fn downgrade(mut self) -> RwLockReadGuard<T> {
         let lock = self.lock.clone();
         if self.put_back() {
@@ -251,7 +250,7 @@ impl<T> RwLockWriteGuard<T> {
         unreachable!("the value is there until the turn is given back")
     }
 
-    /// Puts the value in its place; whether it was still out.
+    /// Puts the value back. Returns whether it was still out.
     fn put_back(&mut self) -> bool {
         match self.value.take() {
             Some(value) => {

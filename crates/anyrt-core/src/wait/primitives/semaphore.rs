@@ -13,12 +13,11 @@ use crate::wait::queue::Take;
 
 /// A number of permits, strictly first come first served. Cheap to clone; the clones share them.
 ///
-/// Who asks for many and waits is not overtaken by those who ask for few. For something that is
-/// borrowed, adjusted and watched in production there is
-/// [`CapacityLimiter`](crate::CapacityLimiter); permits of a semaphore may also be made and used up:
-/// [`add`](Semaphore::add), [`Permit::forget`].
+/// A waiter that wants many is not overtaken by tasks that want few. For something that is borrowed, adjusted
+/// and watched in production there is [`CapacityLimiter`](crate::CapacityLimiter); permits of a semaphore may
+/// also be made and used up: [`add_permits`](Semaphore::add_permits), [`Permit::forget`].
 ///
-/// Not async-lock's: that one lets a new-comer take a permit that a waiter was woken for.
+/// Not async-lock's: that lets a newcomer take a permit that a waiter was woken for.
 ///
 /// ```
 /// # futures::executor::block_on(async {
@@ -37,7 +36,7 @@ pub struct Semaphore(Arc<Shared>);
 struct Shared {
     permits: Permits,
     maximum: usize,
-    /// Those that are free, and those that are out.
+    /// The permits that are free, and those that are out.
     total: Mutex<usize>,
 }
 
@@ -73,11 +72,11 @@ impl Semaphore {
         Semaphore::with(permits, usize::MAX)
     }
 
-    /// A semaphore with this many permits, that never has more than `maximum`.
+    /// A semaphore with this many permits, which never has more than `maximum`.
     ///
     /// # Panics
     ///
-    /// When it would begin with more.
+    /// When it would start with more.
     #[track_caller]
     pub fn with_maximum(permits: usize, maximum: usize) -> Semaphore {
         assert!(permits <= maximum, "a semaphore of at most {maximum} permits cannot begin with {permits}");
@@ -98,7 +97,7 @@ impl Semaphore {
         AcquirePermits { take: Take::new(Share { of: self.clone(), number: 1 }, Location::caller()) }
     }
 
-    /// Waits for so many permits at once. While it is the first in line nobody else is served.
+    /// Waits for `number` permits at once. While it is the first in line no other task is served.
     ///
     /// # Panics
     ///
@@ -106,7 +105,7 @@ impl Semaphore {
     ///
     /// # Cancel safety
     ///
-    /// As [`acquire`](Semaphore::acquire); those behind it go on.
+    /// As [`acquire`](Semaphore::acquire); waiters behind it go on.
     #[track_caller]
     pub fn acquire_many(&self, number: usize) -> AcquirePermits {
         let maximum = self.0.maximum;
@@ -118,7 +117,7 @@ impl Semaphore {
         AcquirePermits { take: Take::new(Share { of: self.clone(), number }, Location::caller()) }
     }
 
-    /// Takes a permit, if one is free and nobody waits.
+    /// Takes a permit, if one is free and there are no waiters.
     ///
     /// # Errors
     ///
@@ -127,7 +126,7 @@ impl Semaphore {
         self.try_acquire_many(1)
     }
 
-    /// Takes so many permits, if they are free and nobody waits.
+    /// Takes `number` permits, if they are free and there are no waiters.
     ///
     /// # Errors
     ///
@@ -140,11 +139,11 @@ impl Semaphore {
         }
     }
 
-    /// Makes so many permits more (AnyIO: `release` without an `acquire`).
+    /// Makes `number` more permits (AnyIO: `release` without an `acquire`).
     ///
     /// # Errors
     ///
-    /// [`AboveMaximum`] when there would be more than the maximum, those that are out included.
+    /// [`AboveMaximum`] when there would be more than the maximum, counting permits that are out.
     pub fn add_permits(&self, number: usize) -> Result<(), AboveMaximum> {
         {
             let mut total = self.0.total.lock();
@@ -231,7 +230,7 @@ impl Permit {
         self.number
     }
 
-    /// Uses them up: they do not come back, and the semaphore has as many less.
+    /// Uses the permits up: they do not come back, and the semaphore has that many less.
     pub fn forget(mut self) {
         *self.semaphore.0.total.lock() -= self.number;
         self.number = 0;
