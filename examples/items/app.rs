@@ -3,7 +3,7 @@
 
 use std::path::Path;
 
-use anyrt_http::{App, Configure, Router, Scope};
+use anyrt_http::{App, Configure, Lifetime, Router};
 
 use super::user::User;
 use super::{audit, operator, picture, report, shop, store, user};
@@ -20,10 +20,10 @@ pub(crate) fn app(directory: &Path) -> App {
         .nest("/_anyrt", operator::view())
         .provide_value(store::Folder(directory.to_owned()))
         // One for the whole run: opened before the first request, closed after the last.
-        .provide(store::open.scope(Scope::App))
+        .provide(store::open.lifetime(Lifetime::App))
         // One a request: committed if all went well, else rolled back. SQLite has one writer at a time, so
         // there is one session at a time, and who waits for it waits without a thread.
-        .provide(store::session.scope(Scope::Function).max_concurrency(1))
+        .provide(store::session.lifetime(Lifetime::Function).max_concurrency(1))
         .provide(user::current)
         .provide(audit::trail)
 }

@@ -5,7 +5,7 @@ use std::io;
 
 use anyrt_http::{
     AnyError, App, Background, Configure, Cookies, Dep, Dependency, Error, Form, Headers, HttpError,
-    Lifespan, Outcome, Query, Router, Scope, Teardown, TooLate,
+    Lifespan, Lifetime, Outcome, Query, Router, Teardown, TooLate,
 };
 use http::StatusCode;
 use serde::Deserialize;
@@ -229,7 +229,7 @@ async fn a_lifespan_asks_for_what_lives_as_long_as_the_app() {
         .get("/", async |inner: Dep<Inner>| inner.0.clone())
         .merge(inner)
         .lifespan(outer)
-        .provide(pool.scope(Scope::App))
+        .provide(pool.lifetime(Lifetime::App))
         .provide_value(Settings("settings"));
     let server = serve(&log, app).await;
     assert_eq!(server.get("/").await.body, "inner of worker with pool of settings");
@@ -245,14 +245,14 @@ async fn a_lifespan_cannot_ask_for_what_is_not_there() {
     assert!(matches!(nobody.test().start().await, Err(Error::MissingProvider { .. })));
     let brief =
         App::new().provide(async || Brief).lifespan(async |app: Lifespan, _: Dep<Brief>| app.serve(()).await);
-    assert!(matches!(brief.test().start().await, Err(Error::Scope { .. })));
+    assert!(matches!(brief.test().start().await, Err(Error::Lifetime { .. })));
     let itself = App::new().lifespan(async |app: Lifespan<Worker>, worker: Dep<Worker>| {
         app.serve(Worker(worker.0.clone())).await;
     });
     let error = itself.test().start().await.expect_err("nobody serves one");
     assert!(error.to_string().contains("not there before it serves"), "{error}");
     let refused = App::new()
-        .provide((async || Err::<Brief, _>(StatusCode::BAD_GATEWAY)).scope(Scope::App))
+        .provide((async || Err::<Brief, _>(StatusCode::BAD_GATEWAY)).lifetime(Lifetime::App))
         .lifespan(async |app: Lifespan, _: Dep<Brief>| app.serve(()).await);
     assert!(matches!(refused.test().start().await, Err(Error::Start { .. })));
 }

@@ -4,7 +4,8 @@ use std::sync::{Arc, Condvar, Mutex};
 
 use anyrt::sync::Event;
 use anyrt_http::{
-    App, Background, Configure, Dep, Dependency, Error, Fresh, Outcome, Scope, Streaming, Teardown, TooLate,
+    App, Background, Configure, Dep, Dependency, Error, Fresh, Lifetime, Outcome, Streaming, Teardown,
+    TooLate,
 };
 
 use crate::client::{Server, soon};
@@ -58,8 +59,8 @@ fn app(log: &Log) -> App {
     App::new()
         .provide(plain)
         .provide(undone)
-        .provide(function.scope(Scope::Function))
-        .provide(whole.scope(Scope::App))
+        .provide(function.lifetime(Lifetime::Function))
+        .provide(whole.lifetime(Lifetime::App))
         .provide(outer)
         .provide(asynchronous)
         .provide_value(Given(log.clone()))
@@ -295,11 +296,11 @@ async fn what_owns_a_runtime_is_a_dependency_in_every_scope() {
     let asking = || App::new().get("/async", async |_: Dep<Owner>| "").get("/plain", |_: Dep<Owner>| "");
     let apps = [
         asking().provide(owner),
-        asking().provide(owner.scope(Scope::Function)),
-        asking().provide(owner.scope(Scope::App)),
+        asking().provide(owner.lifetime(Lifetime::Function)),
+        asking().provide(owner.lifetime(Lifetime::App)),
         asking().provide(torn_down),
-        asking().provide(torn_down.scope(Scope::Function)),
-        asking().provide(torn_down.scope(Scope::App)),
+        asking().provide(torn_down.lifetime(Lifetime::Function)),
+        asking().provide(torn_down.lifetime(Lifetime::App)),
         asking().provide_value(anyrt::run_blocking(owner).await),
     ];
     for app in apps {

@@ -1,6 +1,6 @@
 //! What stands in for a dependency in a test is checked as the dependencies of an app are.
 
-use anyrt_http::{App, Configure, Dep, Dependency, Error, Outcome, Scope, Teardown};
+use anyrt_http::{App, Configure, Dep, Dependency, Error, Lifetime, Outcome, Teardown};
 
 macro_rules! dependencies {
     ($($name:ident),*) => {$(
@@ -33,7 +33,7 @@ fn app() -> App {
         .provide(third)
         .provide(second)
         .provide(first)
-        .provide(brief.scope(Scope::Function))
+        .provide(brief.lifetime(Lifetime::Function))
 }
 
 #[anyrt::test]
@@ -70,7 +70,7 @@ async fn a_stand_in_lives_as_long_as_what_it_stands_for() {
     }
     let client = app().test().await;
     let refused = client.override_with(lasting);
-    assert!(matches!(refused, Err(Error::Scope { .. })), "{refused:?}");
+    assert!(matches!(refused, Err(Error::Lifetime { .. })), "{refused:?}");
     assert_eq!(client.get("/").await.text(), "third of second of first");
     client.close().await.expect("it ends well");
 
@@ -80,8 +80,11 @@ async fn a_stand_in_lives_as_long_as_what_it_stands_for() {
 
 #[anyrt::test]
 async fn what_was_made_at_start_up_is_stood_in_for_by_a_value_of_each_request() {
-    let client =
-        app().provide((async || Whole("start".into())).scope(Scope::App)).get("/whole", whole).test().await;
+    let client = app()
+        .provide((async || Whole("start".into())).lifetime(Lifetime::App))
+        .get("/whole", whole)
+        .test()
+        .await;
     assert_eq!(client.get("/whole").await.text(), "start");
     client.override_with(async |first: Dep<First>| Whole(first.0.clone())).expect("no circle");
     assert_eq!(client.get("/whole").await.text(), "first");

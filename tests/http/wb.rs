@@ -6,7 +6,7 @@ use std::sync::mpsc;
 
 use anyrt::sync::Event;
 use anyrt_http::{
-    App, Background, BackgroundEnded, BackgroundHandle, Configure, Dep, Outcome, Scope, Teardown, TooLate,
+    App, Background, BackgroundEnded, BackgroundHandle, Configure, Dep, Lifetime, Outcome, Teardown, TooLate,
 };
 use axum_core::body::Body;
 use axum_core::response::{IntoResponse, Response};
@@ -227,7 +227,7 @@ async fn wb_09_a_task_that_a_function_scope_teardown_adds_runs() {
         })
     }
     let log = Log::default();
-    let app = App::new().get("/", async |_: Dep<Late>| "").provide(late.scope(Scope::Function));
+    let app = App::new().get("/", async |_: Dep<Late>| "").provide(late.lifetime(Lifetime::Function));
     let server = serve(&log, app).await;
     assert_eq!(server.get("/").await.status, 200);
     server.stop().await;

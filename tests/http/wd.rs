@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use anyrt_http::detection::Callable;
 use anyrt_http::{
-    App, Background, Configure, Dep, Dependency, Fresh, HttpError, Outcome, Path, Query, ResponseHeaders,
-    Router, Scope, Teardown, TooLate,
+    App, Background, Configure, Dep, Dependency, Fresh, HttpError, Lifetime, Outcome, Path, Query,
+    ResponseHeaders, Router, Teardown, TooLate,
 };
 use http::header::{HeaderName, HeaderValue};
 use http::{HeaderMap, Method, StatusCode, Uri};
@@ -420,7 +420,7 @@ async fn settings_that_mean_nothing_where_they_are_are_mistakes() {
         Number(1)
     }
     let text = |app: App| app.into_service().expect_err("a mistake").to_string();
-    let said = text(App::new().get("/", (async || "").scope(Scope::Function)));
+    let said = text(App::new().get("/", (async || "").lifetime(Lifetime::Function)));
     assert!(said.contains("`GET /`") && said.contains("for providers"), "{said}");
     let said = text(App::new().provide(number.detach()));
     assert!(said.contains("Number`") && said.contains("for path operations"), "{said}");

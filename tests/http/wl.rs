@@ -5,7 +5,9 @@ use std::sync::{Arc, Barrier, Condvar, Mutex, mpsc};
 
 use anyrt::sync::Event;
 use anyrt::{Builder, from_thread};
-use anyrt_http::{App, Background, Configure, Dep, Dependency, Outcome, Scope, Streaming, Teardown, TooLate};
+use anyrt_http::{
+    App, Background, Configure, Dep, Dependency, Lifetime, Outcome, Streaming, Teardown, TooLate,
+};
 
 use crate::client::{Server, soon};
 use crate::log::{Log, serve};
@@ -293,7 +295,7 @@ async fn limited(log: Dep<Log>) -> Teardown<Slow> {
 
 #[anyrt::test]
 async fn wl_09_a_place_is_held_until_the_teardown_has_ended() {
-    for scope in [Scope::Request, Scope::Function] {
+    for lifetime in [Lifetime::Request, Lifetime::Function] {
         let log = Log::default();
         let app = App::new()
             .get("/", async |_: Dep<Slow>, background: Background, log: Dep<Log>| {
@@ -305,7 +307,7 @@ async fn wl_09_a_place_is_held_until_the_teardown_has_ended() {
                 });
                 Ok::<_, TooLate>(Streaming::new(pieces))
             })
-            .provide(limited.scope(scope).max_concurrency(1));
+            .provide(limited.lifetime(lifetime).max_concurrency(1));
         let server = serve(&log, app).await;
         let (mut one, mut other) = (server.connect().await, server.connect().await);
         for client in [&mut one, &mut other] {
@@ -314,7 +316,7 @@ async fn wl_09_a_place_is_held_until_the_teardown_has_ended() {
         assert!(one.closed_after_all().await && other.closed_after_all().await);
         server.stop().await;
         let mut lines = log.lines();
-        if scope == Scope::Function {
+        if lifetime == Lifetime::Function {
             lines.retain(|line| line != "body" && line != "background");
             assert_eq!(lines, [["made", "undoing", "undone"]; 2].concat());
         } else {

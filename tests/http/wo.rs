@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use anyrt_http::{
-    App, Configure, Dep, Dependency, Error, HttpError, Outcome, Query, Router, Scope, Teardown, TestClient,
+    App, Configure, Dep, Dependency, Error, HttpError, Lifetime, Outcome, Query, Router, Teardown, TestClient,
 };
 use http::{HeaderMap, StatusCode};
 use serde::Deserialize;
@@ -130,11 +130,11 @@ async fn wo_07_an_override_keeps_scope_and_limit_of_the_original() {
             }
             log.say("handler ends");
         })
-        .provide(session.scope(Scope::Function).max_concurrency(1))
+        .provide(session.lifetime(Lifetime::Function).max_concurrency(1))
         .provide_value(log.clone())
         .test()
         .await;
-    client.override_with(counts.scope(Scope::Request)).expect("there is a session");
+    client.override_with(counts.lifetime(Lifetime::Request)).expect("there is a session");
     let (one, other) = (client.get("/").into_future(), client.get("/").into_future());
     let (one, other) = anyrt::join(one, other).await;
     assert!(one.status().is_success() && other.status().is_success());

@@ -4,8 +4,8 @@ use std::io;
 
 use anyrt::sync::Event;
 use anyrt_http::{
-    App, Background, BoxError, Configure, Dep, Dependency, Error, Lifespan, Outcome, Router, Scope, Teardown,
-    TooLate,
+    App, Background, BoxError, Configure, Dep, Dependency, Error, Lifespan, Lifetime, Outcome, Router,
+    Teardown, TooLate,
 };
 
 use crate::client::{Client, Server, soon};
@@ -223,8 +223,8 @@ async fn ws_12_the_app_scope_is_made_at_start_up_and_undone_at_shutdown_in_rever
     let app = App::new()
         .get("/", async |_: Dep<Cache>, _: Dep<Pool>, log: Dep<Log>| log.say("request"))
         // In whatever order: what one needs is made before it.
-        .provide(cache.scope(Scope::App))
-        .provide(pool.scope(Scope::App));
+        .provide(cache.lifetime(Lifetime::App))
+        .provide(pool.lifetime(Lifetime::App));
     let server = serve(&log, app).await;
     for _ in 0..2 {
         assert_eq!(server.get("/").await.status, 200);
@@ -247,8 +247,8 @@ async fn ws_12_what_was_made_is_undone_when_the_rest_refuses() {
     }
     let log = Log::default();
     let app = App::new()
-        .provide(cache.scope(Scope::App))
-        .provide(pool.scope(Scope::App))
+        .provide(cache.lifetime(Lifetime::App))
+        .provide(pool.lifetime(Lifetime::App))
         .provide_value(log.clone())
         .lifespan({
             let log = log.clone();

@@ -5,7 +5,8 @@ use std::panic::panic_any;
 
 use anyrt::sync::Event;
 use anyrt_http::{
-    App, Client, Configure, Dep, Dependency, Error, Give, HttpError, Outcome, Path, Refusal, Scope, Teardown,
+    App, Client, Configure, Dep, Dependency, Error, Give, HttpError, Lifetime, Outcome, Path, Refusal,
+    Teardown,
 };
 use axum_core::body::Body;
 use bytes::Bytes;
@@ -106,7 +107,7 @@ async fn wy_02_the_function_scope_is_undone_before_the_response_starts() {
                 async { body }
             }
         })
-        .provide(a.scope(Scope::Function));
+        .provide(a.lifetime(Lifetime::Function));
     let server = serve(&log, app).await;
     let mut client = server.connect().await;
     client.send("GET / HTTP/1.1\r\nHost: test\r\n\r\n").await;
@@ -127,18 +128,24 @@ fn wy_04_a_request_scope_dependency_that_needs_a_function_scope_one_is_refused()
         Plain
     }
     let app = App::new().provide_value(Log::default()).provide(needs).provide(plain);
-    let error = app.provide(a.scope(Scope::Function)).into_service().expect_err("a mistake");
+    let error = app.provide(a.lifetime(Lifetime::Function)).into_service().expect_err("a mistake");
     let text = error.to_string();
-    assert!(matches!(error, Error::Scope { scope: Scope::Request, until: Scope::Function, .. }), "{text}");
+    assert!(
+        matches!(error, Error::Lifetime { lifetime: Lifetime::Request, until: Lifetime::Function, .. }),
+        "{text}"
+    );
     assert!(text.contains("::C`") && text.contains("::Plain>`"), "both ends: {text}");
 
     async fn at_start(_: Dep<A>) -> C {
         C
     }
-    let app = App::new().provide_value(Log::default()).provide(at_start.scope(Scope::App)).provide(a);
+    let app = App::new().provide_value(Log::default()).provide(at_start.lifetime(Lifetime::App)).provide(a);
     let error = app.into_service().expect_err("a mistake");
-    assert!(matches!(error, Error::Scope { scope: Scope::App, until: Scope::Request, .. }), "{error}");
-    let app = App::new().provide((async |_: http::Method| C).scope(Scope::App));
+    assert!(
+        matches!(error, Error::Lifetime { lifetime: Lifetime::App, until: Lifetime::Request, .. }),
+        "{error}"
+    );
+    let app = App::new().provide((async |_: http::Method| C).lifetime(Lifetime::App));
     let error = app.into_service().expect_err("a mistake");
     assert!(matches!(error, Error::AtStart { argument: "http::method::Method", .. }), "{error}");
 }
@@ -146,7 +153,7 @@ fn wy_04_a_request_scope_dependency_that_needs_a_function_scope_one_is_refused()
 #[anyrt::test]
 async fn wy_05_a_function_scope_dependency_may_need_a_request_scope_one() {
     let log = Log::default();
-    let app = App::new().get("/", async |_: Dep<B>| "").provide(a).provide(b.scope(Scope::Function));
+    let app = App::new().get("/", async |_: Dep<B>| "").provide(a).provide(b.lifetime(Lifetime::Function));
     let server = serve(&log, app).await;
     assert_eq!(server.get("/").await.status, 200);
     server.stop().await;
@@ -162,8 +169,8 @@ async fn wy_06_one_function_in_two_scopes_makes_two_values() {
     let log = Log::default();
     let app = App::new()
         .get("/", async |_: Dep<Of<'f'>>, _: Dep<Of<'r'>>| "")
-        .provide(of::<'f'>.scope(Scope::Function))
-        .provide(of::<'r'>.scope(Scope::Request));
+        .provide(of::<'f'>.lifetime(Lifetime::Function))
+        .provide(of::<'r'>.lifetime(Lifetime::Request));
     let server = serve(&log, app).await;
     assert_eq!(server.get("/").await.status, 200);
     server.stop().await;
@@ -182,7 +189,7 @@ async fn wy_08_while_a_body_is_streamed_request_scope_is_open_and_function_scope
             }
         })
         .provide(a)
-        .provide(b.scope(Scope::Function));
+        .provide(b.lifetime(Lifetime::Function));
     let server = serve(&log, app).await;
     let mut client = server.connect().await;
     client.send("GET / HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n").await;
@@ -206,7 +213,7 @@ async fn wy_09_the_handlers_error_is_told_innermost_first() {
         .get("/plain", |_: Dep<C>| Err::<(), _>(teapot()))
         .provide(a)
         .provide(b)
-        .provide(c.scope(Scope::Function));
+        .provide(c.lifetime(Lifetime::Function));
     let server = serve(&log, app).await;
     for path in ["/", "/plain"] {
         assert_eq!(server.get(path).await.status, 418);
@@ -233,7 +240,7 @@ async fn wy_10_a_teardown_may_replace_the_error_and_those_further_out_see_the_ne
         .get("/", async |_: Dep<B>| Err::<(), _>(teapot()))
         .get("/fine", async |_: Dep<B>| "fine")
         .provide(a)
-        .provide(replaces.scope(Scope::Function));
+        .provide(replaces.lifetime(Lifetime::Function));
     let server = serve(&log, app).await;
     let reply = server.get("/").await;
     assert_eq!((reply.status, &*reply.body), (502, r#"{"detail":"replaced"}"#));
@@ -248,8 +255,9 @@ async fn wy_11_a_teardown_that_says_nothing_swallows_nothing() {
     async fn quiet() -> Teardown<A> {
         Teardown::new(A, async |_, _| ())
     }
-    let app =
-        App::new().get("/", async |_: Dep<A>| Err::<(), _>(teapot())).provide(quiet.scope(Scope::Function));
+    let app = App::new()
+        .get("/", async |_: Dep<A>| Err::<(), _>(teapot()))
+        .provide(quiet.lifetime(Lifetime::Function));
     let server = Server::start(app).await;
     assert_eq!(server.get("/").await.status, 418);
     server.stop().await;
@@ -335,7 +343,8 @@ async fn wy_13_a_teardown_that_panics_stops_none_of_the_others() {
 
     // Before the response has started it is a 500.
     let log = Log::default();
-    let app = App::new().get("/", async |_: Dep<B>| "fine").provide(a).provide(panics.scope(Scope::Function));
+    let app =
+        App::new().get("/", async |_: Dep<B>| "fine").provide(a).provide(panics.lifetime(Lifetime::Function));
     let server = serve(&log, app).await;
     assert_eq!(server.get("/").await.status, 500);
     log.said("a panicked in a teardown").await;
@@ -408,7 +417,7 @@ async fn wy_20_after_a_shielded_teardown_a_cancelled_request_does_no_more() {
             }
         })
         .provide(a)
-        .provide(waits.scope(Scope::Function))
+        .provide(waits.lifetime(Lifetime::Function))
         .provide_value(begun.clone());
     let server = serve(&log, app).await;
     let mut client = server.connect().await;

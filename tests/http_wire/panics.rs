@@ -242,7 +242,7 @@ fn app() -> App {
         .provide(async || Teardown::new(PlainUndone, |_, _: Outcome| always::<()>("a plain teardown")))
         .provide(
             (async || Teardown::new(FunctionUndone, async |_, _: Outcome| always::<()>("a function's")))
-                .scope(anyrt_http::Scope::Function),
+                .lifetime(anyrt_http::Lifetime::Function),
         );
     let app = app
         .get("/handler", async || always::<&str>("a handler"))

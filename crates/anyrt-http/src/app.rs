@@ -1,31 +1,37 @@
 //! The app: a router, limits, and what serves them.
 
+pub(crate) mod graph;
+pub(crate) mod layers;
+pub(crate) mod lifespan;
+pub(crate) mod listing;
+pub(crate) mod router;
+pub(crate) mod service;
+pub(crate) mod startup;
+
 use std::any::TypeId;
-use std::future::Future;
 use std::sync::Arc;
 
-use anyrt::net::TcpListener;
-use anyrt::{BoxError, Either, race};
+use anyrt::BoxError;
 use axum_core::extract::Request;
 use bytes::Bytes;
-use futures_util::FutureExt;
 use http::Method;
 use tower_layer::Layer;
 use tower_service::Service;
 
-use crate::arguments::{FromArgs, FromHead};
-use crate::error::{Error, Result};
-use crate::handler::{Callable, Dispatch, Kind};
-use crate::host::Hosted;
-use crate::layers::Next;
-use crate::lifespan::{LifespanFunction, Planned};
-use crate::limits::Limits;
-use crate::needs::Need;
-use crate::provider::{Provide, Provider};
-use crate::router::{Flat, HasRouter, Router, building, verbs};
-use crate::service::{AppService, Core};
-use crate::sources::{Fake, Source};
-use crate::{graph, operation, provider, server, startup};
+use self::layers::Next;
+use self::lifespan::{LifespanFunction, Planned};
+use self::router::{Flat, HasRouter, Router, building, verbs};
+use self::service::AppService;
+use crate::base::error::{Error, Result};
+use crate::base::limits::Limits;
+use crate::inject::arguments::{FromArgs, FromHead};
+use crate::inject::core::Core;
+use crate::inject::handler::{Callable, Dispatch, Kind};
+use crate::inject::provider::{Provide, Provider};
+use crate::inject::registry::{Fake, Source};
+use crate::inject::requirements::Need;
+use crate::inject::{operation, provider};
+use crate::request::endpoint::Hosted;
 
 /// Path operations, dependencies and limits. Put together with its methods, then served.
 ///
@@ -143,65 +149,4 @@ impl App {
         core.log();
         Ok((AppService::new(core, &layers), lifespans))
     }
-
-    /// Serves on this address until Ctrl-C or SIGTERM, then ends gracefully: no new connections, what
-    /// was begun is finished, and after [`Limits::shutdown`] what still runs is cancelled.
-    ///
-    /// # Errors
-    ///
-    /// The first mistake, before a socket is opened; [`Error::Listen`] if the address cannot be used.
-    ///
-    /// # Panics
-    ///
-    /// Outside of any runtime, naming the cure.
-    ///
-    /// # Cancel safety
-    ///
-    /// Dropped or cancelled, it closes the listener and cancels all requests; what holds in them is
-    /// brought to an end by the enclosing scope.
-    pub async fn serve(self, address: &str) -> Result<()> {
-        let built = self.build()?;
-        let listener = TcpListener::bind(address)
-            .await
-            .map_err(|source| Error::Listen { address: address.to_owned(), source })?;
-        run(built, listener, server::told_to_stop()).await
-    }
-
-    /// Serves on a listener until `stop` is ready, then ends as [`serve`](App::serve) does.
-    ///
-    /// # Errors
-    ///
-    /// The first mistake: see [`Error`].
-    ///
-    /// # Panics
-    ///
-    /// Outside of any runtime, naming the cure.
-    ///
-    /// # Cancel safety
-    ///
-    /// As [`serve`](App::serve).
-    pub async fn serve_until(
-        self,
-        listener: TcpListener,
-        stop: impl Future<Output = ()> + Send,
-    ) -> Result<()> {
-        run(self.build()?, listener, stop.map(Ok)).await
-    }
-}
-
-/// Serves between start and end of an app; a lifespan that ends by itself stops it, too.
-async fn run(
-    (service, lifespans): (AppService, Vec<Planned>),
-    listener: TcpListener,
-    stop: impl Future<Output = Result<()>> + Send,
-) -> Result<()> {
-    let (core, limits) = (Arc::clone(service.core()), service.limits().clone());
-    Box::pin(startup::around(core, lifespans, async move |failing| {
-        let stop = race(stop, failing.wait()).map(|first| match first {
-            Either::Left(stopped) => stopped,
-            Either::Right(()) => Ok(()),
-        });
-        server::run(listener, Arc::new(service), limits, stop).await
-    }))
-    .await
 }

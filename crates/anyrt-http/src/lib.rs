@@ -120,132 +120,72 @@
 #![allow(clippy::result_large_err, reason = "a refusal is a response, made once and sent as it is")]
 
 mod app;
-mod configure;
-mod error;
-mod layers;
-mod lifespan;
-mod limits;
-mod listing;
-mod live;
-mod router;
-mod service;
-mod startup;
+mod base;
+mod extract;
+mod inject;
+mod request;
+mod response;
+mod server;
 mod test_client;
+#[cfg(feature = "tokio-compat")]
+mod tokio_compat;
 #[cfg(feature = "view")]
 mod view;
 
-mod arguments;
-mod arity;
-mod client;
-mod context;
-mod handler;
-mod needs;
-mod operation;
-mod pattern;
-mod request;
-mod respond;
-mod routes;
-
-mod dependency;
-mod graph;
-mod provider;
-mod sources;
-
-mod any_error;
-mod body;
-mod form;
-mod headers;
-mod http_error;
-mod json;
-mod path;
-mod problem;
-mod query;
-mod sse;
-mod streaming;
-
-mod accepted;
-mod admission;
-mod alive;
-mod arriving;
-mod attended;
-mod connection;
-mod contained;
-mod deadlines;
-mod disconnect;
-mod exchange;
-mod framed;
-mod frames;
-mod host;
-mod http1;
-mod http2;
-mod listening;
-#[cfg(unix)]
-mod per_core;
-mod sent;
-mod served;
-mod server;
-mod serving;
-mod shared;
-mod spare;
-mod stream;
-mod timer;
-#[cfg(feature = "tls")]
-mod tls;
-#[cfg(feature = "tokio-compat")]
-mod tokio_compat;
-mod transport;
-mod vetting;
-
-pub use any_error::AnyError;
 pub use anyrt::BoxError;
 pub use app::App;
-pub use client::{Client, ClientDisconnect};
-pub use configure::{Configure, Configured, Scope};
-pub use context::RequestContext;
-pub use dependency::{Dep, Dependency, Fresh};
-pub use disconnect::Disconnect;
-pub use error::{Error, Result};
-pub use form::Form;
+pub use app::layers::Next;
+pub use app::lifespan::Lifespan;
+pub use app::listing::Listed;
+pub use app::router::Router;
+pub use app::service::{AppFuture, AppService};
+pub use base::error::{Error, Result};
+pub use base::lifetime::Lifetime;
+pub use base::limits::Limits;
+pub use extract::form::Form;
+pub use extract::headers::{Cookies, Headers};
+pub use extract::json::Json;
+pub use extract::path::Path;
+pub use extract::query::Query;
 #[cfg(feature = "tls")]
 pub use futures_rustls::rustls;
-pub use headers::{Cookies, Headers};
-pub use http_error::HttpError;
-pub use json::Json;
-pub use layers::Next;
-pub use lifespan::Lifespan;
-pub use limits::Limits;
-pub use listing::Listed;
-pub use path::Path;
-pub use problem::Invalid;
-pub use query::Query;
-pub use request::{
-    Background, BackgroundEnded, BackgroundHandle, Failure, Give, Outcome, Refusal, ResponseHeaders,
-    Teardown, TooLate,
-};
-pub use router::Router;
-pub use served::Served;
-pub use server::{Server, serve, serve_until};
-pub use service::{AppFuture, AppService};
-pub use sse::{KeepAlive, Sse, SseEvent};
-pub use streaming::Streaming;
-pub use test_client::{Test, TestClient, TestRequest, TestResponse};
+pub use inject::around::{Give, Refusal};
+pub use inject::client::{Client, ClientDisconnect};
+pub use inject::configure::{Configure, Configured};
+pub use inject::context::RequestContext;
+pub use inject::dependency::{Dep, Dependency, Fresh};
+pub use inject::teardown::Teardown;
+pub use request::background::{Background, BackgroundEnded, BackgroundHandle, TooLate};
+pub use request::on_disconnect::Disconnect;
+pub use request::outcome::{Failure, Outcome};
+pub use request::reply::ResponseHeaders;
+pub use response::any_error::AnyError;
+pub use response::http_error::HttpError;
+pub use response::problem::Invalid;
+pub use response::sse::{KeepAlive, Sse, SseEvent};
+pub use response::streaming::Streaming;
+pub use server::stats::Served;
 #[cfg(feature = "tls")]
-pub use tls::Tls;
+pub use server::tls::Tls;
+pub use server::{Server, serve, serve_until};
+pub use test_client::{Test, TestClient, TestRequest, TestResponse};
 #[cfg(feature = "tokio-compat")]
 pub use tokio_compat::{TokioBody, TokioCompat, TokioFuture, tokio_compat};
 
 /// How functions are told apart and given their arguments. These traits are implemented for all that
 /// they fit; nobody needs to implement or call them.
 pub mod detection {
-    pub use crate::arguments::{
+    pub use crate::app::lifespan::{LifespanEnd, LifespanFunction};
+    pub use crate::base::kind::{Async, Blocking};
+    pub use crate::inject::arguments::{
         Extract, ExtractLast, FromArgs, FromHead, NoArgument, ViaContext, ViaDep, ViaNothing, ViaParts,
         ViaRequest,
     };
-    pub use crate::dependency::{Argument, ArgumentKind};
-    pub use crate::handler::{Async, Blocking, Callable, Dispatch, Kind};
-    pub use crate::lifespan::{LifespanEnd, LifespanFunction};
-    pub use crate::provider::{Fallible, Plain, Provide, Provided, Undoable};
-    pub use crate::request::{BackgroundOutput, BackgroundTask, Undo, Undone};
-    pub use crate::sse::IntoEvent;
-    pub use crate::streaming::{Always, Piece, Sometimes};
+    pub use crate::inject::dependency::{Argument, ArgumentKind};
+    pub use crate::inject::handler::{Callable, Dispatch, Kind};
+    pub use crate::inject::provider::{Fallible, Plain, Provide, Provided, Undoable};
+    pub use crate::inject::teardown::{Undo, Undone};
+    pub use crate::request::background::{BackgroundOutput, BackgroundTask};
+    pub use crate::response::sse::IntoEvent;
+    pub use crate::response::streaming::{Always, Piece, Sometimes};
 }

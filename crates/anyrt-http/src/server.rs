@@ -1,5 +1,27 @@
 //! The server: where it listens, what it serves, until when.
 
+pub(crate) mod accepted;
+pub(crate) mod connection;
+pub(crate) mod deadlines;
+pub(crate) mod exchange;
+pub(crate) mod frames;
+pub(crate) mod http1;
+pub(crate) mod http2;
+pub(crate) mod incoming_body;
+pub(crate) mod lifecycle;
+pub(crate) mod listening;
+#[cfg(unix)]
+pub(crate) mod per_core;
+mod serve_app;
+pub(crate) mod shared;
+pub(crate) mod stats;
+pub(crate) mod stream;
+pub(crate) mod timer;
+#[cfg(feature = "tls")]
+pub(crate) mod tls;
+pub(crate) mod transport;
+pub(crate) mod validate;
+
 use std::fmt;
 use std::future::Future;
 #[cfg(unix)]
@@ -19,20 +41,17 @@ use bytes::Bytes;
 use futures_util::FutureExt;
 use tower_service::Service;
 
-use crate::app::App;
-use crate::disconnect::Disconnect;
-use crate::error::{Error, Result};
-use crate::host::{Host, Hosted};
-use crate::lifespan::Planned;
-use crate::limits::Limits;
-use crate::listening::{Listening, Place};
-#[cfg(unix)]
-use crate::per_core;
-use crate::served::Served;
-use crate::service::AppService;
+use self::listening::{Listening, Place};
+use self::stats::Served;
 #[cfg(feature = "tls")]
-use crate::tls::Tls;
-use crate::{serving, startup};
+use self::tls::Tls;
+use crate::app::lifespan::Planned;
+use crate::app::service::AppService;
+use crate::app::startup;
+use crate::base::error::{Error, Result};
+use crate::base::limits::Limits;
+use crate::request::endpoint::{Host, Hosted};
+use crate::request::on_disconnect::Disconnect;
 
 /// A server to be: what it serves, where it listens (any number of places), until when.
 ///
@@ -78,15 +97,6 @@ enum What {
     /// Between its start and its end.
     App(AppService, Vec<Planned>),
     Service(Arc<dyn Host>),
-}
-
-impl App {
-    /// A server of this app, to be told where it listens.
-    pub fn server(self) -> Server {
-        let built = self.build();
-        let limits = built.as_ref().map(|(service, _)| service.limits().clone()).unwrap_or_default();
-        Server::of(built.map(|(service, lifespans)| What::App(service, lifespans)), limits)
-    }
 }
 
 impl Server {
@@ -194,7 +204,7 @@ impl Server {
         }
         let (limits, on_disconnect, stop) = (self.limits, self.on_disconnect, told(self.stop));
         what.around(async move |Hosting(host), failing| {
-            serving::run(listening, host, limits, on_disconnect, either(stop, failing)).await
+            lifecycle::run(listening, host, limits, on_disconnect, either(stop, failing)).await
         })
         .await
     }
@@ -370,7 +380,7 @@ pub(crate) async fn run(
     stop: impl Future<Output = Result<()>> + Send,
 ) -> Result<()> {
     let listening = vec![Place::Tcp(listener).listen().await?];
-    serving::run(listening, host, limits, Disconnect::default(), stop).await.map(drop)
+    lifecycle::run(listening, host, limits, Disconnect::default(), stop).await.map(drop)
 }
 
 impl fmt::Debug for Server {

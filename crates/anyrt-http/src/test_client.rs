@@ -21,16 +21,18 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::app::App;
-use crate::arguments::FromHead;
-use crate::attended::Home;
-use crate::disconnect::Arrival;
-use crate::error::{Error, Result};
-use crate::handler::Callable;
-use crate::problem::JSON;
-use crate::provider::{self, Provide, Provider};
-use crate::service::{AppFuture, AppService};
-use crate::sources::Fake;
-use crate::{graph, startup};
+use crate::app::service::{AppFuture, AppService};
+use crate::app::{graph, startup};
+use crate::base::error::{Error, Result};
+use crate::inject::arguments::FromHead;
+use crate::inject::handler::Callable;
+use crate::inject::provider;
+use crate::inject::provider::{Provide, Provider};
+use crate::inject::registry::Fake;
+use crate::request::after::After;
+use crate::request::arrival::Arrival;
+use crate::request::home::{AFTER, Home, Owner, spawn};
+use crate::response::problem::JSON;
 
 impl App {
     /// A client for tests: awaited, it starts the app, with its lifespans and the dependencies of its scope, and gives a
@@ -378,7 +380,7 @@ impl IntoFuture for TestRequest {
 impl Started {
     async fn send(self, request: Request) -> (Response, Option<Arc<TestHome>>) {
         let home = self.group.map(|group| Arc::new(TestHome::new(group)));
-        let arrival = Arrival::at(home.clone().map_or(Home::Root, Home::Test));
+        let arrival = Arrival::at(home.clone().map_or(Home::ROOT, |home| Home::of(home)));
         let Ok(response) = AppFuture::new(&self.service, request, arrival).await;
         (response, home)
     }
@@ -401,8 +403,8 @@ impl Started {
 
 /// Where a request of a test goes on.
 #[derive(Debug)]
-pub(crate) struct TestHome {
-    pub(crate) group: TaskGroup,
+struct TestHome {
+    group: TaskGroup,
     /// Something was left to be done.
     has_after: AtomicBool,
     /// It is done.
@@ -413,24 +415,27 @@ impl TestHome {
     fn new(group: TaskGroup) -> Self {
         TestHome { group, has_after: AtomicBool::new(false), done: Event::new() }
     }
+}
 
-    /// The future, and then the word that it has ended.
-    pub(crate) fn telling(
-        self: &Arc<Self>,
-        after: impl Future<Output = ()> + Send + 'static,
-    ) -> impl Future<Output = ()> + Send + 'static {
+impl Owner for TestHome {
+    fn group(&self) -> &TaskGroup {
+        &self.group
+    }
+
+    fn begin(&self, after: After) {
         self.has_after.store(true, Ordering::Release);
-        let home = Arc::clone(self);
-        async move {
-            let _told = Told(&home.done);
-            after.await;
-        }
+        let told = Told(self.done.clone());
+        spawn(&self.group, AFTER, async move {
+            let _told = told;
+            after.run().await;
+        });
     }
 }
 
-struct Told<'a>(&'a Event);
+/// The word that all is done, also when it was cancelled.
+struct Told(Event);
 
-impl Drop for Told<'_> {
+impl Drop for Told {
     fn drop(&mut self) {
         self.0.set();
     }

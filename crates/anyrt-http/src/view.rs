@@ -13,8 +13,10 @@ use http::header::{
 use http::request::Parts;
 
 use self::state::State;
-use crate::context::RequestContext;
-use crate::json::Json;
+use crate::app::App;
+use crate::app::router::{HasRouter, Router};
+use crate::extract::json::Json;
+use crate::inject::context::RequestContext;
 
 const PAGE: &str = include_str!("view/page.html");
 
@@ -32,8 +34,23 @@ const NEVER_CACHED: (HeaderName, HeaderValue) = (CACHE_CONTROL, HeaderValue::fro
 
 const AS_IT_SAYS: (HeaderName, HeaderValue) = (X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
 
+macro_rules! viewed {
+    ($($builder:ty),*) => {$(
+        impl $builder {
+            #[doc = include_str!("view/README.md")]
+            pub fn view(mut self, path: &str) -> Self {
+                self.router().has_view = true;
+                let path = path.trim_end_matches('/');
+                let root = if path.is_empty() { "/" } else { path };
+                self.get(root, page).get(&format!("{path}/state.json"), state)
+            }
+        }
+    )*};
+}
+viewed!(App, Router);
+
 /// The page.
-pub(crate) async fn page() -> Response {
+async fn page() -> Response {
     let headers = [
         NEVER_CACHED,
         AS_IT_SAYS,
@@ -45,12 +62,12 @@ pub(crate) async fn page() -> Response {
 }
 
 /// What runs, as JSON. On the event loop, so that it is answered when all threads of the pool are taken.
-pub(crate) async fn state(Now(state): Now) -> Response {
+async fn state(Now(state): Now) -> Response {
     ([NEVER_CACHED, AS_IT_SAYS], Json(state)).into_response()
 }
 
 /// What runs when the request comes.
-pub(crate) struct Now(State);
+struct Now(State);
 
 impl FromRequestParts<RequestContext> for Now {
     type Rejection = Infallible;

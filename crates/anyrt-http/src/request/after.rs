@@ -7,13 +7,13 @@ use std::sync::Arc;
 use anyrt::TaskContext;
 
 use super::background::List;
-use super::keeping;
+use super::home::Home;
 use super::kept::KeptList;
+use super::lane::Lane;
+use super::live::{Live, Stage};
+use super::locals::keeping;
 use super::outcome::Outcome;
 use super::undo::{Stack, told};
-use crate::admission::Lane;
-use crate::attended::Home;
-use crate::live::{Live, Stage};
 
 /// What is left of a request: its background tasks, then the teardowns of the request scope.
 pub(crate) struct After {
@@ -44,7 +44,7 @@ impl After {
         }
         if let Some(list) = background {
             let mut left = Some((stack, outcome));
-            let ran = super::unless_cut(list.run(&home, lane.as_ref()), async |why| {
+            let ran = super::cut::unless_cut(list.run(&home, lane.as_ref()), async |why| {
                 list.give_up();
                 if let Some((stack, _)) = left.take() {
                     stack.undo(&mut Outcome::cancelled(why), |name, response| told(name, &response)).await;

@@ -1,5 +1,6 @@
 //! Background tasks: what a request leaves to be done after its response.
 
+use crate::response::http_error::HttpError;
 use std::collections::VecDeque;
 use std::fmt;
 use std::future::Future;
@@ -13,11 +14,14 @@ use axum_core::response::{IntoResponse, Response};
 use futures_util::FutureExt;
 use http::StatusCode;
 
-use super::outcome::{Outcome, Source, message};
-use crate::admission::Lane;
-use crate::attended::{Home, report};
-use crate::handler::{Async, Blocking};
-use crate::problem::detail;
+use super::home::Home;
+use super::lane::Lane;
+use super::outcome::Outcome;
+use crate::base::kind::{Async, Blocking};
+use crate::base::panics::message;
+use crate::base::panics::report;
+use crate::response::problem::detail;
+use crate::response::source::Source;
 
 /// Adds background tasks: what is done after the response has been sent, one after another, in the order in which it
 /// was added. An argument of a path operation or a provider; all of one request share one list.
@@ -91,6 +95,13 @@ impl IntoResponse for TooLate {
         let mut response = detail(StatusCode::INTERNAL_SERVER_ERROR, "Internal Server Error");
         response.extensions_mut().insert(Source(Arc::new(self)));
         response
+    }
+}
+
+impl From<TooLate> for HttpError {
+    /// As [`HttpError::internal`].
+    fn from(error: TooLate) -> Self {
+        HttpError::internal(error)
     }
 }
 

@@ -14,8 +14,8 @@ use axum_core::response::Response;
 use bytes::Bytes;
 use http_body::{Frame, SizeHint};
 
-use crate::attended::report;
-use crate::dependency::Value;
+use super::value::Value;
+use crate::base::panics::report;
 
 /// A value, and its place among those that may be there at once, which is free when it is dropped.
 pub(crate) struct Kept {

@@ -1,5 +1,7 @@
 //! How a request ended, as its teardowns are told.
 
+use crate::base::panics::message;
+use crate::response::source::Source;
 use std::any::Any;
 use std::error::Error;
 use std::fmt;
@@ -9,11 +11,7 @@ use anyrt::Cancelled;
 use axum_core::response::Response;
 use http::StatusCode;
 
-use super::ending::Ended;
-
-/// Why a request failed: an error that a response carries in its extensions, for teardowns and logs.
-#[derive(Debug, Clone)]
-pub(crate) struct Source(pub(crate) Arc<dyn Error + Send + Sync>);
+use crate::response::ended::Ended;
 
 /// How a request ended, as a teardown is told: so that a session knows whether to commit.
 #[derive(Debug, Clone)]
@@ -102,15 +100,6 @@ impl Outcome {
     pub(crate) fn cancelled(cancelled: &Cancelled) -> Outcome {
         Outcome::Cancelled(cancelled.to_string().into())
     }
-}
-
-/// The text of a panic.
-pub(crate) fn message(panic: &(dyn Any + Send)) -> &str {
-    panic
-        .downcast_ref::<&str>()
-        .copied()
-        .or_else(|| panic.downcast_ref::<String>().map(String::as_str))
-        .unwrap_or("a panic without a message")
 }
 
 impl fmt::Display for Outcome {

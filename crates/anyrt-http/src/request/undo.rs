@@ -2,15 +2,23 @@
 
 use std::fmt;
 use std::panic::AssertUnwindSafe;
+use std::pin::Pin;
 
 use anyrt::Token;
 use axum_core::response::Response;
 use futures_util::FutureExt;
 
 use super::outcome::Outcome;
-use super::teardown::Undoing;
-use crate::attended::report;
-use crate::contained::contained;
+use crate::base::contained::contained;
+use crate::base::panics::report;
+
+/// A teardown that was called: what remains to be done.
+#[doc(hidden)]
+#[expect(missing_debug_implementations, reason = "passed on, and nowhere kept")]
+pub enum Undoing {
+    Async(Pin<Box<dyn Future<Output = Result<(), Response>> + Send>>),
+    Blocking(Box<dyn FnOnce() -> Result<(), Response> + Send>),
+}
 
 /// What undoes one dependency. It knows its value.
 pub(crate) type Undo = Box<dyn FnOnce(Outcome) -> Undoing + Send>;

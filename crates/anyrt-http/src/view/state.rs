@@ -5,12 +5,13 @@ use std::time::Duration;
 use anyrt::{Handle, TaskId, TaskTree};
 use serde::{Serialize, Serializer};
 
-use crate::attended::Home;
-use crate::context::RequestContext;
-use crate::listing::{Listed, place};
-use crate::live::{Stage, Story};
-use crate::served::Served;
-use crate::service::Core;
+use crate::app::listing::{Listed, place};
+use crate::inject::context::RequestContext;
+use crate::inject::core::Core;
+use crate::request::home::Home;
+use crate::request::live::{Stage, Story};
+use crate::server::connection::Connection;
+use crate::server::stats::Served;
 
 /// All that there is to see.
 #[derive(Serialize)]
@@ -129,7 +130,7 @@ struct Counts {
 
 impl Counts {
     fn of(home: &Home) -> Option<Counts> {
-        let Home::Server(connection) = home else { return None };
+        let connection: &Connection = home.owned_by()?;
         let stopping = connection.server.is_stopping();
         let Served { connections, accept_failures, requests, answered, left, cut, .. } =
             connection.counters().served();
