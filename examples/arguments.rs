@@ -7,7 +7,7 @@ use std::io::ErrorKind;
 use std::net::{Ipv4Addr, TcpListener};
 use std::process::ExitCode;
 
-use anyrt::{Backend, BoxError, Builder};
+use anyrt::{Backend, BoxError, Run};
 
 /// The port of those that keep running, unless another one is asked for.
 const PORT: u16 = 8000;
@@ -53,7 +53,7 @@ impl Arguments {
                 "--backend" if known => {
                     let name = value.or_else(|| given.next()).ok_or("`--backend` needs a name")?;
                     arguments.backend =
-                        Some(name.parse().map_err(|error: anyrt::RunError| error.to_string())?);
+                        Some(name.parse().map_err(|error: anyrt::BackendError| error.to_string())?);
                 }
                 "--port" if known => {
                     let port = value.or_else(|| given.next()).ok_or("`--port` needs a number")?;
@@ -84,11 +84,11 @@ impl Arguments {
     }
 }
 
-/// A program that serves until it is told to end: on the backend that its arguments name, in `run`.
+/// A program that serves until it is told to end: on the backend that its arguments name, with `settings`.
 pub(crate) fn keep_running<F>(
     program: &str,
     usage: &str,
-    run: Builder,
+    settings: impl FnOnce(Run) -> Run,
     serve: impl FnOnce(Arguments) -> F,
 ) -> ExitCode
 where
@@ -98,11 +98,8 @@ where
         Ok(asked) => Arguments { serve: true, ..asked },
         Err(code) => return code,
     };
-    let run = match asked.backend {
-        Some(backend) => run.backend(backend),
-        None => run,
-    };
-    let ended = run.name(program).try_run(serve(asked));
+    let run = asked.backend.map_or_else(anyrt::builder, Run::on);
+    let ended = settings(run.name(program)).run(serve(asked));
     exit_code(program, ended.unwrap_or_else(|not_started| Err(not_started.into())))
 }
 

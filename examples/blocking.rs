@@ -92,14 +92,14 @@ async fn main() {
     println!("  tokens   worked at once   threads   never more than");
     for tokens in [1, 3, 10] {
         // A root of its own, with a pool of its own.
-        let (tally, threads) = embed(saturate(CALLS, tokens)).await;
+        let (tally, threads) = embed(saturate(CALLS, tokens)).await.expect("nothing is left at its root");
         let bound = CALLS * (LEVELS - 1) + tokens;
         let most = tally.most_working.load(SeqCst);
         println!("  {tokens:>6}   {most:>14}   {threads:>7}   {bound:>15}");
         assert!(threads <= bound);
     }
 
-    let (tally, _) = embed(saturate(4, 1)).await;
+    let (tally, _) = embed(saturate(4, 1)).await.expect("nothing is left at its root");
     let order: Vec<String> = tally.order().iter().map(|(call, level)| format!("{call}.{level}")).collect();
     println!("who worked, with one token (call.level): {}", order.join(" "));
     for levels in tally.order().chunks(LEVELS) {

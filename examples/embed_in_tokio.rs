@@ -56,7 +56,8 @@ async fn main() {
         ));
         at_work.wait().await;
     })
-    .await;
+    .await
+    .expect("nobody failed");
     // It is there already: nothing has to be waited for.
     let said = { goodbye }.try_recv();
     println!("4. a root task, cleaned up when `embed` returned: {said:?}");

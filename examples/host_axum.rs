@@ -37,7 +37,7 @@ fn main() -> ExitCode {
         Err(code) => return code,
     };
     let backend = asked.backend.unwrap_or(Backend::Smol);
-    let ended = anyrt::Builder::new().backend(backend).name("host").try_run(program(asked));
+    let ended = anyrt::Run::on(backend).name("host").run(program(asked));
     exit_code("host_axum", ended.unwrap_or_else(|not_started| Err(not_started.into())))
 }
 

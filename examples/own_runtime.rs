@@ -39,7 +39,7 @@ fn main() -> ExitCode {
 /// `anyrt::run` knows the runtimes that come with anyrt; this is what it stands on.
 fn on_our_own(asked: Arguments) -> Result<(), BoxError> {
     let runtime = ThreadPerTask::start()?;
-    Run::new(runtime).name("own").try_run(program(asked))?
+    Run::on(runtime).name("own").run(program(asked))?
 }
 
 async fn program(asked: Arguments) -> Result<(), BoxError> {

@@ -11,7 +11,7 @@ mod arguments;
 use std::process::ExitCode;
 
 use anyrt::net::TcpListener;
-use anyrt::{BoxError, Builder, Handle};
+use anyrt::{BoxError, Handle};
 
 use self::arguments::{Arguments, keep_running};
 
@@ -23,7 +23,7 @@ usage: serve [--backend NAME] [--port N]
 
 fn main() -> ExitCode {
     tracing_subscriber::fmt().with_target(false).init();
-    keep_running("serve", USAGE, Builder::new(), serve)
+    keep_running("serve", USAGE, |run| run, serve)
 }
 
 async fn serve(asked: Arguments) -> Result<(), BoxError> {

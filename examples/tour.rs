@@ -51,8 +51,8 @@ fn main() -> ExitCode {
 /// The tour on one backend.
 fn on(backend: Backend) -> Result<Report, BoxError> {
     let watchdog = Watchdog::start(backend)?;
-    let run = anyrt::Builder::new().backend(backend).name("tour");
-    let (report, took) = run.try_run(tour(&watchdog))??;
+    let run = anyrt::Run::on(backend).name("tour");
+    let (report, took) = run.run(tour(&watchdog))??;
     println!("{backend:<10} {} checks passed in {:.1} s", report.checks, took.as_secs_f64());
     Ok(report)
 }

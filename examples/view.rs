@@ -19,7 +19,7 @@ use std::time::Duration;
 
 use anyrt::net::TcpListener;
 use anyrt::sync::Event;
-use anyrt::{BoxError, Builder, Handle};
+use anyrt::{BoxError, Handle};
 use anyrt_http::{App, Background, Configure, Dep, Limits, Path, TooLate};
 use axum_core::body::Body;
 use futures::{FutureExt, StreamExt, stream};
@@ -33,7 +33,7 @@ usage: view [--backend NAME] [--port N]
   --port N         8000 if not given; 0 takes a free one";
 
 fn main() -> ExitCode {
-    keep_running("view", USAGE, Builder::new().blocking_limit(2), serve)
+    keep_running("view", USAGE, |run| run.blocking_limit(2), serve)
 }
 
 async fn serve(asked: Arguments) -> Result<(), BoxError> {

@@ -21,7 +21,7 @@ use std::time::Duration;
 use anyrt::channel::{bounded, watch};
 use anyrt::sync::{CapacityLimiter, Event, Lock, OnceCell, RwLock, Semaphore};
 use anyrt::{
-    Backend, Builder, CancelScope, TaskGroup, checkpoint, fail_after, iterate_blocking, move_on_after,
+    Backend, CancelScope, Run, TaskGroup, checkpoint, fail_after, iterate_blocking, move_on_after,
     move_on_at, run_blocking, shield, task_group,
 };
 
@@ -40,16 +40,19 @@ where
 {
     static TURN: Mutex<()> = Mutex::new(());
     let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
-    let counts = Builder::new().backend(backend).threads(1).run(async {
-        let task = anyrt::spawn(async move {
-            let mut counts = Vec::with_capacity(PASSES);
-            for _ in 0..PASSES {
-                counts.push(body().await);
-            }
-            counts
-        });
-        task.await
-    });
+    let counts = Run::on(backend)
+        .threads(1)
+        .run(async {
+            let task = anyrt::spawn(async move {
+                let mut counts = Vec::with_capacity(PASSES);
+                for _ in 0..PASSES {
+                    counts.push(body().await);
+                }
+                counts
+            });
+            task.await
+        })
+        .expect("the run ends well");
     match counts {
         Ok(counts) => counts.into_iter().min().unwrap_or(u64::MAX),
         Err(error) => panic!("{error}"),

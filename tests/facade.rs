@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use anyrt::net::{TcpListener, TcpStream, UdpSocket};
 use anyrt::sync::{CapacityLimiter, Event};
-use anyrt::{Backend, Builder, CancelScope, Handle, NoRuntime, RunError};
+use anyrt::{Backend, BackendError, CancelScope, Handle, NoRuntime, Run, RunError};
 use futures::executor::block_on;
 
 /// Longer than any test: what ends before it was not ended by it.
@@ -94,8 +94,8 @@ mod no_runtime {
         tells_where! { block_on(anyrt::move_on_at(later(), std::future::pending::<()>())); }
         tells_where! { block_on(anyrt::fail_at(later(), std::future::pending::<()>())).unwrap(); }
         tells_where! { block_on(CancelScope::new().timeout(LONG).run(async |_| ())).unwrap(); }
-        tells_where! { block_on(anyrt::embed(async {})); }
-        tells_where! { block_on(anyrt::try_embed(async {})).unwrap(); }
+        tells_where! { block_on(Run::here().embed(async {})).unwrap(); }
+        tells_where! { block_on(anyrt::embed(async {})).unwrap(); }
         tells_where! { block_on(TcpListener::bind("127.0.0.1:0")).unwrap(); }
         tells_where! { block_on(TcpStream::connect("127.0.0.1:1")).unwrap(); }
         tells_where! { block_on(anyrt::net::resolve("localhost", 1)).unwrap(); }
@@ -146,7 +146,7 @@ mod which_runtime {
     #[test]
     #[ignore = "a program of its own"]
     fn program_that_is_told_by_the_environment() {
-        let ran = anyrt::try_run(async { Handle::current().runtime().name() });
+        let ran = anyrt::builder().run(async { Handle::current().runtime().name() });
         println!("answer: {}", ran.map_or_else(|error| error.to_string(), str::to_owned));
     }
 
@@ -202,11 +202,13 @@ mod which_runtime {
     #[test]
     fn rt_02_one_that_is_not_compiled_in_is_an_error_that_names_the_feature() {
         for backend in [Backend::Tokio, Backend::TokioCurrentThread, Backend::Smol, Backend::AsyncStd] {
-            match anyrt::try_run_on(backend, async { 42 }) {
+            match anyrt::Run::on(backend).run(async { 42 }) {
                 Ok(answer) => assert!(backend.is_enabled() && answer == 42),
-                Err(RunError::NotCompiledIn { name, feature }) => {
+                Err(RunError::Backend(error)) => {
                     assert!(!backend.is_enabled());
-                    assert_eq!((name.as_str(), feature.as_str()), (backend.name(), backend.feature()));
+                    let error = error.downcast_ref::<BackendError>();
+                    assert_eq!(error, Some(&BackendError::NotCompiledIn { backend }));
+                    let feature = backend.feature();
                     let told = panic_of(|| anyrt::run_on(backend, async {}));
                     assert!(told.contains(&format!("`{feature}`")), "{told}");
                 }
@@ -221,21 +223,19 @@ mod which_runtime {
             assert_eq!(backend.name().parse::<Backend>().unwrap(), *backend);
             assert_eq!(backend.to_string(), backend.name());
         }
-        assert!(
-            matches!("".parse::<Backend>(), Err(RunError::UnknownBackend { name, .. }) if name.is_empty())
-        );
+        assert!(matches!("".parse::<Backend>(), Err(BackendError::Unknown { name }) if name.is_empty()));
     }
 
     #[test]
     fn zeros_are_errors() {
-        for (builder, what) in
-            [(Builder::new().threads(0), "threads"), (Builder::new().blocking_limit(0), "blocking_limit")]
+        for (run, what) in
+            [(anyrt::builder().threads(0), "threads"), (anyrt::builder().blocking_limit(0), "blocking_limit")]
         {
-            let error = builder.try_run(async {}).unwrap_err();
+            let error = run.run(async {}).unwrap_err();
             assert!(matches!(&error, RunError::Start(error) if error.kind() == io::ErrorKind::InvalidInput));
             assert!(error.to_string().contains(what), "{error}");
         }
-        let error = Builder::new().name("a\0b").try_run(async {});
+        let error = anyrt::builder().name("a\0b").run(async {});
         assert!(Backend::enabled()[0] == Backend::AsyncStd || matches!(error, Err(RunError::Start(_))));
     }
 }
@@ -244,10 +244,10 @@ mod nested {
     use super::*;
 
     fn is_refused() {
-        assert!(matches!(anyrt::try_run(async {}), Err(RunError::Nested { .. })));
+        assert!(matches!(anyrt::builder().run(async {}), Err(RunError::Nested { .. })));
         for backend in Backend::enabled() {
             assert!(
-                matches!(anyrt::try_run_on(*backend, async {}), Err(RunError::Nested { .. })),
+                matches!(anyrt::Run::on(*backend).run(async {}), Err(RunError::Nested { .. })),
                 "{backend}"
             );
         }
@@ -409,7 +409,7 @@ mod in_tokio {
                 let entered = anyrt::blocking_context(entered, async |()| Ok(42));
                 assert_eq!(entered.await.unwrap(), 42);
             }
-            "Builder::embed" => Builder::new().embed(async { anyrt::sleep(MOMENT).await }).await,
+            "Run::embed" => Run::here().embed(async { anyrt::sleep(MOMENT).await }).await.unwrap(),
             "move_on_after" => {
                 assert!(anyrt::move_on_after(MOMENT, std::future::pending::<()>()).await.is_none())
             }
@@ -441,8 +441,7 @@ mod in_tokio {
             "join" => assert_eq!(anyrt::join(yields(1), yields(2)).await, (1, 2)),
             "task_group" => anyrt::task_group(async |tg| drop(tg.spawn(async {}))).await.unwrap(),
             "try_task_group" => anyrt::try_task_group(async |_| Ok(())).await.unwrap(),
-            "embed" => anyrt::embed(async { anyrt::sleep(MOMENT).await }).await,
-            "try_embed" => anyrt::try_embed(async { anyrt::sleep(MOMENT).await }).await.unwrap(),
+            "embed" => anyrt::embed(async { anyrt::sleep(MOMENT).await }).await.unwrap(),
             "resolve" => drop(anyrt::net::resolve("localhost", 80).await),
             "bind" => {
                 TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -479,7 +478,7 @@ mod in_tokio {
         "asyncify",
         "iterate_blocking",
         "blocking_context",
-        "Builder::embed",
+        "Run::embed",
         "move_on_after",
         "fail_after",
         "move_on_at",
@@ -494,7 +493,6 @@ mod in_tokio {
         "task_group",
         "try_task_group",
         "embed",
-        "try_embed",
         "resolve",
         "bind",
         "a scope",
@@ -562,6 +560,7 @@ mod in_tokio {
                 started.wait().await;
                 42
             }));
+            let answer = answer.expect("nobody failed");
             assert!(cleaned.load(SeqCst), "it returned before the clean-up had ended");
             assert_eq!(answer, 42);
         }
@@ -571,7 +570,8 @@ mod in_tokio {
     fn embed_resumes_the_panic_of_a_root_task_whose_handle_was_dropped() {
         for runtime in runtimes() {
             let told = panic_of(|| {
-                runtime.block_on(anyrt::embed(async { drop(anyrt::spawn(async { panic!("of the task") })) }));
+                let _ = runtime
+                    .block_on(anyrt::embed(async { drop(anyrt::spawn(async { panic!("of the task") })) }));
             });
             assert_eq!(told, "of the task");
         }

@@ -106,14 +106,16 @@ fn while_it_ends(kept: usize, once: impl Fn(&Wakers, &Arc<AtomicUsize>, &dyn Fn(
 /// The run ends by itself: its tasks are cancelled and awaited.
 fn the_run_ends(make: fn() -> Arc<dyn Runtime>) {
     while_it_ends(0, |wakers, dropped, wake| {
-        Run::new(make()).run(async {
-            let handle = Handle::current();
-            for _ in 0..TASKS {
-                handle.spawn(Leaves { wakers: wakers.clone(), left: false, dropped: dropped.clone() });
-            }
-            all_have_left(wakers).await;
-            wake();
-        });
+        Run::on(make())
+            .run(async {
+                let handle = Handle::current();
+                for _ in 0..TASKS {
+                    handle.spawn(Leaves { wakers: wakers.clone(), left: false, dropped: dropped.clone() });
+                }
+                all_have_left(wakers).await;
+                wake();
+            })
+            .expect("the run ends well");
     });
 }
 
@@ -174,23 +176,25 @@ fn a_forgotten_group_leaves_its_children_alone() {
     let runtime = anyrt_tokio::current_thread("forgets").expect("a runtime");
     let ended = Arc::new(AtomicUsize::new(0));
     let counted = ended.clone();
-    Run::new(runtime).run(async move {
-        let release = anyrt_core::Event::new();
-        let released = release.clone();
-        let child = counted.clone();
-        let mut group = Box::pin(anyrt_core::task_group(async move |group| {
-            group.spawn(async move {
-                released.wait().await;
-                child.fetch_add(1, Ordering::SeqCst);
-            });
-            std::future::pending::<()>().await;
-        }));
-        assert!(futures::poll!(group.as_mut()).is_pending());
-        std::mem::forget(group);
-        release.set();
-        while counted.load(Ordering::SeqCst) == 0 {
-            anyrt_core::checkpoint().await;
-        }
-    });
+    Run::on(runtime)
+        .run(async move {
+            let release = anyrt_core::Event::new();
+            let released = release.clone();
+            let child = counted.clone();
+            let mut group = Box::pin(anyrt_core::task_group(async move |group| {
+                group.spawn(async move {
+                    released.wait().await;
+                    child.fetch_add(1, Ordering::SeqCst);
+                });
+                std::future::pending::<()>().await;
+            }));
+            assert!(futures::poll!(group.as_mut()).is_pending());
+            std::mem::forget(group);
+            release.set();
+            while counted.load(Ordering::SeqCst) == 0 {
+                anyrt_core::checkpoint().await;
+            }
+        })
+        .expect("the run ends well");
     assert_eq!(ended.load(Ordering::SeqCst), 1);
 }

@@ -5,7 +5,7 @@ use std::future::Future as _;
 use std::process::Command;
 use std::task::{Context, Poll, Waker};
 
-use anyrt::{Backend, Builder, RunError, StartError, run_blocking};
+use anyrt::{Backend, Run, RunError, StartError, run_blocking};
 
 /// What a forked process says at its end.
 const AS_EXPECTED: i32 = 42;
@@ -71,10 +71,10 @@ fn e17_a_process_that_forks_before_its_first_run_may_run() {
 #[test]
 #[ignore = "a program of its own"]
 fn program_that_forks_after_a_run() {
-    Builder::new().backend(backend()).run(async { run_blocking(|| ()).await });
-    let status = forked(|| matches!(anyrt::try_run_on(backend(), async {}), Err(RunError::Forked(_))));
+    Run::on(backend()).run(async { run_blocking(|| ()).await }).expect("the run ends well");
+    let status = forked(|| matches!(anyrt::Run::on(backend()).run(async {}), Err(RunError::Forked(_))));
     assert_eq!(status, Some(AS_EXPECTED));
-    Builder::new().backend(backend()).run(async { run_blocking(|| ()).await });
+    Run::on(backend()).run(async { run_blocking(|| ()).await }).expect("the run ends well");
 }
 
 #[test]
@@ -88,7 +88,7 @@ fn program_that_forks_inside_a_run() {
             matches!(polled, Poll::Ready(Err(StartError::Forked(_))))
         })
     };
-    let status = Builder::new().backend(backend()).run(async { run_blocking(forks).await });
+    let status = Run::on(backend()).run(async { run_blocking(forks).await }).expect("the run ends well");
     assert_eq!(status, Some(AS_EXPECTED));
 }
 

@@ -10,7 +10,7 @@ use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::sync::{Mutex, PoisonError};
 
-use anyrt::{Backend, Builder, run_blocking};
+use anyrt::{Backend, Run, run_blocking};
 use anyrt_http::{App, Dep, Json, Path};
 use http_client::Server;
 
@@ -48,23 +48,26 @@ fn in_the_pool() -> &'static str {
 fn least(backend: Backend, path: &'static str, view: bool) -> u64 {
     static TURN: Mutex<()> = Mutex::new(());
     let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
-    Builder::new().backend(backend).threads(1).run(async move {
-        let mut app = App::new()
-            .get("/async", on_the_loop)
-            .get("/plain", in_the_pool)
-            .get("/path/{id}", with_a_parameter)
-            .get("/shared", with_a_dependency)
-            .get("/json", as_json)
-            .provide_value(Shared("shared"));
-        if view {
-            app = app.view("/_view");
-        }
-        let server = Server::start(app).await;
-        let address = server.address;
-        let count = run_blocking(move || passes(address, path)).await;
-        server.stop().await;
-        count
-    })
+    Run::on(backend)
+        .threads(1)
+        .run(async move {
+            let mut app = App::new()
+                .get("/async", on_the_loop)
+                .get("/plain", in_the_pool)
+                .get("/path/{id}", with_a_parameter)
+                .get("/shared", with_a_dependency)
+                .get("/json", as_json)
+                .provide_value(Shared("shared"));
+            if view {
+                app = app.view("/_view");
+            }
+            let server = Server::start(app).await;
+            let address = server.address;
+            let count = run_blocking(move || passes(address, path)).await;
+            server.stop().await;
+            count
+        })
+        .expect("the run ends well")
 }
 
 fn passes(address: SocketAddr, path: &str) -> u64 {

@@ -18,7 +18,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use anyrt::{
-    Backend, Builder, CancelScope, CapacityLimiter, Event, Lock, channel, checkpoint, fail_after, finally,
+    Backend, CancelScope, CapacityLimiter, Event, Lock, Run, channel, checkpoint, fail_after, finally,
     from_thread, join, local_group, move_on_after, run_blocking, shield, task_group, try_task_group,
 };
 use futures::FutureExt;
@@ -57,22 +57,25 @@ static TURN: Mutex<()> = Mutex::new(());
 fn again_and_again<F: Future<Output = ()> + Send>(backend: Backend, round: impl Fn() -> F + Send + 'static) {
     let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
     let rounds = rounds();
-    let live = Builder::new().backend(backend).threads(1).run(async move {
-        let task = anyrt::spawn(async move {
-            let mut live = Vec::with_capacity(PASSES);
-            // The first passes fill the tables that everything else then finds.
-            for pass in 0..PASSES + 2 {
-                for _ in 0..rounds {
-                    round().await;
+    let live = Run::on(backend)
+        .threads(1)
+        .run(async move {
+            let task = anyrt::spawn(async move {
+                let mut live = Vec::with_capacity(PASSES);
+                // The first passes fill the tables that everything else then finds.
+                for pass in 0..PASSES + 2 {
+                    for _ in 0..rounds {
+                        round().await;
+                    }
+                    if pass >= 2 {
+                        live.push(allocator::live());
+                    }
                 }
-                if pass >= 2 {
-                    live.push(allocator::live());
-                }
-            }
-            live
-        });
-        task.await.expect("it ends")
-    });
+                live
+            });
+            task.await.expect("it ends")
+        })
+        .expect("the run ends well");
     nothing_is_left(backend, &live, rounds);
 }
 
@@ -231,11 +234,11 @@ on_each_backend! {
         let mut live = Vec::with_capacity(PASSES);
         for pass in 0..PASSES + 2 {
             for _ in 0..runs {
-                Builder::new().backend(backend).threads(1).run(async {
+                Run::on(backend).threads(1).run(async {
                     anyrt::spawn(pending::<()>());
                     run_blocking(|| ()).await;
                     local_group(async |children| { children.spawn(async {}); }).await.expect("nothing fails");
-                });
+                }).expect("the run ends well");
             }
             if pass >= 2 {
                 live.push(allocator::live());

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use anyrt::{Backend, BlockingPool, Builder, RunError, run_blocking};
+use anyrt::{Backend, BlockingPool, Run, RunError, run_blocking};
 use anyrt_conformance::{Case, Outcome, PATIENCE, Runtime, with_native_jobs};
 
 /// Cases that do not hold, on which runtimes, by the start of their names, and why.
@@ -114,12 +114,13 @@ fn thread_name() -> Option<String> {
 #[test]
 fn a_run_chooses_and_its_jobs_go_there() {
     for backend in Backend::enabled() {
-        let run = || Builder::new().backend(*backend).name("chosen");
-        let core = run().run(async { run_blocking(thread_name).await });
+        let run = || Run::on(*backend).name("chosen");
+        let core = run().run(async { run_blocking(thread_name).await }).expect("the run ends well");
         assert_eq!(core.as_deref(), Some("chosen-blocking-0"), "{backend}");
         let (native, ours) = run()
             .blocking_pool(BlockingPool::Native)
-            .run(async { (run_blocking(thread_name).await, anyrt::current_handle().blocking_threads()) });
+            .run(async { (run_blocking(thread_name).await, anyrt::current_handle().blocking_threads()) })
+            .expect("the run ends well");
         let native = native.expect("those pools name their threads");
         assert!(!native.starts_with("chosen-blocking") && ours == 0, "{native} on {backend}, {ours} of ours");
     }
@@ -129,24 +130,24 @@ fn a_run_chooses_and_its_jobs_go_there() {
 fn an_embedded_run_chooses_for_itself() {
     for backend in Backend::enabled() {
         let names = anyrt::run_on(*backend, async {
-            let inside = Builder::new().name("inside").blocking_pool(BlockingPool::Native);
+            let inside = anyrt::builder().name("inside").blocking_pool(BlockingPool::Native);
             let native = inside.embed(async {
                 // What is embedded in it goes there too.
                 (
                     run_blocking(thread_name).await,
-                    anyrt::embed(async { run_blocking(thread_name).await }).await,
+                    anyrt::embed(async { run_blocking(thread_name).await }).await.expect("it ends well"),
                 )
             });
-            let native = native.await;
-            let own = Builder::new().name("inside").embed(async { run_blocking(thread_name).await });
-            [native.0, native.1, own.await].map(Option::unwrap_or_default)
+            let native = native.await.expect("it ends well");
+            let own = Run::here().name("inside").embed(async { run_blocking(thread_name).await });
+            [native.0, native.1, own.await.expect("it ends well")].map(Option::unwrap_or_default)
         });
         assert!(
             !names[0].contains("-blocking-") && !names[1].contains("-blocking-"),
             "{names:?} on {backend}"
         );
         assert_eq!(names[2], "inside-blocking-0", "{backend}");
-        let refused = anyrt::run_on(*backend, async { Builder::new().threads(1).try_embed(async {}).await });
+        let refused = anyrt::run_on(*backend, async { Run::here().threads(1).embed(async {}).await });
         assert!(matches!(refused, Err(RunError::Start(_))), "{refused:?}");
     }
 }
@@ -160,8 +161,8 @@ fn a_tokio_program_shares_its_pool_with_an_embedded_run() {
         .build()
         .expect("threads for the runtime");
     let name = runtime.block_on(async {
-        let run = Builder::new().blocking_pool(BlockingPool::Native);
-        run.embed(async { run_blocking(thread_name).await }).await
+        let run = anyrt::builder().blocking_pool(BlockingPool::Native);
+        run.embed(async { run_blocking(thread_name).await }).await.expect("it ends well")
     });
     assert_eq!(name.as_deref(), Some("of-the-program"));
 }
@@ -171,10 +172,14 @@ fn a_tokio_program_shares_its_pool_with_an_embedded_run() {
 fn tokio_is_entered_in_jobs_of_either_pool() {
     for backend in [Backend::Tokio, Backend::TokioCurrentThread] {
         for pool in [BlockingPool::Core, BlockingPool::Native] {
-            let sum = Builder::new().backend(backend).blocking_pool(pool).run(async {
-                let spawned = run_blocking(|| tokio::runtime::Handle::current().spawn(async { 20 })).await;
-                spawned.await.expect("it ends")
-            });
+            let sum = Run::on(backend)
+                .blocking_pool(pool)
+                .run(async {
+                    let spawned =
+                        run_blocking(|| tokio::runtime::Handle::current().spawn(async { 20 })).await;
+                    spawned.await.expect("it ends")
+                })
+                .expect("the run ends well");
             assert_eq!(sum, 20);
         }
     }

@@ -26,7 +26,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, Waker};
 
-use anyrt::{Backend, Builder, Event, GroupError, TaskGroup, checkpoint, shield, task_group};
+use anyrt::{Backend, Event, GroupError, Run, TaskGroup, checkpoint, shield, task_group};
 use futures::FutureExt;
 
 use self::waker::{Act, Faulty};
@@ -92,17 +92,20 @@ fn cell<F>(backend: Backend, expected: Panicked, cell: impl FnOnce(Siblings) -> 
 where
     F: Future<Output = Panicked> + Send,
 {
-    let (panicked, ended) = Builder::new().backend(backend).threads(2).run(async {
-        let task = anyrt::spawn(async {
-            let siblings = Siblings::default();
-            let panicked = cell(siblings.clone()).await;
-            (panicked, siblings.ended())
-        });
-        let told = task.await.expect("the panic is caught where it belongs");
-        let alive = task_group(async |group| group.spawn(async { 7 }).await).await;
-        assert_eq!(alive.expect("nothing fails").expect("the runtime goes on"), 7);
-        told
-    });
+    let (panicked, ended) = Run::on(backend)
+        .threads(2)
+        .run(async {
+            let task = anyrt::spawn(async {
+                let siblings = Siblings::default();
+                let panicked = cell(siblings.clone()).await;
+                (panicked, siblings.ended())
+            });
+            let told = task.await.expect("the panic is caught where it belongs");
+            let alive = task_group(async |group| group.spawn(async { 7 }).await).await;
+            assert_eq!(alive.expect("nothing fails").expect("the runtime goes on"), 7);
+            told
+        })
+        .expect("the run ends well");
     assert_eq!((panicked, ended), (expected, 2));
 }
 

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use anyrt::{Backend, Builder, CancelScope, CapacityLimiter, checkpoint, run_blocking, run_on, task_group};
+use anyrt::{Backend, CancelScope, CapacityLimiter, Run, checkpoint, run_blocking, run_on, task_group};
 use futures::FutureExt as _;
 
 use self::warnings::Warnings;
@@ -175,7 +175,7 @@ fn e13_a_run_ends_in_time_with_ten_thousand_tasks_and_a_hundred_blocked_threads(
         let gate = Arc::new(Mutex::new(()));
         let shut = gate.lock().unwrap_or_else(PoisonError::into_inner);
         let warnings = Warnings::of("anyrt::blocking");
-        let run = Builder::new().backend(*backend).name("ending").abandoned_patience(PATIENCE);
+        let run = Run::on(*backend).name("ending").abandoned_patience(PATIENCE);
         let ends = warnings.catch(|| {
             run.blocking_limit(THREADS).run(async {
                 for _ in 0..TASKS {
@@ -205,7 +205,7 @@ fn e13_a_run_ends_in_time_with_ten_thousand_tasks_and_a_hundred_blocked_threads(
                 now()
             })
         });
-        let took = now() - ends;
+        let took = now() - ends.expect("the run ends well");
         let report = warnings.caught().concat();
         let named = (0..THREADS).filter(|number| report.contains(&format!("`stuck-{number}`"))).count();
         println!(

@@ -231,15 +231,15 @@ async fn a_deep_tree_is_looked_at_and_printed_without_recursion() {
 mod watched {
     use std::sync::mpsc::{Receiver, channel};
 
-    use anyrt::{Alarm, Backend, Builder, Watchdog};
+    use anyrt::{Alarm, Backend, Run, Watchdog};
 
     use super::*;
 
     /// A run with a watchdog, and its alarms.
-    fn watched(backend: Backend, watchdog: Watchdog) -> (Builder, Receiver<Alarm>) {
+    fn watched(backend: Backend, watchdog: Watchdog) -> (Run, Receiver<Alarm>) {
         let (tell, alarms) = channel();
         let watchdog = watchdog.on_alarm(move |alarm| drop(tell.send(alarm.clone())));
-        (Builder::new().backend(backend).watchdog(watchdog), alarms)
+        (Run::on(backend).watchdog(watchdog), alarms)
     }
 
     #[test]
@@ -262,7 +262,8 @@ mod watched {
                 assert!(alarm.to_string().contains("seeing.rs"), "{alarm}");
                 // The end of that poll is no news.
                 assert!(!alarms.try_iter().any(|alarm| is_told(&alarm, "blocks", place)), "it is told once");
-            });
+            })
+            .expect("the run ends well");
         }
     }
 
@@ -290,7 +291,8 @@ mod watched {
                 let alarm = thread.unwrap().join().unwrap();
                 let Alarm::Standstill { tree, .. } = &alarm else { panic!("{alarm}") };
                 assert_eq!(tree.tasks().map(|task| task.name.as_str()).collect::<Vec<_>>(), ["main"]);
-            });
+            })
+            .expect("the run ends well");
         }
     }
 
@@ -313,7 +315,8 @@ mod watched {
                 })
                 .await
                 .unwrap();
-            });
+            })
+            .expect("the run ends well");
             let told: Vec<Alarm> = alarms.iter().collect();
             assert!(matches!(&*told, [Alarm::Spinning { name, .. }] if name == "spins"), "{told:?}");
         }
@@ -322,28 +325,31 @@ mod watched {
     #[test]
     fn a_measured_run_tells_polls_and_busy_time() {
         for backend in Backend::enabled() {
-            Builder::new().backend(*backend).measure(true).run(async {
-                task_group(async |group| {
-                    let event = Event::new();
-                    let waits = event.clone();
-                    group.named("polled").spawn(async move {
-                        for _ in 0..9 {
-                            checkpoint().await;
-                        }
-                        waits.wait().await;
-                    });
-                    anyrt::wait_all_tasks_blocked().await;
-                    let tree = tasks();
-                    let task = tree.tasks().find(|task| task.name == "polled").unwrap();
-                    assert!(task.polls >= Some(10), "{task:?}");
-                    assert!(task.busy > Some(Duration::ZERO) && task.since.is_some(), "{task:?}");
-                    assert!(tree.to_string().contains(" polls in "), "{tree}");
-                    event.set();
+            Run::on(*backend)
+                .measure(true)
+                .run(async {
+                    task_group(async |group| {
+                        let event = Event::new();
+                        let waits = event.clone();
+                        group.named("polled").spawn(async move {
+                            for _ in 0..9 {
+                                checkpoint().await;
+                            }
+                            waits.wait().await;
+                        });
+                        anyrt::wait_all_tasks_blocked().await;
+                        let tree = tasks();
+                        let task = tree.tasks().find(|task| task.name == "polled").unwrap();
+                        assert!(task.polls >= Some(10), "{task:?}");
+                        assert!(task.busy > Some(Duration::ZERO) && task.since.is_some(), "{task:?}");
+                        assert!(tree.to_string().contains(" polls in "), "{tree}");
+                        event.set();
+                    })
+                    .await
+                    .unwrap();
+                    assert!(tasks().tasks().all(|task| task.name == "main"));
                 })
-                .await
-                .unwrap();
-                assert!(tasks().tasks().all(|task| task.name == "main"));
-            });
+                .expect("the run ends well");
         }
     }
 

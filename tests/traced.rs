@@ -10,7 +10,7 @@ use std::fmt::{Debug, Write};
 use std::panic::catch_unwind;
 use std::sync::{LazyLock, Mutex};
 
-use anyrt::{Backend, Builder, checkpoint, task_group};
+use anyrt::{Backend, Run, checkpoint, task_group};
 use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id, Record};
 use tracing::{Event, Level, Metadata, Subscriber};
@@ -20,19 +20,21 @@ fn the_span_of_a_task_follows_it_to_its_threads_and_jobs() {
     listen();
     for backend in Backend::enabled() {
         let name = format!("traced on {backend}");
-        let inside = Builder::new().backend(*backend).run(async {
-            task_group(async |group| {
-                let child = group.named(&name).spawn(async {
-                    let before = innermost();
-                    checkpoint().await;
-                    let in_job = anyrt::run_blocking(innermost).await;
-                    (before, in_job, innermost())
-                });
-                child.await.unwrap()
+        let inside = Run::on(*backend)
+            .run(async {
+                task_group(async |group| {
+                    let child = group.named(&name).spawn(async {
+                        let before = innermost();
+                        checkpoint().await;
+                        let in_job = anyrt::run_blocking(innermost).await;
+                        (before, in_job, innermost())
+                    });
+                    child.await.unwrap()
+                })
+                .await
+                .unwrap()
             })
-            .await
-            .unwrap()
-        });
+            .expect("the run ends well");
         let spans = HEARD.lock().unwrap().spans.clone();
         let traced = spans.iter().position(|span| span.contains(&name));
         assert!(traced.is_some(), "{backend}: {spans:?}");
@@ -47,10 +49,12 @@ fn a_panic_of_a_task_is_told_once_with_its_name_and_what_it_said() {
     for backend in Backend::enabled() {
         let name = format!("panics on {backend}");
         let resumed = catch_unwind(|| {
-            Builder::new().backend(*backend).run(async {
-                task_group(async |group| drop(group.named(&name).spawn(async { panic!("what it said") })))
-                    .await
-            })
+            Run::on(*backend)
+                .run(async {
+                    task_group(async |group| drop(group.named(&name).spawn(async { panic!("what it said") })))
+                        .await
+                })
+                .expect("the run ends well")
         });
         assert!(resumed.is_err(), "the panic goes on in the host");
         let warnings = HEARD.lock().unwrap().warnings.clone();

@@ -161,7 +161,7 @@ fn check(plan: &Plan, actions: &[Action]) -> (usize, usize) {
     let acting = Arc::clone(&sides);
     let runtime = ByTurns::new(move || acting.act());
     let main = real.main();
-    let ended = catch_unwind(AssertUnwindSafe(|| Run::new(runtime).try_run(main)));
+    let ended = catch_unwind(AssertUnwindSafe(|| Run::on(runtime).run(main)));
     real.let_go();
     let model = lock(&sides.model);
     sides.compare(&model.naive);

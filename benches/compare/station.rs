@@ -91,10 +91,14 @@ impl Drop for Station {
 }
 
 fn drive(backend: Backend, mut orders: Orders) {
-    anyrt::Builder::new().backend(backend).threads(THREADS).name("ours").run(async {
-        while let Some(order) = orders.next().await {
-            // If it panicked, who ordered it notices.
-            let _ = anyrt::spawn(order.fill()).await;
-        }
-    });
+    anyrt::Run::on(backend)
+        .threads(THREADS)
+        .name("ours")
+        .run(async {
+            while let Some(order) = orders.next().await {
+                // If it panicked, who ordered it notices.
+                let _ = anyrt::spawn(order.fill()).await;
+            }
+        })
+        .expect("the run ends well");
 }

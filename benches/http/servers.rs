@@ -107,9 +107,10 @@ fn ours(backend: Backend, port: u16) {
             format!("{id} {}", page.size)
         })
         .get("/sync", || HELLO);
-    anyrt::Builder::new().backend(backend).threads(1).run(async {
+    let run = anyrt::Run::on(backend).threads(1).run(async {
         app.serve(&format!("127.0.0.1:{port}")).await.expect("it serves");
     });
+    run.expect("the run ends well");
 }
 
 #[cfg(feature = "tokio")]

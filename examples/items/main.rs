@@ -20,7 +20,7 @@ mod user;
 use std::process::ExitCode;
 
 use anyrt::net::TcpListener;
-use anyrt::{BoxError, Builder, Handle};
+use anyrt::{BoxError, Handle};
 
 use self::arguments::{Arguments, keep_running};
 
@@ -32,7 +32,7 @@ usage: items [--backend NAME] [--port N]
 
 fn main() -> ExitCode {
     tracing_subscriber::fmt().with_target(false).with_writer(std::io::stderr).init();
-    keep_running("items", USAGE, Builder::new(), serve)
+    keep_running("items", USAGE, |run| run, serve)
 }
 
 async fn serve(asked: Arguments) -> Result<(), BoxError> {

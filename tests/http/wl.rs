@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Barrier, Condvar, Mutex, mpsc};
 
 use anyrt::sync::Event;
-use anyrt::{Builder, from_thread};
+use anyrt::{Run, from_thread};
 use anyrt_http::{
     App, Background, Configure, Dep, Dependency, Lifetime, Outcome, Streaming, Teardown, TooLate,
 };
@@ -77,22 +77,26 @@ impl tracing::Subscriber for Told {
 
 #[test]
 fn wl_01_the_size_is_documented_set_by_the_builder_and_printed_at_start_up() {
-    let total = |builder: Builder| {
-        builder.run(async {
+    let total = |run: Run| {
+        let total = run.run(async {
             let app = App::new().get("/", async || anyrt::current_handle().limiter().total().to_string());
             app.test().get("/").await.text().to_owned()
-        })
+        });
+        total.expect("the run ends well")
     };
-    assert_eq!(total(Builder::new()), "40");
-    assert_eq!(total(Builder::new().blocking_limit(7)), "7");
+    assert_eq!(total(anyrt::builder()), "40");
+    assert_eq!(total(anyrt::builder().blocking_limit(7)), "7");
     let told = Told::default();
     // With one subscriber only, tracing takes the answer of the thread that comes to a place first for all.
     let _second = tracing::Dispatch::new(tracing::subscriber::NoSubscriber::default());
     tracing::subscriber::with_default(told.clone(), || {
-        Builder::new().blocking_limit(7).run(async {
-            let app = App::new().get("/where", (async || "").named("here")).provide_value(1_u8);
-            app.run_with(async |_| ()).await.expect("it starts and ends");
-        });
+        anyrt::builder()
+            .blocking_limit(7)
+            .run(async {
+                let app = App::new().get("/where", (async || "").named("here")).provide_value(1_u8);
+                app.run_with(async |_| ()).await.expect("it starts and ends");
+            })
+            .expect("the run ends well");
     });
     let told = told.0.lock().expect("no panic").clone();
     assert!(told.contains("limit=7 "), "{told}");

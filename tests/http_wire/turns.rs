@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use anyrt::sync::Event;
-use anyrt::{Backend, Builder};
+use anyrt::{Backend, Run};
 use anyrt_http::{App, Streaming};
 use futures_util::stream;
 use http_body_util::BodyExt;
@@ -61,7 +61,7 @@ async fn beside_short_requests() {
 #[test]
 fn an_endless_stream_leaves_turns_to_others_on_its_thread() {
     for &backend in Backend::enabled() {
-        Builder::new().backend(backend).threads(1).run(beside_short_requests());
+        Run::on(backend).threads(1).run(beside_short_requests()).expect("the run ends well");
     }
 }
 

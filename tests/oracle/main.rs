@@ -63,7 +63,7 @@ fn run(backend: &str, schedule: u64, program: &'static Program) -> Result<Vec<En
         None => Arc::new(Seeded::new(clock.clone(), schedule)),
     };
     let main = interpreter::run(world.clone());
-    let ended = Run::new(runtime).shutdown_timeout(A_MOMENT).try_run(async move {
+    let ended = Run::on(runtime).shutdown_timeout(A_MOMENT).run(async move {
         if jumps {
             jump_meanwhile(&clock, main).await;
         } else {

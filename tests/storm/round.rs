@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::thread;
 
 use anyrt::sync::{CapacityLimiter, Lock, Semaphore};
-use anyrt::{Backend, Builder, Handle};
+use anyrt::{Backend, Handle, Run};
 
 use super::books::Books;
 use super::hang::Watched;
@@ -53,7 +53,7 @@ pub(crate) fn play(backend: Backend, seed: u64) -> Report {
     let here = Here { round: round.clone(), inside: None, foreign: false, scope: None };
     let ended = thread::scope(|threads| {
         let (desk, watched) = (&round.desk, &watched);
-        let ended = Builder::new().backend(backend).name("storm").try_run(async move {
+        let ended = Run::on(backend).name("storm").run(async move {
             let handle = Handle::current();
             watched.runs(&handle);
             for meddler in 0..2 {

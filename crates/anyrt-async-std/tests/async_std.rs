@@ -9,16 +9,19 @@ use async_std::task;
 #[test]
 fn what_is_async_stds_works_in_blocking_jobs_of_either_pool() {
     for pool in [BlockingPool::Core, BlockingPool::Native] {
-        let sum = Run::new(anyrt_async_std::runtime()).blocking_pool(pool).run(async {
-            run_blocking(|| {
-                let spawned = task::spawn(async {
-                    task::sleep(Duration::from_millis(1)).await;
-                    20
-                });
-                task::block_on(spawned)
+        let sum = Run::on(anyrt_async_std::runtime())
+            .blocking_pool(pool)
+            .run(async {
+                run_blocking(|| {
+                    let spawned = task::spawn(async {
+                        task::sleep(Duration::from_millis(1)).await;
+                        20
+                    });
+                    task::block_on(spawned)
+                })
+                .await
             })
-            .await
-        });
+            .expect("the run ends well");
         assert_eq!(sum, 20);
     }
 }

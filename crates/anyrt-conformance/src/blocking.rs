@@ -178,23 +178,26 @@ fn at_the_end_of_this_thread(tell: mpsc::Sender<bool>) {
 pub(crate) fn tt_09_an_abandoned_job_may_end_after_the_runtime(runtime: Arc<dyn Runtime>) {
     let (go, wait) = mpsc::channel::<()>();
     let (tell, told) = mpsc::channel();
-    Run::new(runtime).abandoned_patience(AN_INSTANT).run(async move {
-        let left = CancelScope::new()
-            .run(async |scope| {
-                let cancels = scope.clone();
-                run_blocking(move || {
-                    at_the_end_of_this_thread(tell);
-                    cancels.cancel_with("while it runs");
-                    let _ = wait.recv();
-                    "for nobody"
+    Run::on(runtime)
+        .abandoned_patience(AN_INSTANT)
+        .run(async move {
+            let left = CancelScope::new()
+                .run(async |scope| {
+                    let cancels = scope.clone();
+                    run_blocking(move || {
+                        at_the_end_of_this_thread(tell);
+                        cancels.cancel_with("while it runs");
+                        let _ = wait.recv();
+                        "for nobody"
+                    })
+                    .abandon_on_cancel()
+                    .await
                 })
-                .abandon_on_cancel()
-                .await
-            })
-            .await;
-        left.expect_err("cancelled");
-        a_job_ends_late().await;
-    });
+                .await;
+            left.expect_err("cancelled");
+            a_job_ends_late().await;
+        })
+        .expect("the run ends well");
     go.send(()).expect("it waits");
     assert_eq!(told.recv(), Ok(false), "the thread ends without a panic");
 }
@@ -410,17 +413,20 @@ pub(crate) async fn tt_14_a_thread_that_cannot_be_started_is_an_error_and_costs_
 }
 
 pub(crate) fn tt_15_threads_are_used_again_and_end_when_they_are_idle(runtime: Arc<dyn Runtime>) {
-    Run::new(runtime).blocking_idle(Duration::from_millis(50)).run(async {
-        let first = run_blocking(|| thread::current().id()).await;
-        let second = run_blocking(|| thread::current().id()).await;
-        assert_eq!(first, second);
-        assert_eq!(Handle::current().blocking_threads(), 1);
-        while Handle::current().blocking_threads() > 0 {
-            sleep(AN_INSTANT).await;
-        }
-        assert_ne!(run_blocking(|| thread::current().id()).await, first);
-        a_job_ends_late().await;
-    });
+    Run::on(runtime)
+        .blocking_idle(Duration::from_millis(50))
+        .run(async {
+            let first = run_blocking(|| thread::current().id()).await;
+            let second = run_blocking(|| thread::current().id()).await;
+            assert_eq!(first, second);
+            assert_eq!(Handle::current().blocking_threads(), 1);
+            while Handle::current().blocking_threads() > 0 {
+                sleep(AN_INSTANT).await;
+            }
+            assert_ne!(run_blocking(|| thread::current().id()).await, first);
+            a_job_ends_late().await;
+        })
+        .expect("the run ends well");
 }
 
 pub(crate) fn tt_17_idle_threads_are_joined_at_the_end_and_a_stuck_one_is_named(runtime: Arc<dyn Runtime>) {
@@ -429,24 +435,28 @@ pub(crate) fn tt_17_idle_threads_are_joined_at_the_end_and_a_stuck_one_is_named(
     let (tell_stuck, told_stuck) = mpsc::channel();
     let warnings = Warnings::of("anyrt::blocking");
     warnings.catch(|| {
-        Run::new(runtime).name("ending").abandoned_patience(Duration::from_secs(1)).run(async move {
-            let left = CancelScope::new()
-                .run(async |scope| {
-                    let cancels = scope.clone();
-                    run_blocking(move || {
-                        at_the_end_of_this_thread(tell_stuck);
-                        cancels.cancel_with("while it runs");
-                        let _ = wait.recv();
+        Run::on(runtime)
+            .name("ending")
+            .abandoned_patience(Duration::from_secs(1))
+            .run(async move {
+                let left = CancelScope::new()
+                    .run(async |scope| {
+                        let cancels = scope.clone();
+                        run_blocking(move || {
+                            at_the_end_of_this_thread(tell_stuck);
+                            cancels.cancel_with("while it runs");
+                            let _ = wait.recv();
+                        })
+                        .name("stuck")
+                        .abandon_on_cancel()
+                        .await;
                     })
-                    .name("stuck")
-                    .abandon_on_cancel()
                     .await;
-                })
-                .await;
-            left.expect_err("cancelled");
-            run_blocking(|| at_the_end_of_this_thread(tell)).await;
-            a_job_ends_late().await;
-        });
+                left.expect_err("cancelled");
+                run_blocking(|| at_the_end_of_this_thread(tell)).await;
+                a_job_ends_late().await;
+            })
+            .expect("the run ends well");
     });
     assert_eq!(told.try_recv(), Ok(false), "the idle thread has ended, to its last destructor");
     assert_eq!(told_stuck.try_recv(), Err(mpsc::TryRecvError::Empty));

@@ -113,7 +113,7 @@ impl Case {
     {
         match self.body {
             Body::Program(program) => watchdog::watch(self.name, patience, move || {
-                Run::new(runtime()).run(program());
+                Run::on(runtime()).run(program()).expect("the run ends well");
             }),
             Body::Bare(case) => watchdog::watch(self.name, patience, move || case(runtime())),
         }

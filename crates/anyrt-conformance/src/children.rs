@@ -148,27 +148,29 @@ pub(crate) async fn tg_30_a_named_handle_of_a_group_names_each_child() {
 pub(crate) fn tg_35_a_runtime_that_refuses_a_task_is_reported_to_the_spawner(runtime: Arc<dyn Runtime>) {
     let refusing = Arc::new(Double::of(runtime));
     let refuse = Arc::clone(&refusing);
-    Run::new(refusing).run(async move {
-        let polls = Counter::new();
-        let drops = Counter::new();
-        let (child_polls, local) = (polls.clone(), drops.on_drop());
-        let reported = Counter::new();
-        let report = reported.clone();
-        let result = task_group(async move |group| {
-            refuse.refuse_tasks();
-            let child = group.spawn(count_polls(&child_polls, async move {
-                let _local = local;
-            }));
-            // Shielded: the loss of a child cancels the body.
-            let ended = shield(child).await.expect_err("it was never started");
-            assert!(ended.is_not_started(), "{ended}");
-            report.add();
+    Run::on(refusing)
+        .run(async move {
+            let polls = Counter::new();
+            let drops = Counter::new();
+            let (child_polls, local) = (polls.clone(), drops.on_drop());
+            let reported = Counter::new();
+            let report = reported.clone();
+            let result = task_group(async move |group| {
+                refuse.refuse_tasks();
+                let child = group.spawn(count_polls(&child_polls, async move {
+                    let _local = local;
+                }));
+                // Shielded: the loss of a child cancels the body.
+                let ended = shield(child).await.expect_err("it was never started");
+                assert!(ended.is_not_started(), "{ended}");
+                report.add();
+            })
+            .await;
+            assert_eq!((polls.get(), drops.get()), (0, 1), "it was dropped without a poll");
+            assert_eq!(reported.get(), 1, "the spawner was told");
+            assert_eq!(result.expect_err("a child is missing").len(), 1, "and so is the group");
         })
-        .await;
-        assert_eq!((polls.get(), drops.get()), (0, 1), "it was dropped without a poll");
-        assert_eq!(reported.get(), 1, "the spawner was told");
-        assert_eq!(result.expect_err("a child is missing").len(), 1, "and so is the group");
-    });
+        .expect("the run ends well");
 }
 
 pub(crate) async fn tg_37_the_parent_of_a_child_is_the_host_and_not_the_spawner() {

@@ -106,33 +106,35 @@ pub(crate) fn rd_03_a_dropped_finally_does_not_clean_up_and_an_owned_one_does(ru
     let told = warnings.clone();
     // The root is polled on this thread, so this is where it warns.
     warnings.catch(|| {
-        Run::new(runtime).run(async move {
-            let mut dropped = ByHand::new(finally(pending::<()>(), async move |_| {
-                counted.add();
-            }));
-            assert!(dropped.poll().is_pending());
-            dropped.drop_future();
-            assert_eq!(told.caught().len(), 1, "{:?}", told.caught());
+        Run::on(runtime)
+            .run(async move {
+                let mut dropped = ByHand::new(finally(pending::<()>(), async move |_| {
+                    counted.add();
+                }));
+                assert!(dropped.poll().is_pending());
+                dropped.drop_future();
+                assert_eq!(told.caught().len(), 1, "{:?}", told.caught());
 
-            let work = async move {
-                let _local = work;
-                pending::<()>().await;
-            };
-            let mut dropped = ByHand::new(
-                finally(work, async move |_| {
+                let work = async move {
+                    let _local = work;
+                    pending::<()>().await;
+                };
+                let mut dropped = ByHand::new(
+                    finally(work, async move |_| {
+                        checkpoint().await;
+                        owned_counts.add();
+                    })
+                    .owned(),
+                );
+                assert!(dropped.poll().is_pending());
+                dropped.drop_future();
+                assert_eq!(told.caught().len(), 1, "this one has lost nothing: {:?}", told.caught());
+                // Before the run ends: its end would cancel the work as well.
+                while seen.get() == 0 {
                     checkpoint().await;
-                    owned_counts.add();
-                })
-                .owned(),
-            );
-            assert!(dropped.poll().is_pending());
-            dropped.drop_future();
-            assert_eq!(told.caught().len(), 1, "this one has lost nothing: {:?}", told.caught());
-            // Before the run ends: its end would cancel the work as well.
-            while seen.get() == 0 {
-                checkpoint().await;
-            }
-        });
+                }
+            })
+            .expect("the run ends well");
     });
     assert_eq!(in_place.get(), 0, "it was dropped with its owner");
     assert_eq!(works.get(), 1, "the work was cancelled");
@@ -158,21 +160,23 @@ pub(crate) async fn rd_04_the_losers_of_a_race_have_cleaned_up_when_it_returns()
 pub(crate) fn rule_39_an_owned_shield_goes_on_at_the_root(runtime: Arc<dyn Runtime>) {
     let finished = Counter::new();
     let counted = finished.clone();
-    Run::new(runtime).run(async move {
-        let release = Event::new();
-        let released = release.clone();
-        let mut dropped = ByHand::new(
-            shield(async move {
-                released.wait().await;
-                checkpoint().await;
-                counted.add();
-            })
-            .owned(),
-        );
-        assert!(dropped.poll().is_pending());
-        dropped.drop_future();
-        release.set();
-    });
+    Run::on(runtime)
+        .run(async move {
+            let release = Event::new();
+            let released = release.clone();
+            let mut dropped = ByHand::new(
+                shield(async move {
+                    released.wait().await;
+                    checkpoint().await;
+                    counted.add();
+                })
+                .owned(),
+            );
+            assert!(dropped.poll().is_pending());
+            dropped.drop_future();
+            release.set();
+        })
+        .expect("the run ends well");
     assert_eq!(finished.get(), 1, "the run waited for it, and did not cancel it");
 }
 
@@ -183,27 +187,29 @@ pub(crate) fn rule_39_what_is_owned_keeps_its_limit_at_the_root(runtime: Arc<dyn
     let told = warnings.clone();
     // What goes on at the root is polled on the threads of the runtime too: only the counts are looked at there.
     warnings.catch(|| {
-        Run::new(runtime).run(async move {
-            let guard = counted.on_drop();
-            let limited = async move {
-                let _guard = guard;
-                pending::<()>().await;
-            };
-            let mut dropped = ByHand::new(shield(limited).within(A_MOMENT).owned());
-            assert!(dropped.poll().is_pending());
-            dropped.drop_future();
+        Run::on(runtime)
+            .run(async move {
+                let guard = counted.on_drop();
+                let limited = async move {
+                    let _guard = guard;
+                    pending::<()>().await;
+                };
+                let mut dropped = ByHand::new(shield(limited).within(A_MOMENT).owned());
+                assert!(dropped.poll().is_pending());
+                dropped.drop_future();
 
-            let guard = counted.on_drop();
-            let clean_up = async move |exit| {
-                let _guard = guard;
-                assert!(matches!(exit, Exit::Cancelled(_)), "{exit:?}");
-                pending::<()>().await;
-            };
-            let mut dropped = ByHand::new(finally(pending::<()>(), clean_up).within(A_MOMENT).owned());
-            assert!(dropped.poll().is_pending());
-            dropped.drop_future();
-            assert_eq!((counted.get(), told.caught().len()), (0, 0), "nothing is over yet");
-        });
+                let guard = counted.on_drop();
+                let clean_up = async move |exit| {
+                    let _guard = guard;
+                    assert!(matches!(exit, Exit::Cancelled(_)), "{exit:?}");
+                    pending::<()>().await;
+                };
+                let mut dropped = ByHand::new(finally(pending::<()>(), clean_up).within(A_MOMENT).owned());
+                assert!(dropped.poll().is_pending());
+                dropped.drop_future();
+                assert_eq!((counted.get(), told.caught().len()), (0, 0), "nothing is over yet");
+            })
+            .expect("the run ends well");
     });
     assert_eq!(cleaned.get(), 2, "the run waited for both until their time was over");
 }

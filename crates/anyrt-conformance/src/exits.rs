@@ -255,37 +255,39 @@ pub(crate) async fn exit_an_outer_cancel_while_cleaning_up_goes_to_the_outer_sco
 pub(crate) fn exit_clean_ups_of_a_scope_that_is_dropped_run_at_the_root(runtime: Arc<dyn Runtime>) {
     let diary = Diary::default();
     let noted = diary.clone();
-    Run::new(runtime).run(async move {
-        let before = noted.clone();
-        let mut dropped = ByHand::new(CancelScope::new().run(async move |scope| {
-            scope.on_exit(before.clean_up("scope"));
-            pending::<()>().await;
-        }));
-        assert!(dropped.poll().is_pending());
-        dropped.drop_future();
+    Run::on(runtime)
+        .run(async move {
+            let before = noted.clone();
+            let mut dropped = ByHand::new(CancelScope::new().run(async move |scope| {
+                scope.on_exit(before.clean_up("scope"));
+                pending::<()>().await;
+            }));
+            assert!(dropped.poll().is_pending());
+            dropped.drop_future();
 
-        // One that was dropped on the way goes on where it was.
-        let (begun, release) = (Event::new(), Event::new());
-        let (begins, released, midway) = (begun.clone(), release.clone(), noted.clone());
-        let mut dropped = ByHand::new(CancelScope::new().run(async move |scope| {
-            scope.on_exit(midway.clean_up("after it"));
-            scope.on_exit(async move |_| {
-                begins.set();
-                released.wait().await;
-                midway.note("midway");
-            });
-        }));
-        assert!(dropped.poll().is_pending());
-        assert!(begun.is_set());
-        dropped.drop_future();
-        release.set();
+            // One that was dropped on the way goes on where it was.
+            let (begun, release) = (Event::new(), Event::new());
+            let (begins, released, midway) = (begun.clone(), release.clone(), noted.clone());
+            let mut dropped = ByHand::new(CancelScope::new().run(async move |scope| {
+                scope.on_exit(midway.clean_up("after it"));
+                scope.on_exit(async move |_| {
+                    begins.set();
+                    released.wait().await;
+                    midway.note("midway");
+                });
+            }));
+            assert!(dropped.poll().is_pending());
+            assert!(begun.is_set());
+            dropped.drop_future();
+            release.set();
 
-        // And one that comes too late runs all the same.
-        let scope = CancelScope::new();
-        let handle = scope.handle();
-        scope.run(async |_| ()).await.expect("nobody cancelled it");
-        handle.on_exit(noted.clean_up("late"));
-    });
+            // And one that comes too late runs all the same.
+            let scope = CancelScope::new();
+            let handle = scope.handle();
+            scope.run(async |_| ()).await.expect("nobody cancelled it");
+            handle.on_exit(noted.clean_up("late"));
+        })
+        .expect("the run ends well");
     let mut entries = diary.entries();
     entries.sort();
     assert_eq!(entries, ["after it: finished", "late: finished", "midway", "scope: Dropped"]);
@@ -296,28 +298,31 @@ pub(crate) fn exit_a_clean_up_that_outlives_its_grace_is_cancelled_and_named(run
     let told = warnings.clone();
     // The root is polled on this thread, so this is where it warns.
     warnings.catch(|| {
-        Run::new(runtime).run(async move {
-            let watch = Stopwatch::start();
-            let value = finally(async { 7 }, async |_| sleep(AN_HOUR).await).within(A_MOMENT).await;
-            watch.has_run_for(A_MOMENT);
-            assert_eq!((value, told.caught().len()), (7, 1), "{:?}", told.caught());
-            assert!(told.caught()[0].contains(file!()), "{:?}", told.caught());
+        Run::on(runtime)
+            .run(async move {
+                let watch = Stopwatch::start();
+                let value = finally(async { 7 }, async |_| sleep(AN_HOUR).await).within(A_MOMENT).await;
+                watch.has_run_for(A_MOMENT);
+                assert_eq!((value, told.caught().len()), (7, 1), "{:?}", told.caught());
+                assert!(told.caught()[0].contains(file!()), "{:?}", told.caught());
 
-            assert_eq!(shield(sleep(AN_HOUR)).within(A_MOMENT).await, None);
-            let value = finally(async { 8 }, async |_| sleep(AN_HOUR).await).within(A_MOMENT).owned().await;
-            assert_eq!((value, told.caught().len()), (8, 3));
+                assert_eq!(shield(sleep(AN_HOUR)).within(A_MOMENT).await, None);
+                let value =
+                    finally(async { 8 }, async |_| sleep(AN_HOUR).await).within(A_MOMENT).owned().await;
+                assert_eq!((value, told.caught().len()), (8, 3));
 
-            let scope = CancelScope::new().run(async |scope| {
-                scope.on_exit_within(A_MOMENT, async |_| sleep(AN_HOUR).await);
-                9
-            });
-            assert_eq!((scope.await.ok(), told.caught().len()), (Some(9), 4));
+                let scope = CancelScope::new().run(async |scope| {
+                    scope.on_exit_within(A_MOMENT, async |_| sleep(AN_HOUR).await);
+                    9
+                });
+                assert_eq!((scope.await.ok(), told.caught().len()), (Some(9), 4));
 
-            // In time, nothing is told.
-            let value = finally(async { 1 }, async |_| checkpoint().await).within(AN_HOUR).await;
-            assert_eq!((value, shield(async { 2 }).within(AN_HOUR).await), (1, Some(2)));
-            assert_eq!(told.caught().len(), 4);
-        });
+                // In time, nothing is told.
+                let value = finally(async { 1 }, async |_| checkpoint().await).within(AN_HOUR).await;
+                assert_eq!((value, shield(async { 2 }).within(AN_HOUR).await), (1, Some(2)));
+                assert_eq!(told.caught().len(), 4);
+            })
+            .expect("the run ends well");
     });
 }
 
@@ -325,20 +330,22 @@ pub(crate) fn exit_a_shield_that_is_held_beyond_its_grace_is_named_once(runtime:
     let warnings = Warnings::of("anyrt::grace");
     let told = warnings.clone();
     warnings.catch(|| {
-        Run::new(runtime).run(async move {
-            let done = shield(async {
-                shield(async {
-                    sleep(A_MOMENT).await;
-                    assert_eq!(told.caught().len(), 1, "while it is held");
+        Run::on(runtime)
+            .run(async move {
+                let done = shield(async {
+                    shield(async {
+                        sleep(A_MOMENT).await;
+                        assert_eq!(told.caught().len(), 1, "while it is held");
+                    })
+                    .await;
+                    "held"
                 })
+                .within(Duration::ZERO)
                 .await;
-                "held"
+                assert_eq!(done, Some("held"), "no checkpoint follows");
+                assert_eq!(told.caught().len(), 1, "{:?}", told.caught());
             })
-            .within(Duration::ZERO)
-            .await;
-            assert_eq!(done, Some("held"), "no checkpoint follows");
-            assert_eq!(told.caught().len(), 1, "{:?}", told.caught());
-        });
+            .expect("the run ends well");
     });
 }
 

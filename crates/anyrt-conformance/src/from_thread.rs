@@ -87,23 +87,26 @@ pub(crate) async fn ft_04_on_a_thread_that_polls_a_task_it_is_an_error() {
 pub(crate) fn ft_05_after_the_end_of_the_run_it_is_an_error(runtime: Arc<dyn Runtime>) {
     let (go, wait) = mpsc::channel::<()>();
     let (tell, told) = mpsc::channel();
-    Run::new(runtime).abandoned_patience(Duration::from_millis(1)).run(async move {
-        let left = CancelScope::new()
-            .run(async |scope| {
-                let cancels = scope.clone();
-                run_blocking(move || {
-                    cancels.cancel_with("while it runs");
-                    let _ = wait.recv();
-                    let calls = [from_thread::run(async {}), from_thread::spawn(async {}).map(drop)];
-                    tell.send(calls).expect("somebody listens");
+    Run::on(runtime)
+        .abandoned_patience(Duration::from_millis(1))
+        .run(async move {
+            let left = CancelScope::new()
+                .run(async |scope| {
+                    let cancels = scope.clone();
+                    run_blocking(move || {
+                        cancels.cancel_with("while it runs");
+                        let _ = wait.recv();
+                        let calls = [from_thread::run(async {}), from_thread::spawn(async {}).map(drop)];
+                        tell.send(calls).expect("somebody listens");
+                    })
+                    .abandon_on_cancel()
+                    .await;
                 })
-                .abandon_on_cancel()
                 .await;
-            })
-            .await;
-        left.expect_err("cancelled");
-        a_job_ends_late().await;
-    });
+            left.expect_err("cancelled");
+            a_job_ends_late().await;
+        })
+        .expect("the run ends well");
     drop(go);
     let calls = told.recv().expect("it tells");
     assert!(matches!(calls, [Err(CallError::RunEnded), Err(CallError::RunEnded)]), "{calls:?}");
@@ -112,51 +115,53 @@ pub(crate) fn ft_05_after_the_end_of_the_run_it_is_an_error(runtime: Arc<dyn Run
 pub(crate) fn ft_06_the_end_of_the_run_ends_the_calls_that_wait(runtime: Arc<dyn Runtime>) {
     let (tell, told) = mpsc::channel();
     let of_portal = tell.clone();
-    let thread = Run::new(runtime).run(async move {
-        let begun = Arc::new(Event::new());
-        let (begins, begins_too) = (begun.clone(), Arc::new(Event::new()));
-        let begun_too = begins_too.clone();
-        let handle = Handle::current();
-        let root = handle.spawn(async move {
-            run_blocking(move || {
-                let call = from_thread::run(async move {
-                    begins.set();
+    let thread = Run::on(runtime)
+        .run(async move {
+            let begun = Arc::new(Event::new());
+            let (begins, begins_too) = (begun.clone(), Arc::new(Event::new()));
+            let begun_too = begins_too.clone();
+            let handle = Handle::current();
+            let root = handle.spawn(async move {
+                run_blocking(move || {
+                    let call = from_thread::run(async move {
+                        begins.set();
+                        pending::<()>().await;
+                    });
+                    tell.send(call).expect("somebody listens");
+                })
+                .await;
+            });
+            drop(root);
+            let opened = Arc::new(std::sync::Mutex::new(None::<BlockingPortal>));
+            let open = opened.clone();
+            let portal = handle.spawn(async move {
+                let ended = blocking_portal(async |portal| {
+                    *open.lock().expect("nobody panics") = Some(portal);
                     pending::<()>().await;
                 });
-                tell.send(call).expect("somebody listens");
-            })
-            .await;
-        });
-        drop(root);
-        let opened = Arc::new(std::sync::Mutex::new(None::<BlockingPortal>));
-        let open = opened.clone();
-        let portal = handle.spawn(async move {
-            let ended = blocking_portal(async |portal| {
-                *open.lock().expect("nobody panics") = Some(portal);
-                pending::<()>().await;
+                drop(ended.await);
             });
-            drop(ended.await);
-        });
-        drop(portal);
-        let portal = loop {
-            let portal = opened.lock().expect("nobody panics").clone();
-            match portal {
-                Some(portal) => break portal,
-                None => checkpoint().await,
-            }
-        };
-        let thread = foreign(move || {
-            let call = portal.call(async move {
-                begins_too.set();
-                pending::<()>().await;
+            drop(portal);
+            let portal = loop {
+                let portal = opened.lock().expect("nobody panics").clone();
+                match portal {
+                    Some(portal) => break portal,
+                    None => checkpoint().await,
+                }
+            };
+            let thread = foreign(move || {
+                let call = portal.call(async move {
+                    begins_too.set();
+                    pending::<()>().await;
+                });
+                of_portal.send(call).expect("somebody listens");
             });
-            of_portal.send(call).expect("somebody listens");
-        });
-        begun.wait().await;
-        begun_too.wait().await;
-        a_job_ends_late().await;
-        thread
-    });
+            begun.wait().await;
+            begun_too.wait().await;
+            a_job_ends_late().await;
+            thread
+        })
+        .expect("the run ends well");
     thread.join().expect("its assertions hold");
     for _ in 0..2 {
         let call = told.recv().expect("both tell");
@@ -481,8 +486,13 @@ pub(crate) fn ft_21_a_shared_portal_starts_with_its_first_user_and_stops_with_it
     let starts = Counter::new();
     let (counts, runtime) = (starts.clone(), std::sync::Mutex::new(Some(runtime)));
     let shared = SharedPortal::new(move || match counts.add() {
-        0 => Err(RunError::NoBackend),
-        _ => runtime.lock().expect("nobody panics").take().map(Run::new).ok_or(RunError::NoBackend),
+        0 => Err(RunError::Start(std::io::Error::other("the zeroth"))),
+        _ => runtime
+            .lock()
+            .expect("nobody panics")
+            .take()
+            .map(Run::on)
+            .ok_or_else(|| RunError::Start(std::io::Error::other("it was taken"))),
     });
     assert!(shared.open().is_err(), "the first start fails");
     let one = shared.open().expect("and is tried again");
@@ -548,7 +558,7 @@ pub(crate) async fn rule_53_tasks_that_a_job_spawned_end_with_its_call() {
 }
 
 pub(crate) fn rule_54_a_portal_needs_no_runtime_around_it(runtime: Arc<dyn Runtime>) {
-    let thread = PortalThread::start(Run::new(runtime)).expect("it starts");
+    let thread = PortalThread::start(Run::on(runtime)).expect("it starts");
     let ended = Counter::new();
     let counts = ended.clone();
     assert_eq!(thread.call(async { 42 }).expect("it is open"), 42);

@@ -22,10 +22,12 @@ where
     F: Future<Output = ()> + Send + 'static,
 {
     let double = Arc::new(Double::of(runtime.clone()).with_jobs(Jobs::Kept));
-    Run::new(runtime).run(async move {
-        let inside = Run::new(double.clone()).try_embed(test(double));
-        inside.await.expect("nothing is left at its root");
-    });
+    Run::on(runtime)
+        .run(async move {
+            let inside = Run::on(double.clone()).embed(test(double));
+            inside.await.expect("nothing is left at its root");
+        })
+        .expect("the run ends well");
 }
 
 pub(crate) fn rule_80_a_call_that_waits_for_a_thread_keeps_to_its_limit(runtime: Arc<dyn Runtime>) {

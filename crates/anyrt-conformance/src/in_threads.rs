@@ -111,58 +111,64 @@ pub(crate) async fn rule_57_a_call_without_a_limit_waits_for_no_token() {
 pub(crate) fn rule_48_a_job_that_the_pool_drops_or_refuses_is_an_error(runtime: Arc<dyn Runtime>) {
     // Once only: a runtime that was shut down starts no second run.
     let both = [Jobs::Dropped, Jobs::Panics].map(|jobs| (jobs, Double::of(runtime.clone()).with_jobs(jobs)));
-    Run::new(runtime).run(async move {
-        for (jobs, double) in both {
-            let inside = Run::new(Arc::new(double)).try_embed(async move {
-                let (limiter, dropped) = (CapacityLimiter::new(1), Counter::new());
-                let local = dropped.on_drop();
-                let refused = run_blocking(move || drop(local)).limiter(&limiter).try_start().await;
-                match jobs {
-                    Jobs::Panics => assert!(matches!(refused, Err(StartError::NoThread(_))), "{refused:?}"),
-                    _ => assert!(matches!(refused, Err(StartError::Dropped)), "{refused:?}"),
-                }
-                assert_eq!((limiter.borrowed(), dropped.get()), (0, 1));
-                // It holds nothing any more.
-                let left = CancelScope::new().run(async |scope| {
-                    scope.cancel_with("after it");
-                    checkpoint().await;
+    Run::on(runtime)
+        .run(async move {
+            for (jobs, double) in both {
+                let inside = Run::on(Arc::new(double)).embed(async move {
+                    let (limiter, dropped) = (CapacityLimiter::new(1), Counter::new());
+                    let local = dropped.on_drop();
+                    let refused = run_blocking(move || drop(local)).limiter(&limiter).try_start().await;
+                    match jobs {
+                        Jobs::Panics => {
+                            assert!(matches!(refused, Err(StartError::NoThread(_))), "{refused:?}")
+                        }
+                        _ => assert!(matches!(refused, Err(StartError::Dropped)), "{refused:?}"),
+                    }
+                    assert_eq!((limiter.borrowed(), dropped.get()), (0, 1));
+                    // It holds nothing any more.
+                    let left = CancelScope::new().run(async |scope| {
+                        scope.cancel_with("after it");
+                        checkpoint().await;
+                    });
+                    left.await.expect_err("cancelled");
                 });
-                left.await.expect_err("cancelled");
-            });
-            inside.await.expect("nothing is left at its root");
-        }
-    });
+                inside.await.expect("nothing is left at its root");
+            }
+        })
+        .expect("the run ends well");
 }
 
 pub(crate) fn rule_58_a_runtime_is_told_while_threads_work_and_not_while_they_wait(
     runtime: Arc<dyn Runtime>,
 ) {
     let double = Arc::new(Double::of(runtime.clone()));
-    Run::new(runtime).run(async move {
-        let (sees, jobs) = (double.clone(), double.clone());
-        let inside = Run::new(double).try_embed(async move {
-            let rests = |jobs: &Arc<Double>| {
-                let jobs = jobs.clone();
-                async move {
-                    while jobs.working_now() > 0 {
-                        checkpoint().await;
+    Run::on(runtime)
+        .run(async move {
+            let (sees, jobs) = (double.clone(), double.clone());
+            let inside = Run::on(double).embed(async move {
+                let rests = |jobs: &Arc<Double>| {
+                    let jobs = jobs.clone();
+                    async move {
+                        while jobs.working_now() > 0 {
+                            checkpoint().await;
+                        }
                     }
-                }
-            };
-            assert_eq!(jobs.working_now(), 0);
-            let told = run_blocking(move || {
-                let mut told = vec![sees.working_now()];
-                from_thread::run(rests(&sees)).expect("it is not cancelled");
-                told.push(sees.working_now());
-                from_thread::spawn(rests(&sees)).expect("the run goes on").wait().expect("it ends");
-                told.push(sees.working_now());
-                told
+                };
+                assert_eq!(jobs.working_now(), 0);
+                let told = run_blocking(move || {
+                    let mut told = vec![sees.working_now()];
+                    from_thread::run(rests(&sees)).expect("it is not cancelled");
+                    told.push(sees.working_now());
+                    from_thread::spawn(rests(&sees)).expect("the run goes on").wait().expect("it ends");
+                    told.push(sees.working_now());
+                    told
+                });
+                assert_eq!(told.await, [1, 1, 1], "while it works");
+                rests(&jobs).await;
             });
-            assert_eq!(told.await, [1, 1, 1], "while it works");
-            rests(&jobs).await;
-        });
-        inside.await.expect("nothing is left at its root");
-    });
+            inside.await.expect("nothing is left at its root");
+        })
+        .expect("the run ends well");
 }
 
 pub(crate) fn rt_obligation_jobs_in_its_own_pool_run_once_to_their_end_on_other_threads(
@@ -170,8 +176,8 @@ pub(crate) fn rt_obligation_jobs_in_its_own_pool_run_once_to_their_end_on_other_
 ) {
     const JOBS: usize = 8;
     let native = runtime.blocking().is_some();
-    let run = Run::new(runtime).blocking_pool(BlockingPool::Native);
-    let ended = run.try_run(async {
+    let run = Run::on(runtime).blocking_pool(BlockingPool::Native);
+    let ended = run.run(async {
         let (here, ran, together) = (thread::current().id(), Counter::new(), Arc::new(Barrier::new(JOBS)));
         let there = task_group(async |group| {
             let calls: Vec<_> = (0..JOBS)
@@ -234,15 +240,17 @@ pub(crate) fn rule_54_after_the_end_of_the_run_a_blocking_call_is_an_error(runti
         assert!(matches!(error, StartError::RunEnded), "{error}");
         assert_eq!((dropped.get(), handle.limiter().borrowed()), (1, 0));
     };
-    let handle = Run::new(runtime).run(async {
-        let inner = anyrt_core::embed(async {
-            run_blocking(|| ()).await;
+    let handle = Run::on(runtime)
+        .run(async {
+            let inner = anyrt_core::embed(async {
+                run_blocking(|| ()).await;
+                Handle::current()
+            });
+            refused(inner.await.expect("nothing is left at its root"));
+            a_job_ends_late().await;
             Handle::current()
-        });
-        refused(inner.await);
-        a_job_ends_late().await;
-        Handle::current()
-    });
+        })
+        .expect("the run ends well");
     refused(handle);
 }
 

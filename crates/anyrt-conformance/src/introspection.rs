@@ -21,13 +21,13 @@ use crate::warnings::Warnings;
 pub(crate) async fn rt_01_a_run_inside_a_run_is_an_error() {
     let runtime = Handle::current().runtime().clone();
     let here = runtime.name();
-    let nested = Run::new(runtime.clone()).try_run(async {});
+    let nested = Run::on(runtime.clone()).run(async {});
     assert!(
         matches!(nested, Err(RunError::Nested { running, asked }) if running == here && asked == here),
         "{nested:?}"
     );
     let in_task = task_group(async |group| {
-        let nested = group.spawn(async move { Run::new(runtime).try_run(async {}).is_err() });
+        let nested = group.spawn(async move { Run::on(runtime).run(async {}).is_err() });
         nested.await.expect("it finished")
     });
     assert!(in_task.await.expect("nothing fails"));
@@ -43,14 +43,20 @@ pub(crate) fn rt_03_a_run_local_is_separate_for_each_run_and_key(runtime: Arc<dy
     }
 
     assert!(ONE.try_get().is_err(), "there is no run");
-    Run::new(runtime).run(async {
-        adds((1, 2)).await;
-        let of_task = task_group(async |group| group.spawn(adds((1, 12))).await);
-        of_task.await.expect("nothing fails").expect("it finished");
-        let embedded = embed(adds((1, 2)));
-        embedded.await;
-        assert_eq!(run_blocking(|| TWO.get().load(SeqCst)).await, 22, "a job is in the run of its caller");
-    });
+    Run::on(runtime)
+        .run(async {
+            adds((1, 2)).await;
+            let of_task = task_group(async |group| group.spawn(adds((1, 12))).await);
+            of_task.await.expect("nothing fails").expect("it finished");
+            let embedded = embed(adds((1, 2)));
+            embedded.await.expect("nothing is left at its root");
+            assert_eq!(
+                run_blocking(|| TWO.get().load(SeqCst)).await,
+                22,
+                "a job is in the run of its caller"
+            );
+        })
+        .expect("the run ends well");
 }
 
 pub(crate) async fn rt_04_task_locals_go_to_children_and_not_to_siblings() {
@@ -160,13 +166,15 @@ pub(crate) async fn checkpoints_are_asserted() {
 pub(crate) fn a_cancellation_is_told_to_subscribers(runtime: Arc<dyn Runtime>) {
     let told = Warnings::of("anyrt::cancel");
     told.catch(|| {
-        Run::new(runtime).run(async {
-            let cancelled = CancelScope::new().run(async |scope| {
-                scope.cancel_with("to be told");
-                checkpoint().await;
-            });
-            cancelled.await.expect_err("it is cancelled");
-        });
+        Run::on(runtime)
+            .run(async {
+                let cancelled = CancelScope::new().run(async |scope| {
+                    scope.cancel_with("to be told");
+                    checkpoint().await;
+                });
+                cancelled.await.expect_err("it is cancelled");
+            })
+            .expect("the run ends well");
     });
     assert!(told.caught().iter().any(|text| text.contains("to be told")), "{:?}", told.caught());
 }

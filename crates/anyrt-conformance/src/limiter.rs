@@ -244,12 +244,14 @@ pub(crate) async fn cl_18_the_statistics_tell_how_it_stands() {
 pub(crate) fn cl_19_a_limiter_is_made_outside_of_any_runtime(runtime: Arc<dyn Runtime>) {
     let limiter = CapacityLimiter::new(1);
     let token = limiter.try_acquire().expect("one is free");
-    Run::new(runtime).run(async {
-        let mut waits = ByHand::new(limiter.acquire());
-        assert!(waits.poll().is_pending());
-        drop(token);
-        assert!(waits.poll().is_ready());
-        drop(limiter.acquire().await);
-    });
+    Run::on(runtime)
+        .run(async {
+            let mut waits = ByHand::new(limiter.acquire());
+            assert!(waits.poll().is_pending());
+            drop(token);
+            assert!(waits.poll().is_ready());
+            drop(limiter.acquire().await);
+        })
+        .expect("the run ends well");
     assert_eq!(limiter.borrowed(), 0);
 }

@@ -142,20 +142,22 @@ pub(crate) fn rt_obligation_after_the_shutdown_a_task_is_dropped_at_once_or_runs
     let polls = Counter::new();
     let drops = Counter::new();
     let (counted, local) = (polls.clone(), drops.on_drop());
-    let runs = Run::new(Arc::new(Double::after_the_end_of(runtime))).run(async move {
-        let mut runs = true;
-        let seen = &mut runs;
-        // The group reports the loss; here it is the handle that is asked.
-        let _ = task_group(async move |group| {
-            let task = group.spawn(count_polls(&counted, async move {
-                let _local = local;
-            }));
-            // Shielded: the loss of a child cancels the body.
-            *seen = !shield(task).await.is_err_and(|ended| ended.is_not_started());
+    let runs = Run::on(Arc::new(Double::after_the_end_of(runtime)))
+        .run(async move {
+            let mut runs = true;
+            let seen = &mut runs;
+            // The group reports the loss; here it is the handle that is asked.
+            let _ = task_group(async move |group| {
+                let task = group.spawn(count_polls(&counted, async move {
+                    let _local = local;
+                }));
+                // Shielded: the loss of a child cancels the body.
+                *seen = !shield(task).await.is_err_and(|ended| ended.is_not_started());
+            })
+            .await;
+            runs
         })
-        .await;
-        runs
-    });
+        .expect("the run ends well");
     assert_eq!((polls.get(), drops.get()), (usize::from(runs), 1));
 }
 

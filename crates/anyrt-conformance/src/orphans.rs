@@ -255,7 +255,7 @@ pub(crate) async fn rule_72_the_handle_of_a_child_hears_that_its_scope_was_dropp
 pub(crate) fn rule_72_without_a_group_around_the_run_waits(runtime: Arc<dyn Runtime>) {
     let (signs, other) = (Signs::default(), Signs::default());
     let (of_run, of_other) = (signs.clone(), other.clone());
-    let ended = Run::new(runtime).try_run(async move {
+    let ended = Run::on(runtime).run(async move {
         for (signs, elsewhere) in [(&of_run, false), (&of_other, true)] {
             let (_, in_a_scope) = WAYS[0];
             let mut dropped = in_a_scope(signs.group());
@@ -280,7 +280,7 @@ pub(crate) fn rule_72_without_a_group_around_the_run_waits(runtime: Arc<dyn Runt
 pub(crate) fn rule_72_the_run_waits_for_what_an_abandoned_closure_has_taken_in(runtime: Arc<dyn Runtime>) {
     let signs = Signs::default();
     let cleaned = signs.cleaned.clone();
-    let ended = Run::new(runtime).try_run(async move {
+    let ended = Run::on(runtime).run(async move {
         // At the end of the run this is cleaned up, and then nothing at the root is left but the orphan.
         let (release, entered) = (signs.release.clone(), Event::new());
         let enters = entered.clone();
@@ -335,7 +335,7 @@ pub(crate) async fn rule_72_a_scope_that_is_being_dropped_takes_no_child_in() {
 
 #[expect(clippy::async_yields_async, reason = "what outlives the run leaves it unawaited")]
 pub(crate) fn rule_73_a_task_that_outlives_its_run_is_told_of(runtime: Arc<dyn Runtime>) {
-    let ended = Run::new(runtime).try_run(async {
+    let ended = Run::on(runtime).run(async {
         let begun = Event::new();
         let begins = begun.clone();
         let mut outlives: BoxFuture<'static, ()> = Box::pin(async move {

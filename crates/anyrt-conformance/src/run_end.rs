@@ -19,7 +19,7 @@ pub(crate) fn end_of_a_run_goes_without_what_holds_for_ever_and_names_it(runtime
     let counted = dropped.on_drop();
     let before = runtime.now();
     let warnings = Warnings::of("anyrt::unfinished");
-    let run = Run::new(Arc::clone(&runtime)).shutdown_timeout(A_MOMENT);
+    let run = Run::on(Arc::clone(&runtime)).shutdown_timeout(A_MOMENT);
     let main = async move {
         let (holds, held) = (Event::new(), Event::new());
         let (says, told) = (holds.clone(), held.clone());
@@ -41,7 +41,7 @@ pub(crate) fn end_of_a_run_goes_without_what_holds_for_ever_and_names_it(runtime
         checkpoint().await;
         7
     };
-    let ended = warnings.catch(|| run.try_run(main));
+    let ended = warnings.catch(|| run.run(main));
     let Err(RunError::Unfinished(unfinished)) = ended else { panic!("it did not wait: {ended:?}") };
     assert!(runtime.now() - before >= A_MOMENT, "not before its time");
     let text = unfinished.to_string();
@@ -58,22 +58,25 @@ pub(crate) fn end_of_a_run_that_takes_long_is_told_of_with_its_tree(runtime: Arc
     let told = warnings.clone();
     // The root is polled on this thread, so this is where it warns.
     warnings.catch(|| {
-        Run::new(runtime).warn_held_after(A_MOMENT).run(async {
-            let begun = Event::new();
-            let begins = begun.clone();
-            Handle::current().spawn(async move {
-                shield(async {
-                    // Once it is in the tree.
-                    checkpoint().await;
-                    begins.set();
-                    while told.caught().is_empty() {
-                        sleep(A_MOMENT / 4).await;
-                    }
-                })
-                .await;
-            });
-            begun.wait().await;
-        });
+        Run::on(runtime)
+            .warn_held_after(A_MOMENT)
+            .run(async {
+                let begun = Event::new();
+                let begins = begun.clone();
+                Handle::current().spawn(async move {
+                    shield(async {
+                        // Once it is in the tree.
+                        checkpoint().await;
+                        begins.set();
+                        while told.caught().is_empty() {
+                            sleep(A_MOMENT / 4).await;
+                        }
+                    })
+                    .await;
+                });
+                begun.wait().await;
+            })
+            .expect("the run ends well");
     });
     let caught = warnings.caught();
     assert_eq!(caught.len(), 1, "once: {caught:?}");
@@ -84,7 +87,7 @@ pub(crate) fn end_of_a_run_that_takes_long_is_told_of_with_its_tree(runtime: Arc
 pub(crate) fn end_of_a_run_in_time_is_no_error(runtime: Arc<dyn Runtime>) {
     let cleaned = Counter::new();
     let counted = cleaned.clone();
-    let ended = Run::new(runtime).shutdown_timeout(AN_HOUR).try_run(async move {
+    let ended = Run::on(runtime).shutdown_timeout(AN_HOUR).run(async move {
         let begun = Event::new();
         let begins = begun.clone();
         Handle::current().spawn(async move {
@@ -108,7 +111,7 @@ pub(crate) fn end_of_a_run_in_time_is_no_error(runtime: Arc<dyn Runtime>) {
 }
 
 pub(crate) fn end_of_a_run_tells_what_failed_beside_what_is_left(runtime: Arc<dyn Runtime>) {
-    let ended = Run::new(runtime).shutdown_timeout(A_MOMENT * 5).try_run(async {
+    let ended = Run::on(runtime).shutdown_timeout(A_MOMENT * 5).run(async {
         let holds = Event::new();
         let says = holds.clone();
         let handle = Handle::current();
@@ -151,23 +154,26 @@ pub(crate) fn end_of_a_run_gives_its_tasks_a_grace(runtime: Arc<dyn Runtime>) {
     let counted = finished.clone();
     let (tells, told) = mpsc::channel();
     let before = runtime.now();
-    Run::new(Arc::clone(&runtime)).shutdown_grace(A_MOMENT).run(async move {
-        assert!(!is_stopping());
-        let handle = Handle::current();
-        let begun = Event::new();
-        let begins = begun.clone();
-        handle.spawn(async move {
-            begins.set();
-            stopping().await;
-            checkpoint().await; // not cancelled: it finishes what it has begun
-            counted.add();
-        });
-        handle.spawn(CancelScope::new().run(async move |scope| {
-            scope.on_exit(async move |exit| tells.send(exit).expect("it is read below"));
-            pending::<()>().await;
-        }));
-        begun.wait().await;
-    });
+    Run::on(Arc::clone(&runtime))
+        .shutdown_grace(A_MOMENT)
+        .run(async move {
+            assert!(!is_stopping());
+            let handle = Handle::current();
+            let begun = Event::new();
+            let begins = begun.clone();
+            handle.spawn(async move {
+                begins.set();
+                stopping().await;
+                checkpoint().await; // not cancelled: it finishes what it has begun
+                counted.add();
+            });
+            handle.spawn(CancelScope::new().run(async move |scope| {
+                scope.on_exit(async move |exit| tells.send(exit).expect("it is read below"));
+                pending::<()>().await;
+            }));
+            begun.wait().await;
+        })
+        .expect("the run ends well");
     assert!(runtime.now() - before >= A_MOMENT, "the deaf one has its grace");
     assert_eq!(finished.get(), 1);
     let Ok(Exit::Cancelled(cancelled)) = told.try_recv() else { panic!("the deaf one was cancelled") };

@@ -214,7 +214,7 @@ pub(crate) fn rs_07_the_view_and_a_warning_name_a_started_shield_that_nobody_pol
     let told = warnings.clone();
     // The root is polled on this thread, so this is where it warns.
     warnings.catch(|| {
-        Run::new(runtime).warn_held_after(A_MOMENT).run(async move {
+        Run::on(runtime).warn_held_after(A_MOMENT).run(async move {
             let (forgotten, polled) = (Event::new(), Event::new());
             let held = CancelScope::new().run(async |scope| {
                 let mut shielded = pin!(shield(forgotten.wait()));
@@ -247,7 +247,7 @@ pub(crate) fn rs_07_the_view_and_a_warning_name_a_started_shield_that_nobody_pol
                     assert!(tree.to_string().contains(&told), "{tree}");
                 }
             }
-        });
+        }).expect("the run ends well");
     });
     let caught = warnings.caught();
     assert_eq!(caught.len(), 1, "one warning is enough: {caught:?}");

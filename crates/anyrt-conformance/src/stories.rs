@@ -235,15 +235,19 @@ pub(crate) async fn story_of_a_service_and_of_a_dropped_group_tells_where_the_gr
 pub(crate) fn story_of_the_end_of_a_run(runtime: Arc<dyn Runtime>) {
     let stories = Arc::new(Mutex::new(Vec::new()));
     let noted = Arc::clone(&stories);
-    Run::new(runtime).shutdown_grace(A_MOMENT).shutdown_timeout(AN_HOUR).run(async move {
-        let begun = Event::new();
-        let begins = begun.clone();
-        Handle::current().spawn(async move {
-            begins.set();
-            note_the_end(noted).await;
-        });
-        begun.wait().await;
-    });
+    Run::on(runtime)
+        .shutdown_grace(A_MOMENT)
+        .shutdown_timeout(AN_HOUR)
+        .run(async move {
+            let begun = Event::new();
+            let begins = begun.clone();
+            Handle::current().spawn(async move {
+                begins.set();
+                note_the_end(noted).await;
+            });
+            begun.wait().await;
+        })
+        .expect("the run ends well");
     let stories = stories.lock().unwrap_or_else(PoisonError::into_inner).clone();
     assert_eq!(stories, [format!("cancelled because the run ends, after a grace of {A_MOMENT:?}")]);
 }

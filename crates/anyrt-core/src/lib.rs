@@ -72,8 +72,8 @@ pub use observe::view::{LimiterView, TaskState, TaskTree, TaskView, TreeEntry, t
 pub use observe::view::{PrintsTasks, print_tasks_on_sigusr1};
 pub use observe::watchdog::{Alarm, Watchdog};
 pub use run::{
-    BlockingPortal, PortalThread, Run, RunError, SharedPortal, Unfinished, blocking_portal, embed, signal,
-    try_blocking_portal, try_embed,
+    BlockingPortal, Launch, PortalThread, Run, RunError, SharedPortal, Unfinished, blocking_portal, embed,
+    signal, try_blocking_portal,
 };
 pub use scope::checkpoint::{checkpoint, checkpoint_if_cancelled, yield_shielded};
 pub use scope::{

@@ -24,11 +24,15 @@ impl Args {
         self.krate.as_ref().map_or_else(|| quote!(::anyrt), |path| quote!(#path))
     }
 
-    /// A builder with all that was said, but for the backend.
-    pub(crate) fn builder(&self) -> TokenStream {
+    /// A run with all that was said, on `backend`, or on that of the environment.
+    pub(crate) fn run_on(&self, backend: Option<Backend>) -> TokenStream {
         let krate = self.krate();
         let (threads, name) = (self.threads.iter(), self.name.iter());
-        quote!(#krate::Builder::new()#(.threads(#threads))*#(.name(#name))*)
+        let run = backend.map(Backend::variant).map_or_else(
+            || quote!(#krate::builder()),
+            |variant| quote!(#krate::Run::on(#krate::Backend::#variant)),
+        );
+        quote!(#run #(.threads(#threads))*#(.name(#name))*)
     }
 }
 

@@ -4,7 +4,6 @@ use proc_macro2::TokenStream;
 use quote::quote;
 
 use crate::args::Args;
-use crate::backend::Backend;
 use crate::function::Function;
 
 /// A function of the same name, with the async one inside.
@@ -19,8 +18,7 @@ pub(crate) fn expand(args: TokenStream, item: TokenStream) -> TokenStream {
     };
     let Function { attributes, visibility, signature, body } = function;
     let (name, output) = (&signature.ident, &signature.output);
-    let (krate, builder) = (args.krate(), args.builder());
-    let backend = args.backend.into_iter().map(Backend::variant);
+    let (krate, run) = (args.krate(), args.run_on(args.backend));
     // Only macros of `anyrt` know what is compiled in.
     let missing = args.backend.into_iter().map(|backend| {
         let (condition, text) = (backend.if_disabled(), backend.not_compiled_in());
@@ -31,7 +29,7 @@ pub(crate) fn expand(args: TokenStream, item: TokenStream) -> TokenStream {
         #visibility fn #name() #output {
             #(#missing)*
             async fn __anyrt_main() #output #body
-            #builder #(.backend(#krate::Backend::#backend))* .run(__anyrt_main())
+            #krate::run_or_panic(#run, __anyrt_main())
         }
     }
 }

@@ -61,7 +61,7 @@ fn each(args: &Args, function: &Function) -> TokenStream {
         #krate::__if_no_backend! {
             #[::core::prelude::v1::test]
             fn no_backend() {
-                ::core::panic!("{}", #krate::RunError::NoBackend);
+                ::core::panic!("{}", #krate::BackendError::NoneCompiledIn);
             }
         }
     }
@@ -80,8 +80,8 @@ fn one(args: &Args, function: &Function, backend: Backend) -> TokenStream {
 }
 
 fn test(args: &Args, function: &Function, backend: Backend, ignore: Option<TokenStream>) -> TokenStream {
-    let (krate, builder) = (args.krate(), args.builder());
-    let (name, variant) = (backend.test_name(), backend.variant());
+    let (krate, run) = (args.krate(), args.run_on(Some(backend)));
+    let name = backend.test_name();
     let body = &function.signature.ident;
     let attributes = function
         .attributes
@@ -98,7 +98,7 @@ fn test(args: &Args, function: &Function, backend: Backend, ignore: Option<Token
         #ignore
         #(#attributes)*
         fn #name() #output {
-            #builder.backend(#krate::Backend::#variant).run(super::#body())
+            #krate::run_or_panic(#run, super::#body())
         }
     }
 }

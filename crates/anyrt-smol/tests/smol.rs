@@ -34,16 +34,19 @@ fn two_shutdowns_are_one() -> io::Result<()> {
 fn what_is_smols_works_in_blocking_jobs_of_either_pool() -> io::Result<()> {
     for pool in [BlockingPool::Core, BlockingPool::Native] {
         let runtime = anyrt_smol::executor(NonZeroUsize::new(1), "jobs")?;
-        let sum = Run::new(runtime).blocking_pool(pool).run(async {
-            run_blocking(|| {
-                let spawned = smol::spawn(async { 20 });
-                smol::block_on(async {
-                    smol::Timer::after(Duration::from_millis(1)).await;
-                    spawned.await
+        let sum = Run::on(runtime)
+            .blocking_pool(pool)
+            .run(async {
+                run_blocking(|| {
+                    let spawned = smol::spawn(async { 20 });
+                    smol::block_on(async {
+                        smol::Timer::after(Duration::from_millis(1)).await;
+                        spawned.await
+                    })
                 })
+                .await
             })
-            .await
-        });
+            .expect("the run ends well");
         assert_eq!(sum, 20);
     }
     Ok(())

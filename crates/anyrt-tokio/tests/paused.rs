@@ -23,8 +23,8 @@ where
     F: Future,
 {
     runtime.block_on(async {
-        let run = Run::new(find().expect("it is entered"));
-        run.try_embed(test).await.expect("nothing is left at its root")
+        let run = Run::on(find().expect("it is entered"));
+        run.embed(test).await.expect("nothing is left at its root")
     })
 }
 

@@ -513,33 +513,23 @@ where
 /// Runs `main` as the root of a run inside a program whose runtime somebody else drives, and then
 /// everything that it has spawned.
 ///
-/// What [`run`](crate::run) promises for the end of a run holds here for the end of this future.
+/// What [`run`](crate::run) promises for the end of a run holds here for the end of this future. The run has the
+/// settings of that around, if there is one; `Run::here().name("island").embed(main)` has others.
+///
+/// # Errors
+///
+/// [`RunError::Unhandled`], [`RunError::Unfinished`].
 ///
 /// # Panics
 ///
-/// With the panic of `main`, or of a root task whose handle was dropped; with what
-/// [`RunError::Unhandled`] says; outside of any runtime, naming the caller and the cure.
+/// With the panic of `main`, or of a root task whose handle was dropped; outside of any runtime, naming the caller and
+/// the cure.
 ///
 /// # Cancel safety
 ///
 /// Dropped, `main` is dropped, and the root's tasks are cancelled; nobody waits for them.
 #[track_caller]
-pub fn embed<F: Future>(main: F) -> impl Future<Output = F::Output> {
+pub fn embed<F: Future>(main: F) -> impl Future<Output = Result<F::Output, RunError>> {
     init();
     anyrt_core::embed(main)
-}
-
-/// As [`embed`], with an error in place of a panic where there is no panic to be resumed.
-///
-/// # Errors
-///
-/// [`RunError::Unhandled`].
-///
-/// # Panics, cancel safety
-///
-/// As [`embed`].
-#[track_caller]
-pub fn try_embed<F: Future>(main: F) -> impl Future<Output = Result<F::Output, RunError>> {
-    init();
-    anyrt_core::try_embed(main)
 }

@@ -17,7 +17,7 @@ use anyrt_core::{RunError, Runtime};
 ///
 /// let backend: Backend = "smol".parse()?;
 /// assert_eq!(backend, Backend::Smol);
-/// # Ok::<(), anyrt::RunError>(())
+/// # Ok::<(), anyrt::BackendError>(())
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
@@ -76,14 +76,13 @@ impl Backend {
         }
     }
 
-    /// Which one a run starts: what the code names, what the environment names, the first enabled.
+    /// Which one a run starts that names none: what the environment names, the first enabled.
     ///
     /// An empty name in the environment is none.
-    pub(crate) fn choose(code: Option<Backend>, environment: Option<&str>) -> Result<Backend, RunError> {
-        match (code, environment) {
-            (Some(backend), _) => Ok(backend),
-            (None, Some(name)) if !name.is_empty() => name.parse(),
-            _ => Backend::enabled().first().copied().ok_or(RunError::NoBackend),
+    pub(crate) fn choose(environment: Option<&str>) -> Result<Backend, BackendError> {
+        match environment {
+            Some(name) if !name.is_empty() => name.parse(),
+            _ => Backend::enabled().first().copied().ok_or(BackendError::NoneCompiledIn),
         }
     }
 
@@ -111,9 +110,7 @@ impl Backend {
             #[cfg(feature = "async-std")]
             Backend::AsyncStd => Ok(anyrt_async_std::runtime()),
             #[cfg(not(all(feature = "tokio", feature = "smol", feature = "async-std")))]
-            other => {
-                Err(RunError::NotCompiledIn { name: other.name().into(), feature: other.feature().into() })
-            }
+            other => Err(BackendError::NotCompiledIn { backend: other }.into()),
         }
     }
 }
@@ -125,15 +122,61 @@ impl fmt::Display for Backend {
 }
 
 impl FromStr for Backend {
-    type Err = RunError;
+    type Err = BackendError;
 
     /// # Errors
     ///
-    /// [`RunError::UnknownBackend`], with the names there are.
-    fn from_str(name: &str) -> Result<Backend, RunError> {
-        Backend::ALL.iter().copied().find(|backend| backend.name() == name).ok_or_else(|| {
-            let known: Vec<_> = Backend::ALL.iter().map(|backend| backend.name()).collect();
-            RunError::UnknownBackend { name: name.to_owned(), known: known.join(", ") }
-        })
+    /// [`BackendError::Unknown`], with the names there are.
+    fn from_str(name: &str) -> Result<Backend, BackendError> {
+        let unknown = || BackendError::Unknown { name: name.to_owned() };
+        Backend::ALL.iter().copied().find(|backend| backend.name() == name).ok_or_else(unknown)
+    }
+}
+
+/// Why there is no such backend.
+///
+/// Of a run it is a [`RunError::Backend`], which says the same and can be asked for this by `downcast_ref`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum BackendError {
+    /// No backend is compiled in.
+    NoneCompiledIn,
+    /// `ANYRT_BACKEND`, or a name in the code, names no backend.
+    Unknown {
+        /// The name that was asked for.
+        name: String,
+    },
+    /// The backend is known, but its feature is off.
+    NotCompiledIn {
+        /// The backend that was asked for.
+        backend: Backend,
+    },
+}
+
+impl fmt::Display for BackendError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            BackendError::NoneCompiledIn => f.write_str(
+                "no backend is compiled in: enable a feature of `anyrt`: `tokio`, `smol` or `async-std`",
+            ),
+            BackendError::Unknown { name } => {
+                let known: Vec<_> = Backend::ALL.iter().map(|backend| backend.name()).collect();
+                let known = known.join(", ");
+                write!(f, "unknown backend `{name}`: `ANYRT_BACKEND` and `Backend` know {known}")
+            }
+            BackendError::NotCompiledIn { backend } => write!(
+                f,
+                "backend `{backend}` is not compiled in: enable the feature `{}` of `anyrt`",
+                backend.feature()
+            ),
+        }
+    }
+}
+
+impl std::error::Error for BackendError {}
+
+impl From<BackendError> for RunError {
+    fn from(error: BackendError) -> RunError {
+        RunError::Backend(Box::new(error))
     }
 }

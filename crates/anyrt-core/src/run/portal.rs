@@ -218,6 +218,17 @@ pub struct PortalThread {
     thread: Option<JoinHandle<()>>,
 }
 
+impl Run {
+    /// Starts it on a thread of its own, with a portal into it, for programs without a runtime; see [`PortalThread`].
+    ///
+    /// # Errors
+    ///
+    /// [`RunError`], as [`run`](Run::run).
+    pub fn start_blocking_portal(self) -> Result<PortalThread, RunError> {
+        PortalThread::start(self)
+    }
+}
+
 impl PortalThread {
     /// Starts `run` on a thread of its own.
     ///
@@ -225,6 +236,7 @@ impl PortalThread {
     ///
     /// [`RunError`] when the thread or the run could not be started.
     pub fn start(run: Run) -> Result<PortalThread, RunError> {
+        let run = run.launched()?;
         let end = Arc::new(Event::new());
         let (tell, told) = mpsc::channel();
         let ending = end.clone();
@@ -232,7 +244,7 @@ impl PortalThread {
             .name("anyrt-portal".to_owned())
             .spawn(move || {
                 let opened = tell.clone();
-                let ended = run.try_run(blocking_portal(async move |portal| {
+                let ended = run.run(blocking_portal(async move |portal| {
                     // Nobody listens any more when the starter has gone.
                     let _ = opened.send(Ok(portal));
                     ending.wait().await;

@@ -48,7 +48,7 @@ pub(crate) async fn around<T: Send>(
 ) -> Result<T> {
     let failing = Event::new();
     let limit = anyrt::current_handle().limiter().total();
-    tracing::info!(limit, "plain functions that run at once, at most; `Builder::blocking_limit` sets it");
+    tracing::info!(limit, "plain functions that run at once, at most; `Run::blocking_limit` sets it");
     if lifespans.is_empty() && !core.sources.has_start() {
         let served = Box::pin(serve(failing)).await;
         Box::pin(anyrt::shield(drop_all(core))).await;

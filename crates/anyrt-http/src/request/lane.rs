@@ -150,7 +150,7 @@ impl Lane {
                 threads,
                 limit = handle.limiter().total(),
                 "the thread pool is stuck: all its tokens are held, and a request that has begun goes beyond the limit; \
-                 put `max_concurrency` at the provider that waits in its thread, or raise `Builder::blocking_limit`"
+                 put `max_concurrency` at the provider that waits in its thread, or raise `Run::blocking_limit`"
             );
         }
         Beyond(self)

@@ -9,7 +9,7 @@ use std::thread;
 
 use anyrt::net::{TcpListener, ToAddresses};
 use anyrt::sync::Event;
-use anyrt::{Backend, Builder};
+use anyrt::{Backend, Run};
 use socket2::{Domain, Socket, Type};
 
 use super::lifecycle;
@@ -79,11 +79,9 @@ pub(crate) async fn serve(parts: Vec<Part>, work: Work, stop: Event) -> Result<S
     for (core, part) in parts.into_iter().enumerate() {
         let (work, wait) = (work.clone(), stop.clone());
         let started = thread::Builder::new().name(format!("http core {core}")).spawn(move || {
-            let mut builder = Builder::new().threads(1).name(format!("http core {core}"));
-            if let Some(backend) = backend {
-                builder = builder.backend(backend);
-            }
-            builder.try_run(on_core(part, work, wait)).map_err(|error| failed(io::Error::other(error)))?
+            let run =
+                backend.map_or_else(anyrt::builder, Run::on).threads(1).name(format!("http core {core}"));
+            run.run(on_core(part, work, wait)).map_err(|error| failed(io::Error::other(error)))?
         });
         match started {
             Ok(thread) => threads.push(thread),
