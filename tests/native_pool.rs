@@ -130,7 +130,7 @@ fn a_run_chooses_and_its_jobs_go_there() {
 fn an_embedded_run_chooses_for_itself() {
     for backend in Backend::enabled() {
         let names = anyrt::run_on(*backend, async {
-            let inside = anyrt::builder().name("inside").blocking_pool(BlockingPool::Native);
+            let inside = Run::here().name("inside").blocking_pool(BlockingPool::Native);
             let native = inside.embed(async {
                 // What is embedded in it goes there too.
                 (
@@ -161,7 +161,7 @@ fn a_tokio_program_shares_its_pool_with_an_embedded_run() {
         .build()
         .expect("threads for the runtime");
     let name = runtime.block_on(async {
-        let run = anyrt::builder().blocking_pool(BlockingPool::Native);
+        let run = Run::here().blocking_pool(BlockingPool::Native);
         run.embed(async { run_blocking(thread_name).await }).await.expect("it ends well")
     });
     assert_eq!(name.as_deref(), Some("of-the-program"));
