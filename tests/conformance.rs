@@ -1,6 +1,9 @@
-//! The conformance suite on every backend.
+//! The conformance suite on every backend, and on a third party's: the one in `own_runtime.rs`.
 //!
 //! The name of each test is backend and case, such as `smol_executor::ck_02_…`.
+
+#[cfg(all(feature = "tokio", feature = "smol", feature = "async-std"))]
+mod own_runtime;
 
 #[cfg(feature = "tokio")]
 anyrt_conformance::suite!(tokio_multi_thread, || {
@@ -19,3 +22,7 @@ anyrt_conformance::suite!(smol_executor, || {
 
 #[cfg(feature = "async-std")]
 anyrt_conformance::suite!(async_std, anyrt_async_std::runtime);
+
+// It stands on none of them: once is enough.
+#[cfg(all(feature = "tokio", feature = "smol", feature = "async-std"))]
+anyrt_conformance::suite!(thread_per_task, || own_runtime::ThreadPerTask::start().expect("its thread"));

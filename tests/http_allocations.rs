@@ -3,7 +3,7 @@
 
 #[path = "allocations/allocator.rs"]
 mod allocator;
-#[path = "http_client.rs"]
+#[path = "http/client.rs"]
 mod http_client;
 
 use std::io::{Read, Write};

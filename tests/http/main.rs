@@ -2,25 +2,30 @@
 //! conformance lists.
 
 mod asking;
-#[path = "../http_client.rs"]
+mod background;
+mod basic;
+mod cancellation;
 mod client;
+mod dependencies;
+mod disconnect;
 mod dropped;
+mod errors;
 mod heads;
+mod injection;
 mod layers;
+mod lifespan;
+mod limits;
 mod log;
+mod messages;
 mod overrides;
 mod paths;
+mod service;
+mod stand_ins;
 mod stuck;
-
+mod teardown;
+mod threads;
 mod view;
-mod wb;
-mod wc;
-mod wd;
-mod wl;
-mod wo;
-mod ws;
-mod wt;
-mod wy;
+mod wire;
 
 /// Each id of the lists that is about HTTP has its test here, and each test its id there.
 #[test]
@@ -30,14 +35,14 @@ fn every_id_has_its_test_and_every_test_its_id() {
     use anyrt_conformance::{Standing, ids};
 
     let files = [
-        ("WB", include_str!("wb.rs")),
-        ("WC", include_str!("wc.rs")),
-        ("WD", include_str!("wd.rs")),
-        ("WL", include_str!("wl.rs")),
-        ("WO", include_str!("wo.rs")),
-        ("WS", include_str!("ws.rs")),
-        ("WT", include_str!("wt.rs")),
-        ("WY", include_str!("wy.rs")),
+        ("WB", include_str!("background.rs")),
+        ("WC", include_str!("cancellation.rs")),
+        ("WD", include_str!("dependencies.rs")),
+        ("WL", include_str!("limits.rs")),
+        ("WO", include_str!("overrides.rs")),
+        ("WS", include_str!("lifespan.rs")),
+        ("WT", include_str!("threads.rs")),
+        ("WY", include_str!("teardown.rs")),
     ];
     let mut written = BTreeSet::new();
     for (family, text) in files {

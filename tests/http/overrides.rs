@@ -1,99 +1,169 @@
-//! What stands in for a dependency in a test is checked as the dependencies of an app are.
+//! Overrides, for tests.
 
-use anyrt_http::{App, Configure, Dep, Dependency, Error, Lifetime, Outcome, Teardown};
+use std::future::IntoFuture;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
-macro_rules! dependencies {
-    ($($name:ident),*) => {$(
-        #[allow(dead_code, reason = "some are only asked for")]
-        struct $name(String);
-        impl Dependency for $name {}
-    )*};
-}
-dependencies!(First, Second, Third, Brief);
+use anyrt_http::{
+    App, Configure, Dep, Dependency, Error, HttpError, Lifetime, Outcome, Query, Router, Teardown, TestClient,
+};
+use http::{HeaderMap, StatusCode};
+use serde::Deserialize;
 
-async fn first() -> First {
-    First("first".into())
-}
+use crate::log::Log;
 
-async fn second(first: Dep<First>) -> Second {
-    Second(format!("second of {}", first.0))
-}
+struct Settings(&'static str);
+impl Dependency for Settings {}
+struct User(String);
+impl Dependency for User {}
+struct Guard;
+impl Dependency for Guard {}
 
-fn third(second: Dep<Second>) -> Third {
-    Third(format!("third of {}", second.0))
-}
-
-async fn brief() -> Teardown<Brief> {
-    Teardown::new(Brief("brief".into()), async |_, _: Outcome| {})
+async fn settings(log: Dep<Log>) -> Settings {
+    log.say("original settings");
+    Settings("original")
 }
 
-fn app() -> App {
+async fn user(headers: HeaderMap, settings: Dep<Settings>) -> Result<User, HttpError> {
+    let name = headers.get("user").ok_or(HttpError::from(StatusCode::UNAUTHORIZED))?;
+    Ok(User(format!("{} with {}", name.to_str().unwrap_or_default(), settings.0)))
+}
+
+async fn guard(_: HeaderMap) -> Result<Guard, HttpError> {
+    Err(HttpError::from(StatusCode::FORBIDDEN))
+}
+
+fn app(log: &Log) -> App {
+    let router =
+        Router::new().get("/settings", async |settings: Dep<Settings>| settings.0).require::<Guard>();
     App::new()
-        .get("/", async |third: Dep<Third>| third.0.clone())
-        .provide(third)
-        .provide(second)
-        .provide(first)
-        .provide(brief.lifetime(Lifetime::Function))
+        .get("/user", async |user: Dep<User>| user.0.clone())
+        .nest("/guarded", router)
+        .provide(settings)
+        .provide(user)
+        .provide(guard)
+        .provide_value(log.clone())
+}
+
+async fn text(client: &TestClient, path: &str) -> String {
+    client.get(path).header("user", "Ada").await.text().to_owned()
 }
 
 #[anyrt::test]
-async fn a_stand_in_that_needs_itself_is_a_cycle() {
-    let client = app().test().await;
-    let itself = client.override_with(async |first: Dep<First>| First(first.0.clone()));
-    assert!(matches!(itself, Err(Error::Cycle { .. })), "{itself:?}");
-    let at_last = client.override_with(async |third: Dep<Third>| First(third.0.clone()));
-    assert!(matches!(at_last, Err(Error::Cycle { .. })), "{at_last:?}");
-    // What was refused is not there.
-    assert_eq!(client.get("/").await.text(), "third of second of first");
-
-    // Two stand-ins that need each other.
-    client.override_with(async || Second("alone".into())).expect("it asks for nothing");
-    client.override_with(async |second: Dep<Second>| First(second.0.clone())).expect("no circle yet");
-    let second = client.override_with(async |first: Dep<First>| Second(first.0.clone()));
-    assert!(matches!(second, Err(Error::Cycle { .. })), "{second:?}");
-    assert_eq!(client.get("/").await.text(), "third of alone");
-
-    client.override_value(First("a value".into())).expect("there is one");
-    client
-        .override_with(async |first: Dep<First>| Second(first.0.clone()))
-        .expect("the circle is taken apart");
-    assert_eq!(client.get("/").await.text(), "third of a value");
-    client.clear_overrides();
-    assert_eq!(client.get("/").await.text(), "third of second of first");
+async fn wo_01_the_table_is_looked_up_by_the_original_for_each_request() {
+    let log = Log::default();
+    let client = app(&log).test().await;
+    assert_eq!(text(&client, "/user").await, "Ada with original");
+    client.override_with(async || Settings("fake")).expect("there are settings");
+    assert_eq!(text(&client, "/user").await, "Ada with fake");
+    client.override_with(|| Settings("plain fake")).expect("there are settings");
+    assert_eq!(text(&client, "/user").await, "Ada with plain fake");
+    assert_eq!(log.lines(), ["original settings"], "asked once, before it was overridden");
     client.close().await.expect("it ends well");
 }
 
 #[anyrt::test]
-async fn a_stand_in_lives_as_long_as_what_it_stands_for() {
-    async fn lasting(_: Dep<Brief>) -> Teardown<Third> {
-        Teardown::new(Third(String::new()), async |_, _: Outcome| {})
+async fn wo_02_it_applies_to_handlers_routers_and_sub_dependencies() {
+    let client = app(&Log::default()).test().await;
+    assert_eq!(client.get("/guarded/settings").await.status(), 403);
+    client.override_with(async || Guard).expect("there is a guard");
+    client.override_value(Settings("a value")).expect("there are settings");
+    assert_eq!(text(&client, "/guarded/settings").await, "a value");
+    assert_eq!(text(&client, "/user").await, "Ada with a value");
+    client.close().await.expect("it ends well");
+
+    // Given with the app, it holds from the start.
+    let app = app(&Log::default()).override_with(async || Guard).override_value(Settings("at start"));
+    assert_eq!(app.test().get("/guarded/settings").await.text(), "at start");
+}
+
+#[anyrt::test]
+async fn wo_03_the_overrides_own_arguments_are_read_and_the_originals_are_not() {
+    #[derive(Deserialize)]
+    struct Page {
+        page: u8,
     }
-    let client = app().test().await;
-    let refused = client.override_with(lasting);
-    assert!(matches!(refused, Err(Error::Lifetime { .. })), "{refused:?}");
-    assert_eq!(client.get("/").await.text(), "third of second of first");
+    let client = app(&Log::default()).test().await;
+    assert_eq!(client.get("/user").await.status(), 401);
+    client
+        .override_with(async |Query(page): Query<Page>| User(page.page.to_string()))
+        .expect("there is a user");
+    assert_eq!(client.get("/user?page=7").await.text(), "7");
+    assert_eq!(client.get("/user?page=x").await.status(), 422);
     client.close().await.expect("it ends well");
-
-    let cycle = app().override_with(async |first: Dep<First>| First(first.0.clone())).into_service();
-    assert!(matches!(cycle, Err(Error::Cycle { .. })));
 }
 
 #[anyrt::test]
-async fn what_was_made_at_start_up_is_stood_in_for_by_a_value_of_each_request() {
-    let client = app()
-        .provide((async || Whole("start".into())).lifetime(Lifetime::App))
-        .get("/whole", whole)
+async fn wo_05_an_override_runs_once_a_request_too() {
+    async fn both(_: Dep<Settings>, _: Dep<Settings>) -> &'static str {
+        ""
+    }
+    let count = Arc::new(AtomicUsize::new(0));
+    let client = app(&Log::default()).get("/both", both).test().await;
+    let counting = Arc::clone(&count);
+    client
+        .override_with(move || {
+            counting.fetch_add(1, Ordering::SeqCst);
+            Settings("counted")
+        })
+        .expect("there are settings");
+    assert_eq!(client.get("/both").await.status(), 200);
+    assert_eq!(count.load(Ordering::SeqCst), 1);
+    client.close().await.expect("it ends well");
+}
+
+#[anyrt::test]
+async fn wo_07_an_override_keeps_scope_and_limit_of_the_original() {
+    struct Session;
+    async fn session() -> Teardown<Session> {
+        Teardown::new(Session, async |_, _| ())
+    }
+    async fn counts(log: Dep<Log>) -> Teardown<Session> {
+        log.say("made");
+        Teardown::new(Session, async move |_, _: Outcome| log.say("undone"))
+    }
+    let log = Log::default();
+    let client = App::new()
+        .get("/", async |_: Dep<Session>, log: Dep<Log>| {
+            for _ in 0..5 {
+                anyrt::checkpoint().await;
+            }
+            log.say("handler ends");
+        })
+        .provide(session.lifetime(Lifetime::Function).max_concurrency(1))
+        .provide_value(log.clone())
         .test()
         .await;
-    assert_eq!(client.get("/whole").await.text(), "start");
-    client.override_with(async |first: Dep<First>| Whole(first.0.clone())).expect("no circle");
-    assert_eq!(client.get("/whole").await.text(), "first");
+    client.override_with(counts.lifetime(Lifetime::Request)).expect("there is a session");
+    let (one, other) = (client.get("/").into_future(), client.get("/").into_future());
+    let (one, other) = anyrt::join(one, other).await;
+    assert!(one.status().is_success() && other.status().is_success());
+    // One at a time, and undone before the response.
+    let one = ["made", "handler ends", "undone"];
+    assert_eq!(log.lines(), [one, one].concat());
     client.close().await.expect("it ends well");
 }
 
-struct Whole(String);
-impl Dependency for Whole {}
+#[anyrt::test]
+async fn wo_08_clearing_the_table_restores_the_originals() {
+    let client = app(&Log::default()).test().await;
+    client.override_value(Settings("fake")).expect("there are settings");
+    assert_eq!(text(&client, "/user").await, "Ada with fake");
+    client.clear_overrides();
+    assert_eq!(text(&client, "/user").await, "Ada with original");
+    client.close().await.expect("it ends well");
+}
 
-async fn whole(whole: Dep<Whole>) -> String {
-    whole.0.clone()
+#[anyrt::test]
+async fn what_cannot_be_overridden_is_a_mistake() {
+    struct Unknown;
+    impl Dependency for Unknown {}
+    let error = app(&Log::default()).override_value(Unknown).into_service().expect_err("a mistake");
+    assert!(matches!(error, Error::NothingToOverride(_)), "{error}");
+    let client = app(&Log::default()).test().await;
+    let error = client.override_with(|| Unknown).expect_err("a mistake");
+    assert!(matches!(error, Error::NothingToOverride(_)), "{error}");
+    let error = client.override_with(async |_: Dep<Unknown>| Settings("")).expect_err("a mistake");
+    assert!(matches!(error, Error::MissingProvider { .. }), "{error}");
+    client.close().await.expect("it ends well");
 }
