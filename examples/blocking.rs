@@ -14,9 +14,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
 
-use anyrt::{
-    CapacityLimiter, current_handle, embed, from_thread, iterate_blocking, run_blocking, task_group,
-};
+use anyrt::blocking::CapacityLimiter;
+use anyrt::{current_handle, embed, from_thread, iterate_blocking, run_blocking, task_group};
 
 const CALLS: usize = 100;
 const LEVELS: usize = 3;

@@ -15,8 +15,9 @@ use std::thread;
 use std::time::Duration;
 
 use anyrt::net::TcpListener;
+use anyrt::runtime::Handle;
 use anyrt::sync::Event;
-use anyrt::{Backend, BoxError, Handle};
+use anyrt::{Backend, BoxError};
 use axum::Router;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;

@@ -10,8 +10,8 @@
 
 use std::time::Duration;
 
-use anyrt::sync::{Event, Lock};
-use anyrt::{TaskState, TaskTree};
+use anyrt::observe::{TaskState, TaskTree};
+use anyrt::sync::{Event, Mutex};
 
 const A_DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
@@ -20,7 +20,7 @@ struct Account {
 }
 
 /// Takes two locks, one after the other. Somebody else takes them the other way round.
-async fn transfer(from: Lock<Account>, to: Lock<Account>) {
+async fn transfer(from: Mutex<Account>, to: Mutex<Account>) {
     let mut from = from.lock().await;
     anyrt::checkpoint().await; // look at the balance, say
     let mut to = to.lock().await;
@@ -38,7 +38,7 @@ async fn backup(disk: std::sync::mpsc::Receiver<()>) {
 
 /// What has many tasks, and will not end by itself.
 async fn program() -> TaskTree {
-    let (mine, yours) = (Lock::new(Account { balance: 100 }), Lock::new(Account { balance: 100 }));
+    let (mine, yours) = (Mutex::new(Account { balance: 100 }), Mutex::new(Account { balance: 100 }));
     let (disk, disk_of_backup) = std::sync::mpsc::channel();
     let ended = anyrt::task_group(async |tg| {
         let work = Event::new();
@@ -53,16 +53,16 @@ async fn program() -> TaskTree {
         // It happens once in a million times, or now: each takes its first lock before the other its second.
         let busy = mine.lock().await;
         tg.named("ann").spawn(transfer(mine.clone(), yours.clone()));
-        anyrt::wait_all_tasks_blocked().await;
+        anyrt::testing::wait_all_tasks_blocked().await;
         tg.named("bob").spawn(transfer(yours.clone(), mine.clone()));
-        anyrt::wait_all_tasks_blocked().await;
+        anyrt::testing::wait_all_tasks_blocked().await;
         drop(busy);
-        anyrt::wait_all_tasks_blocked().await;
+        anyrt::testing::wait_all_tasks_blocked().await;
 
         let tree = anyrt::tasks();
         tg.cancel_with("seen enough");
         anyrt::shield(async {
-            anyrt::wait_all_tasks_blocked().await;
+            anyrt::testing::wait_all_tasks_blocked().await;
             let clean_up = anyrt::tasks();
             let state = clean_up.tasks().find(|task| task.name == "logbook").map(|task| task.state);
             assert_eq!(state, Some(TaskState::InCleanUp));

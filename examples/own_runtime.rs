@@ -16,8 +16,9 @@ use std::thread;
 use std::time::Duration;
 
 use anyrt::net::TcpListener;
+use anyrt::runtime::Handle;
 use anyrt::sync::Event;
-use anyrt::{BoxError, Handle, Run};
+use anyrt::{BoxError, Run};
 use anyrt_http::{App, Path};
 
 use self::arguments::{Arguments, exit_code};

@@ -10,8 +10,9 @@ mod arguments;
 
 use std::process::ExitCode;
 
+use anyrt::BoxError;
 use anyrt::net::TcpListener;
-use anyrt::{BoxError, Handle};
+use anyrt::runtime::Handle;
 
 use self::arguments::{Arguments, keep_running};
 

@@ -14,8 +14,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use anyrt::channel::{self, Receiver, Sender};
+use anyrt::scope::Exit;
 use anyrt::sync::Event;
-use anyrt::{Backend, Either, Exit, GroupError, TaskGroup, is_stopping, race, sleep, stopping};
+use anyrt::{Backend, Either, GroupError, TaskGroup, is_stopping, race, sleep, stopping};
 
 /// How long an order that was begun may take after the shop was asked to end.
 const GRACE: Duration = Duration::from_millis(500);

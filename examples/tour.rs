@@ -294,7 +294,7 @@ async fn watchers(address: SocketAddr, wanted: Value) -> Result<(), BoxError> {
             often.tick().await;
             found = client.get("/journal").await?.json()?["watchers"].take();
         }
-        anyrt::Ok(())
+        anyrt::ok(())
     };
     match anyrt::move_on_after(Duration::from_secs(5), asking).await {
         Some(asked) => asked,
@@ -423,7 +423,7 @@ async fn add_shielded(address: SocketAddr, seen: Seen) -> Result<(), BoxError> {
         let mut client = Client::connect(address).await?;
         client.post("/places", &[("visitor", "Ada")], &place("Shielded")).await?;
         seen.added.set();
-        anyrt::Ok(())
+        anyrt::ok(())
     })
     .await?;
     // Outside of the shield the next await is the last.

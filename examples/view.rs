@@ -17,9 +17,10 @@ use std::process::ExitCode;
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::Duration;
 
+use anyrt::BoxError;
 use anyrt::net::TcpListener;
+use anyrt::runtime::Handle;
 use anyrt::sync::Event;
-use anyrt::{BoxError, Handle};
 use anyrt_http::{App, Background, Configure, Dep, Limits, Path, TooLate};
 use axum_core::body::Body;
 use futures::{FutureExt, StreamExt, stream};

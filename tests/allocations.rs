@@ -14,12 +14,13 @@ mod on_each_backend;
 use std::future::{IntoFuture, pending, ready};
 use std::hint::black_box;
 use std::pin::{Pin, pin};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex as StdMutex, PoisonError};
 use std::task::Context;
 use std::time::Duration;
 
+use anyrt::blocking::CapacityLimiter;
 use anyrt::channel::{bounded, watch};
-use anyrt::sync::{CapacityLimiter, Event, Lock, OnceCell, RwLock, Semaphore};
+use anyrt::sync::{Event, Mutex, OnceCell, RwLock, Semaphore};
 use anyrt::{
     Backend, CancelScope, Run, TaskGroup, checkpoint, fail_after, iterate_blocking, move_on_after,
     move_on_at, run_blocking, shield, task_group,
@@ -38,7 +39,7 @@ where
     F: Fn() -> P + Send + 'static,
     P: Future<Output = u64> + Send,
 {
-    static TURN: Mutex<()> = Mutex::new(());
+    static TURN: StdMutex<()> = StdMutex::new(());
     let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
     let counts = Run::on(backend)
         .threads(1)
@@ -179,7 +180,7 @@ on_each_backend! {
     fn what_is_free_is_taken_without_an_allocation(backend) {
         let pass = || async {
             let (lock, both, permits, limiter) =
-                (Lock::new(1), RwLock::new(1), Semaphore::new(1), CapacityLimiter::new(1));
+                (Mutex::new(1), RwLock::new(1), Semaphore::new(1), CapacityLimiter::new(1));
             let (event, cell) = (Event::new(), OnceCell::from(1));
             event.set();
             let take = async || {
@@ -217,7 +218,7 @@ on_each_backend! {
     fn who_waits_in_a_line_allocates_once(backend) {
         let pass = || async {
             let (sender, receiver) = bounded(1);
-            let lock = Lock::new(1);
+            let lock = Mutex::new(1);
             let wait = async || {
                 let guard = lock.lock().await;
                 let (mut locks, mut receives) = (lock.lock(), receiver.recv());

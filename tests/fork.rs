@@ -5,7 +5,8 @@ use std::future::Future as _;
 use std::process::Command;
 use std::task::{Context, Poll, Waker};
 
-use anyrt::{Backend, Run, RunError, StartError, run_blocking};
+use anyrt::blocking::StartError;
+use anyrt::{Backend, Run, RunError, run_blocking};
 
 /// What a forked process says at its end.
 const AS_EXPECTED: i32 = 42;

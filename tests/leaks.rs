@@ -14,12 +14,14 @@ use std::future::{IntoFuture, pending};
 use std::io;
 use std::panic::{AssertUnwindSafe, resume_unwind};
 use std::pin::pin;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex as StdMutex, PoisonError};
 use std::time::Duration;
 
+use anyrt::blocking::CapacityLimiter;
+use anyrt::sync::{Event, Mutex};
 use anyrt::{
-    Backend, CancelScope, CapacityLimiter, Event, Lock, Run, channel, checkpoint, fail_after, finally,
-    from_thread, join, local_group, move_on_after, run_blocking, shield, task_group, try_task_group,
+    Backend, CancelScope, Run, channel, checkpoint, fail_after, finally, from_thread, join, local_group,
+    move_on_after, run_blocking, shield, task_group, try_task_group,
 };
 use futures::FutureExt;
 
@@ -50,7 +52,7 @@ fn nothing_is_left(backend: Backend, live: &[i64], rounds: i64) {
     assert!(!leaks(live, rounds), "passes of {rounds} rounds leave more and more on {backend}: {live:?}");
 }
 
-static TURN: Mutex<()> = Mutex::new(());
+static TURN: StdMutex<()> = StdMutex::new(());
 
 /// Does `round` again and again in a task on `backend`.
 #[track_caller]
@@ -83,7 +85,7 @@ on_each_backend! {
     fn groups_leave_nothing(backend) {
         again_and_again(backend, || async {
             let sum = try_task_group(async |group| {
-                let (one, two) = (group.spawn(async { 1 }), group.try_spawn(async { anyrt::Ok(2) }));
+                let (one, two) = (group.spawn(async { 1 }), group.try_spawn(async { anyrt::ok(2) }));
                 group.spawn_service(pending::<()>());
                 Ok(one.await? + two.await?)
             });
@@ -212,7 +214,7 @@ on_each_backend! {
 
     fn what_is_between_tasks_leaves_nothing(backend) {
         again_and_again(backend, || async {
-            let (event, lock) = (Event::new(), Lock::new(7));
+            let (event, lock) = (Event::new(), Mutex::new(7));
             let guard = lock.lock().await;
             assert!(move_on_after(Duration::ZERO, event.wait()).await.is_none());
             assert!(move_on_after(Duration::ZERO, lock.lock()).await.is_none());

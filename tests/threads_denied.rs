@@ -7,7 +7,8 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 
-use anyrt::{StartError, run_blocking, task_group};
+use anyrt::blocking::StartError;
+use anyrt::{run_blocking, task_group};
 
 const CALLS: usize = 200;
 

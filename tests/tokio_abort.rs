@@ -3,7 +3,8 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use anyrt::{CancelScope, Event, checkpoint, finally, task_group};
+use anyrt::sync::Event;
+use anyrt::{CancelScope, checkpoint, finally, task_group};
 
 #[test]
 fn rd_05_an_aborted_host_loses_no_clean_up_of_its_children() {

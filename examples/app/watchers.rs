@@ -2,8 +2,8 @@
 
 use std::sync::{Mutex, PoisonError};
 
-use anyrt::Exit;
 use anyrt::channel::{self, Sender};
+use anyrt::scope::Exit;
 use serde::Serialize;
 
 use super::database::Place;

@@ -19,8 +19,9 @@ mod user;
 
 use std::process::ExitCode;
 
+use anyrt::BoxError;
 use anyrt::net::TcpListener;
-use anyrt::{BoxError, Handle};
+use anyrt::runtime::Handle;
 
 use self::arguments::{Arguments, keep_running};
 

@@ -8,7 +8,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll, Waker};
 use std::thread;
 
-use anyrt::{CancelScope, Cancelled, Event, TaskGroup, task_group};
+use anyrt::sync::Event;
+use anyrt::{CancelScope, Cancelled, TaskGroup, task_group};
 
 /// The stack that threads of most runtimes have.
 const STACK: usize = 2 << 20;

@@ -3,10 +3,10 @@
 
 use std::collections::HashSet;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex as StdMutex};
 
 use anyrt::channel::bounded;
-use anyrt::sync::{Lock, RwLock, Semaphore};
+use anyrt::sync::{Mutex, RwLock, Semaphore};
 use anyrt::{Backend, checkpoint, run_on, task_group};
 
 /// Random enough, and the same each time.
@@ -19,7 +19,7 @@ fn a_lock_for_which_thousands_wait_and_half_are_cancelled_is_free_in_the_end() {
     const TASKS: usize = 4_000;
     for backend in Backend::enabled() {
         run_on(*backend, async {
-            let lock = Lock::new(0_usize);
+            let lock = Mutex::new(0_usize);
             let guard = lock.lock().await;
             let served = Arc::new(AtomicUsize::new(0));
             let cancelled = task_group(async |group| {
@@ -101,7 +101,8 @@ fn of_items_that_were_sent_each_is_received_once_whoever_is_cancelled() {
     {
         run_on(*backend, async move {
             let (sender, receiver) = bounded(capacity);
-            let (sent, received) = (Arc::new(Mutex::new(HashSet::new())), Arc::new(Mutex::new(Vec::new())));
+            let (sent, received) =
+                (Arc::new(StdMutex::new(HashSet::new())), Arc::new(StdMutex::new(Vec::new())));
             task_group(async |group| {
                 let mut tasks = Vec::new();
                 for item in 0..ITEMS {

@@ -7,7 +7,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use anyrt::{Backend, BlockingPool, Run, RunError, run_blocking};
+use anyrt::blocking::BlockingPool;
+use anyrt::{Backend, Run, RunError, run_blocking};
 use anyrt_conformance::{Case, Outcome, PATIENCE, Runtime, with_native_jobs};
 
 /// Cases that do not hold, on which runtimes, by the start of their names, and why.

@@ -25,7 +25,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, Waker};
 
-use anyrt::{Backend, Event, GroupError, Run, TaskGroup, checkpoint, shield, task_group};
+use anyrt::sync::Event;
+use anyrt::{Backend, GroupError, Run, TaskGroup, checkpoint, shield, task_group};
 use futures::FutureExt;
 
 use self::waker::{Act, Faulty};

@@ -6,7 +6,8 @@ use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use anyrt::{Backend, CancelScope, CapacityLimiter, Run, checkpoint, run_blocking, run_on, task_group};
+use anyrt::blocking::CapacityLimiter;
+use anyrt::{Backend, CancelScope, Run, checkpoint, run_blocking, run_on, task_group};
 use futures::FutureExt as _;
 
 use self::warnings::Warnings;

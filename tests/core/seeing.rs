@@ -5,9 +5,12 @@ use std::future::{Future, pending};
 use std::num::NonZeroUsize;
 use std::time::Duration;
 
+use anyrt::blocking::CapacityLimiter;
 use anyrt::net::{TcpListener, UdpSocket};
-use anyrt::sync::{CapacityLimiter, Event, Lock, Semaphore};
-use anyrt::{ScopeKind, TaskTree, channel, checkpoint, task_group, tasks};
+use anyrt::observe::TaskTree;
+use anyrt::scope::ScopeKind;
+use anyrt::sync::{Event, Mutex, Semaphore};
+use anyrt::{channel, checkpoint, task_group, tasks};
 
 const LONG: Duration = Duration::from_secs(3600);
 
@@ -52,7 +55,7 @@ macro_rules! tell_where {
 #[anyrt::test]
 #[rustfmt::skip]
 async fn every_leaf_tells_the_line_that_called_it() {
-    let (event, lock, semaphore) = (Event::new(), Lock::new(()), Semaphore::new(0));
+    let (event, lock, semaphore) = (Event::new(), Mutex::new(()), Semaphore::new(0));
     let (limiter, guard) = (CapacityLimiter::new(0), lock.try_lock().unwrap());
     let (sender, receiver) = channel::bounded::<u8>(0);
     let (other_sender, other_receiver) = channel::bounded::<u8>(0);
@@ -184,7 +187,7 @@ async fn what_is_alike_is_told_once() {
             let event = event.clone();
             group.named("alike").spawn(async move { anyrt::move_on_after(LONG, event.wait()).await });
         }
-        anyrt::wait_all_tasks_blocked().await;
+        anyrt::testing::wait_all_tasks_blocked().await;
         let tree = tasks();
         let (short, long) = (tree.to_string(), format!("{tree:#}"));
         assert_eq!((short.matches("alike#").count(), short.matches("100 × ").count()), (1, 1), "{short}");
@@ -231,7 +234,8 @@ async fn a_deep_tree_is_looked_at_and_printed_without_recursion() {
 mod watched {
     use std::sync::mpsc::{Receiver, channel};
 
-    use anyrt::{Alarm, Backend, Run, Watchdog};
+    use anyrt::observe::{Alarm, Watchdog};
+    use anyrt::{Backend, Run};
 
     use super::*;
 
@@ -337,7 +341,7 @@ mod watched {
                             }
                             waits.wait().await;
                         });
-                        anyrt::wait_all_tasks_blocked().await;
+                        anyrt::testing::wait_all_tasks_blocked().await;
                         let tree = tasks();
                         let task = tree.tasks().find(|task| task.name == "polled").unwrap();
                         assert!(task.polls >= Some(10), "{task:?}");
@@ -364,18 +368,18 @@ mod deadlocks {
 
     #[anyrt::test]
     async fn who_waits_for_whom_is_told_and_a_circle_named() {
-        let (one, two) = (Lock::new(()), Lock::new(()));
+        let (one, two) = (Mutex::new(()), Mutex::new(()));
         task_group(async |group| {
-            let takes = |first: Lock<()>, second: Lock<()>| async move {
+            let takes = |first: Mutex<()>, second: Mutex<()>| async move {
                 let _first = first.lock().await;
                 checkpoint().await;
                 drop(second.lock().await);
             };
             let busy = one.lock().await;
             let ann = group.named("ann").spawn(takes(one.clone(), two.clone())).id();
-            anyrt::wait_all_tasks_blocked().await;
+            anyrt::testing::wait_all_tasks_blocked().await;
             let bob = group.named("bob").spawn(takes(two.clone(), one.clone())).id();
-            anyrt::wait_all_tasks_blocked().await;
+            anyrt::testing::wait_all_tasks_blocked().await;
             let host = anyrt::current_task().unwrap().id();
             let waits_for = |id| {
                 let tree = tasks();
@@ -387,7 +391,7 @@ mod deadlocks {
             assert_eq!((waits_for(ann), waits_for(bob)), (Some(host), Some(host)));
             assert!(tasks().deadlocks().is_empty());
             drop(busy);
-            anyrt::wait_all_tasks_blocked().await;
+            anyrt::testing::wait_all_tasks_blocked().await;
             assert_eq!((waits_for(ann), waits_for(bob)), (Some(bob), Some(ann)), "the lock has gone on");
             let mut circle = tasks().deadlocks().concat();
             circle.sort_unstable();

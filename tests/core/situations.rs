@@ -10,10 +10,12 @@ use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
+use anyrt::group::Ready;
+use anyrt::scope::Cause;
 use anyrt::sync::Event;
 use anyrt::{
-    BoxError, CancelScope, Cancelled, Cause, Either, Ready, channel, checkpoint, fail_after, finally, race,
-    shield, task_group, try_task_group,
+    BoxError, CancelScope, Cancelled, Either, channel, checkpoint, fail_after, finally, race, shield,
+    task_group, try_task_group,
 };
 
 /// Longer than any test.

@@ -41,7 +41,7 @@ async fn one_error_type() -> io::Result<()> {
         tg.try_spawn(read(1));
         tg.try_spawn(async {
             read(2).await?;
-            anyrt::Ok(())
+            anyrt::ok(())
         });
     })
     .await?;
@@ -105,7 +105,7 @@ async fn they_are_send_inside_spawned_tasks() {
             tg.try_spawn(read(1));
             tg.try_spawn(async {
                 read(2).await?;
-                anyrt::Ok(())
+                anyrt::ok(())
             });
         })
         .await

@@ -4,7 +4,8 @@
 use std::num::ParseIntError;
 use std::process::Command;
 
-use anyrt::{Backend, Handle};
+use anyrt::Backend;
+use anyrt::runtime::Handle;
 
 fn runtime() -> &'static str {
     Handle::current().runtime().name()

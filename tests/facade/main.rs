@@ -13,9 +13,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
 use std::time::{Duration, Instant};
 
+use anyrt::blocking::CapacityLimiter;
 use anyrt::net::{TcpListener, TcpStream, UdpSocket};
-use anyrt::sync::{CapacityLimiter, Event};
-use anyrt::{Backend, BackendError, CancelScope, Handle, NoRuntime, Run, RunError};
+use anyrt::runtime::{Handle, NoRuntime};
+use anyrt::sync::Event;
+use anyrt::{Backend, BackendError, CancelScope, Run, RunError};
 use futures::executor::block_on;
 
 /// Longer than any test: what ends before it was not ended by it.
@@ -39,7 +41,7 @@ fn entered<T>() -> io::Result<((), Leave<T>)> {
     Ok(((), |_| Ok(())))
 }
 
-type Leave<T> = fn(anyrt::Leaving<'_, T, io::Error>) -> io::Result<()>;
+type Leave<T> = fn(anyrt::blocking::Leaving<'_, T, io::Error>) -> io::Result<()>;
 
 /// Sets a flag when it is dropped.
 struct Flag(Arc<AtomicBool>);
@@ -87,9 +89,9 @@ mod no_runtime {
         tells_where! { block_on(anyrt::sleep_until(later())); }
         tells_where! { block_on(anyrt::interval(LONG).tick()); }
         tells_where! { block_on(async { anyrt::run_blocking(|| ()).await }); }
-        tells_where! { block_on(anyrt::asyncify(|()| ())(()).into_future()); }
+        tells_where! { block_on(anyrt::blocking::asyncify(|()| ())(()).into_future()); }
         tells_where! { block_on(async { anyrt::iterate_blocking([1]).next().await }); }
-        tells_where! { block_on(anyrt::blocking_context(entered, async |()| Ok(()))).unwrap(); }
+        tells_where! { block_on(anyrt::blocking::blocking_context(entered, async |()| Ok(()))).unwrap(); }
         tells_where! { block_on(anyrt::task_group(async |_| ())).unwrap(); }
         tells_where! { block_on(anyrt::try_task_group(async |_| Ok(()))).unwrap(); }
         tells_where! { block_on(anyrt::move_on_after(LONG, async {})); }
@@ -392,9 +394,9 @@ mod in_tokio {
         match which {
             "current_handle" => assert_eq!(anyrt::current_handle().runtime().name(), "tokio"),
             "tasks" => assert_eq!(anyrt::tasks().runtime, "tokio"),
-            "wait_all_tasks_blocked" => anyrt::wait_all_tasks_blocked().await,
+            "wait_all_tasks_blocked" => anyrt::testing::wait_all_tasks_blocked().await,
             #[cfg(unix)]
-            "print_tasks_on_sigusr1" => drop(anyrt::print_tasks_on_sigusr1().unwrap()),
+            "print_tasks_on_sigusr1" => drop(anyrt::observe::print_tasks_on_sigusr1().unwrap()),
             "spawn" => assert_eq!(anyrt::spawn(async { 42 }).await.unwrap(), 42),
             "now" => assert!(anyrt::now() <= tokio::time::Instant::now().into_std()),
             "sleep" => anyrt::sleep(MOMENT).await,
@@ -406,10 +408,10 @@ mod in_tokio {
             "try_blocking_portal" => {
                 assert_eq!(anyrt::try_blocking_portal(async |_| Ok(42)).await.unwrap(), 42)
             }
-            "asyncify" => assert_eq!(anyrt::asyncify(|n: u32| n + 1)(41).await, 42),
+            "asyncify" => assert_eq!(anyrt::blocking::asyncify(|n: u32| n + 1)(41).await, 42),
             "iterate_blocking" => assert_eq!(anyrt::iterate_blocking([42]).next().await, Some(42)),
             "blocking_context" => {
-                let entered = anyrt::blocking_context(entered, async |()| Ok(42));
+                let entered = anyrt::blocking::blocking_context(entered, async |()| Ok(42));
                 assert_eq!(entered.await.unwrap(), 42);
             }
             "Run::embed" => Run::here().embed(async { anyrt::sleep(MOMENT).await }).await.unwrap(),

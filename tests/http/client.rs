@@ -28,7 +28,7 @@ impl Server {
     }
 
     /// Starts whatever serves a listener until an event.
-    pub(crate) async fn serving<F>(serve: impl FnOnce(TcpListener, anyrt::sync::Wait) -> F) -> Server
+    pub(crate) async fn serving<F>(serve: impl FnOnce(TcpListener, anyrt::sync::WaitFuture) -> F) -> Server
     where
         F: Future<Output = anyrt_http::Result<()>> + Send + 'static,
     {

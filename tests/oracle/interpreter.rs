@@ -6,7 +6,9 @@ use std::sync::Arc;
 use std::task::Poll;
 
 use anyrt::channel::{RecvError, SendError, TryRecvError, TrySendError};
-use anyrt::{BoxError, EffectiveDeadline, Either, GroupError, NotReady};
+use anyrt::group::NotReady;
+use anyrt::scope::EffectiveDeadline;
+use anyrt::{BoxError, Either, GroupError};
 
 use crate::program::{Act, Limit, Op, Statement};
 use crate::world::{Child, Fault, Group, Place, World, lock};

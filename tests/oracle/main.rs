@@ -13,7 +13,8 @@ use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyrt::{BoxError, Run, Runtime};
+use anyrt::runtime::Runtime;
+use anyrt::{BoxError, Run};
 use serde::Deserialize;
 
 use self::program::Program;
@@ -81,7 +82,7 @@ fn run(backend: &str, schedule: u64, program: &'static Program) -> Result<Vec<En
 async fn jump_meanwhile(clock: &Clock, main: impl Future<Output = ()>) {
     let jumps = async {
         loop {
-            anyrt::wait_all_tasks_blocked().await;
+            anyrt::testing::wait_all_tasks_blocked().await;
             if !clock.jump() {
                 clock.give_up();
             }

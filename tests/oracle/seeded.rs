@@ -9,7 +9,7 @@ use std::task::{Context, Poll, Wake, Waker};
 use std::time::Instant;
 
 use anyrt::net::{Address, Datagram, DatagramSocket, Listener, ListenerSocket, Stream, StreamSocket};
-use anyrt::{NotOwned, Runtime, Task, Timer};
+use anyrt::runtime::{NotOwned, Runtime, Task, Timer};
 use async_trait::async_trait;
 
 use crate::time::Clock;

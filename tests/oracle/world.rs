@@ -3,14 +3,14 @@
 use std::collections::HashMap;
 use std::error::Error;
 use std::fmt;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex as StdMutex, MutexGuard, PoisonError};
 
+use anyrt::blocking::CapacityLimiter;
 use anyrt::channel::{Receiver, Sender, bounded};
-use anyrt::sync::{CapacityLimiter, Condition, Event, Lock, Semaphore};
-use anyrt::{
-    CancelScope, GroupError, LocalGroup, LocalHandle, Ready, RunError, ScopeHandle, SendChild, TaskEnded,
-    TaskGroup, TaskHandle,
-};
+use anyrt::group::{LocalHandle, Ready};
+use anyrt::markers::SendChild;
+use anyrt::sync::{Condition, Event, Mutex, Semaphore};
+use anyrt::{CancelScope, GroupError, LocalGroup, RunError, ScopeHandle, TaskEnded, TaskGroup, TaskHandle};
 use serde::Serialize;
 
 use crate::program::{Limit, Program};
@@ -20,19 +20,19 @@ pub(crate) struct World {
     pub(crate) program: &'static Program,
     pub(crate) clock: Arc<Clock>,
     /// Those that were not entered yet.
-    pub(crate) scopes: Vec<Mutex<Option<CancelScope>>>,
+    pub(crate) scopes: Vec<StdMutex<Option<CancelScope>>>,
     pub(crate) handles: Vec<ScopeHandle>,
     /// Those that were opened.
-    pub(crate) groups: Vec<Mutex<Option<Group>>>,
+    pub(crate) groups: Vec<StdMutex<Option<Group>>>,
     /// Handles that nobody has taken, by the statement that spawned.
-    pub(crate) children: Mutex<HashMap<u64, Child>>,
+    pub(crate) children: StdMutex<HashMap<u64, Child>>,
     pub(crate) events: Vec<Event>,
-    pub(crate) locks: Vec<Lock<()>>,
+    pub(crate) locks: Vec<Mutex<()>>,
     pub(crate) conditions: Vec<Condition<()>>,
     pub(crate) semaphores: Vec<Semaphore>,
     pub(crate) limiters: Vec<CapacityLimiter>,
     pub(crate) channels: Vec<(Sender<u64>, Receiver<u64>)>,
-    log: Mutex<Vec<Entry>>,
+    log: StdMutex<Vec<Entry>>,
 }
 
 /// A group of tasks, or of children that are polled in place.
@@ -53,7 +53,7 @@ pub(crate) enum Child {
 pub(crate) struct Place {
     pub(crate) task: Arc<str>,
     /// What the child of a `start` says that it is ready with.
-    pub(crate) ready: Arc<Mutex<Option<Ready<u64>>>>,
+    pub(crate) ready: Arc<StdMutex<Option<Ready<u64>>>>,
 }
 
 /// Task, tick, statement, what happened, with which fault.
@@ -79,22 +79,22 @@ impl World {
     pub(crate) fn new(program: &'static Program, clock: Arc<Clock>) -> World {
         let scopes: Vec<_> =
             program.scopes.iter().map(|scope| CancelScope::new().shield(scope.shield)).collect();
-        let locks: Vec<_> = (0..program.locks).map(|_| Lock::new(())).collect();
-        let guarded: Vec<_> = (0..program.conditions).map(|_| Lock::new(())).collect();
+        let locks: Vec<_> = (0..program.locks).map(|_| Mutex::new(())).collect();
+        let guarded: Vec<_> = (0..program.conditions).map(|_| Mutex::new(())).collect();
         World {
             program,
             clock,
             handles: scopes.iter().map(CancelScope::handle).collect(),
-            scopes: scopes.into_iter().map(|scope| Mutex::new(Some(scope))).collect(),
-            groups: (0..program.groups).map(|_| Mutex::new(None)).collect(),
-            children: Mutex::default(),
+            scopes: scopes.into_iter().map(|scope| StdMutex::new(Some(scope))).collect(),
+            groups: (0..program.groups).map(|_| StdMutex::new(None)).collect(),
+            children: StdMutex::default(),
             events: (0..program.events).map(|_| Event::new()).collect(),
             locks,
             conditions: guarded.iter().map(Condition::new).collect(),
             semaphores: program.semaphores.iter().map(|&permits| Semaphore::new(permits)).collect(),
             limiters: program.limiters.iter().map(|&total| CapacityLimiter::new(total)).collect(),
             channels: program.channels.iter().map(|&capacity| bounded(capacity)).collect(),
-            log: Mutex::default(),
+            log: StdMutex::default(),
         }
     }
 
@@ -148,7 +148,7 @@ impl Child {
 
 impl Place {
     pub(crate) fn new(task: String, ready: Option<Ready<u64>>) -> Place {
-        Place { task: task.into(), ready: Arc::new(Mutex::new(ready)) }
+        Place { task: task.into(), ready: Arc::new(StdMutex::new(ready)) }
     }
 }
 
@@ -177,6 +177,6 @@ impl fmt::Display for Fault {
 
 impl Error for Fault {}
 
-pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+pub(crate) fn lock<T>(mutex: &StdMutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -5,7 +5,8 @@ mod naive;
 
 use anyrt_core::WouldBlock;
 use anyrt_core::channel::{
-    ChannelStatistics, Permit, Receiver, RecvError, SendError, Sender, TryRecvError, TrySendError, bounded,
+    ChannelStatistics, Receiver, RecvError, SendError, SendPermit, Sender, TryRecvError, TrySendError,
+    bounded,
 };
 use proptest::prelude::*;
 
@@ -78,7 +79,7 @@ fn a_channel_does_what_the_model_does() {
 /// What a future of the channel is ready with.
 enum Answer {
     Sent(Result<(), SendError<usize>>),
-    Reserved(Result<Permit<usize>, SendError<()>>),
+    Reserved(Result<SendPermit<usize>, SendError<()>>),
     Received(Result<usize, RecvError>),
 }
 
@@ -88,7 +89,7 @@ struct Both {
     senders: Vec<(usize, Sender<usize>)>,
     receivers: Vec<(usize, Receiver<usize>)>,
     waiters: Vec<(usize, Waiter<Answer>)>,
-    permits: Vec<(usize, Permit<usize>)>,
+    permits: Vec<(usize, SendPermit<usize>)>,
 }
 
 /// One of them, if there is any.

@@ -8,7 +8,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll, Waker};
 
-use anyrt::{Acquire, CapacityLimiter, Token};
+use anyrt::blocking::{AcquireTokenFuture, CapacityLimiter, Token};
 use proptest::prelude::*;
 
 #[derive(Debug, Clone)]
@@ -64,7 +64,7 @@ impl Model {
     }
 }
 
-fn poll(waiter: &mut Acquire) -> Option<Token> {
+fn poll(waiter: &mut AcquireTokenFuture) -> Option<Token> {
     match Pin::new(waiter).poll(&mut Context::from_waker(Waker::noop())) {
         Poll::Ready(token) => Some(token),
         Poll::Pending => None,
@@ -78,7 +78,7 @@ proptest! {
     fn it_does_what_the_model_does(total in 0..5_usize, steps in steps()) {
         let limiter = CapacityLimiter::new(total);
         let mut model = Model { total, borrowed: 0, waiting: VecDeque::new() };
-        let mut waiters: Vec<(usize, Acquire)> = Vec::new();
+        let mut waiters: Vec<(usize, AcquireTokenFuture)> = Vec::new();
         let mut tokens: Vec<Token> = Vec::new();
         for (id, step) in steps.into_iter().enumerate() {
             match step {

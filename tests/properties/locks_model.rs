@@ -4,7 +4,7 @@
 mod naive;
 mod real;
 
-use anyrt_core::{Lock, RwLock, Semaphore};
+use anyrt_core::{Mutex, RwLock, Semaphore};
 use proptest::prelude::*;
 
 use self::naive::{Naive, One, Readers, Rules, Seats};
@@ -44,7 +44,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
 
 #[test]
 fn a_lock_does_what_the_model_does() {
-    cases::each(&steps(), |steps| check(Lock::new(()), One::default(), steps));
+    cases::each(&steps(), |steps| check(Mutex::new(()), One::default(), steps));
 }
 
 #[test]

@@ -9,7 +9,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::task::Poll;
 
-use anyrt_core::{Barrier, Condition, Event, Lock, LockGuard, OnceCell, SetError};
+use anyrt_core::{Barrier, Condition, Event, Mutex, MutexGuard, OnceCell, SetError};
 
 use crate::cases;
 use crate::meeting::{Both, check, polled, steps};
@@ -154,20 +154,20 @@ fn a_cell_does_what_the_model_does() {
 #[test]
 fn a_condition_does_what_the_model_does() {
     struct Conditions {
-        lock: Lock<()>,
+        lock: Mutex<()>,
         condition: Condition<()>,
-        guard: Option<LockGuard<()>>,
+        guard: Option<MutexGuard<()>>,
         naive: naive::Condition,
     }
 
     impl Both for Conditions {
         type Model = naive::Condition;
-        type Got = (LockGuard<()>, Option<()>);
+        type Got = (MutexGuard<()>, Option<()>);
 
         fn wait(&mut self, id: usize) -> Option<Waiter<Self::Got>> {
             let guard = self.guard.take().or_else(|| self.lock.try_lock().ok())?;
             let condition = self.condition.clone();
-            let wait = async move |guard: &mut LockGuard<()>| condition.wait(guard).await;
+            let wait = async move |guard: &mut MutexGuard<()>| condition.wait(guard).await;
             let (waiter, seen) = polled(Waiter::<Self::Got>::lending(guard, wait));
             assert!(matches!(seen, Seen::Pending));
             self.naive.wait(id);
@@ -214,7 +214,7 @@ fn a_condition_does_what_the_model_does() {
     }
 
     cases::each(&steps(), |steps| {
-        let lock = Lock::new(());
+        let lock = Mutex::new(());
         let condition = Condition::new(&lock);
         check(Conditions { lock, condition, guard: None, naive: naive::Condition::default() }, steps);
     });

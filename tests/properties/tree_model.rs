@@ -165,7 +165,7 @@ fn check(plan: &Plan, actions: &[Action]) -> (usize, usize) {
     let end = match ended {
         Ok(Ok(Ok(()))) => (End::Done, 0),
         Ok(Ok(Err(_))) => (End::Failed, 0),
-        Ok(Err(RunError::Unhandled(errors))) => (End::Failed, errors.iter().count()),
+        Ok(Err(RunError::UnobservedFailures(errors))) => (End::Failed, errors.iter().count()),
         Ok(Err(error)) => panic!("{error}"),
         Err(payload) if payload.is::<ToldToPanic>() => (End::Panicked, 0),
         Err(payload) => std::panic::resume_unwind(payload),

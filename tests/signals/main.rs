@@ -66,9 +66,9 @@ fn rt_12_signals_are_received_in_order_and_receiving_is_cancelled() {
 fn a_program_that_waits() {
     let backend = std::env::var("SIGNALLED").expect("the backend").parse().expect("a backend");
     anyrt::run_on(backend, async {
-        let _prints = anyrt::print_tasks_on_sigusr1().expect("the system lets us");
+        let _prints = anyrt::observe::print_tasks_on_sigusr1().expect("the system lets us");
         anyrt::spawn(std::future::pending::<()>());
-        anyrt::wait_all_tasks_blocked().await;
+        anyrt::testing::wait_all_tasks_blocked().await;
         eprintln!("ready");
         // Nobody ends it, should the test fail.
         anyrt::sleep(std::time::Duration::from_secs(60)).await;

@@ -3,7 +3,8 @@
 use std::future::IntoFuture;
 use std::hint::black_box;
 
-use anyrt::{CapacityLimiter, run_blocking};
+use anyrt::blocking::CapacityLimiter;
+use anyrt::run_blocking;
 use futures::future::join_all;
 
 use crate::row::CALLS;

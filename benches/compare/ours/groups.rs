@@ -5,7 +5,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use anyrt::sync::CapacityLimiter;
+use anyrt::blocking::CapacityLimiter;
 use anyrt::{LocalGroup, task_group};
 
 use crate::crowd::Crowd;

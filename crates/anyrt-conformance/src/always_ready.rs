@@ -5,7 +5,7 @@ use std::num::NonZeroUsize;
 use std::sync::Arc;
 
 use anyrt_core::{
-    Barrier, CancelScope, CapacityLimiter, Either, Event, Lock, OnceCell, Runtime, RwLock, Semaphore,
+    Barrier, CancelScope, CapacityLimiter, Either, Event, Mutex, OnceCell, Runtime, RwLock, Semaphore,
     Sequencer, as_completed, channel, checkpoint, checkpoint_if_cancelled, for_each_concurrent,
     iterate_blocking, join, move_on_after, race, sleep_until, task_group, yield_shielded,
 };
@@ -38,7 +38,7 @@ impl Leaf {
 async fn leaves() -> Vec<Leaf> {
     let set = Event::new();
     set.set();
-    let (lock, rw_lock) = (Lock::new(()), RwLock::new(()));
+    let (lock, rw_lock) = (Mutex::new(()), RwLock::new(()));
     let reads = rw_lock.clone();
     let (semaphore, limiter, barrier) = (Semaphore::new(1), CapacityLimiter::new(1), Barrier::new(1));
     let on_behalf = limiter.clone();
@@ -149,7 +149,7 @@ pub(crate) async fn rule_05_of_two_loops_in_one_task_each_gives_way() {
 
 /// A body that takes a free lock so often.
 async fn takes_free_locks(times: usize) {
-    let lock = Lock::new(());
+    let lock = Mutex::new(());
     for _ in 0..times {
         drop(lock.lock().await);
     }
@@ -191,7 +191,7 @@ pub(crate) async fn rule_05_what_says_itself_when_it_yields_does_not_count() {
 
 pub(crate) async fn rule_05_who_waits_keeps_its_place_when_nothing_is_left() {
     checkpoint().await;
-    let lock = Lock::new(());
+    let lock = Mutex::new(());
     let held = lock.lock().await;
     let mut waits = ByHand::new(lock.lock());
     assert!(waits.poll().is_pending());
@@ -209,7 +209,7 @@ pub(crate) async fn rule_05_who_waits_keeps_its_place_when_nothing_is_left() {
 
 pub(crate) async fn rule_05_a_cancelled_scope_is_left_also_when_nothing_is_left() {
     checkpoint().await;
-    let lock = Lock::new(());
+    let lock = Mutex::new(());
     let polls = Counter::new();
     let taken = count_polls(&polls, async move {
         let left = CancelScope::new().run(async |scope| {
@@ -233,7 +233,7 @@ pub(crate) fn rule_05_outside_of_tasks_nothing_is_counted(_: Arc<dyn Runtime>) {
     let polls = Counter::new();
     futures::executor::block_on(count_polls(&polls, takes_free_locks(10 * READY)));
     assert_eq!(polls.get(), 1);
-    let lock = Lock::new(());
+    let lock = Mutex::new(());
     assert!((0..10 * READY).all(|_| lock.lock().now_or_never().is_some()));
 }
 

@@ -110,7 +110,7 @@
 //! and who asks for a second one all the same is told so at once by `try_lock`.
 //!
 //! ```
-//! let lock = anyrt_core::Lock::new(());
+//! let lock = anyrt_core::Mutex::new(());
 //! let guard = lock.try_lock().unwrap();
 //! assert!(lock.try_lock().is_err());
 //! std::thread::spawn(move || drop(guard)).join().unwrap();

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use anyrt_core::channel;
 use anyrt_core::{
-    CancelScope, CapacityLimiter, Event, Lock, ScopeHandle, Semaphore, checkpoint, checkpoint_if_cancelled,
+    CancelScope, CapacityLimiter, Event, Mutex, ScopeHandle, Semaphore, checkpoint, checkpoint_if_cancelled,
     fail_after, now, run_blocking, sleep, task_group, yield_shielded,
 };
 
@@ -105,7 +105,7 @@ pub(crate) async fn ck_09_waiting_for_a_set_event_still_looks_at_the_cancellatio
 }
 
 pub(crate) async fn ck_10_what_a_cancelled_scope_awaits_changes_nothing() {
-    let lock = Arc::new(Lock::new(()));
+    let lock = Arc::new(Mutex::new(()));
     let taken = Arc::clone(&lock);
     never_returns_once_cancelled(async move |_| drop(taken.lock().await)).await;
     assert!(lock.try_lock().is_ok(), "the lock is free");
@@ -152,7 +152,7 @@ pub(crate) async fn ck_11_a_deadline_that_passed_while_computing_is_seen_at_the_
     stops_at_the_first_await(async || checkpoint().await).await;
     stops_at_the_first_await(async || checkpoint_if_cancelled().await).await;
     stops_at_the_first_await(async || sleep(Duration::ZERO).await).await;
-    stops_at_the_first_await(async || drop(Lock::new(()).lock().await)).await;
+    stops_at_the_first_await(async || drop(Mutex::new(()).lock().await)).await;
     stops_at_the_first_await(async || {
         let event = Event::new();
         event.set();

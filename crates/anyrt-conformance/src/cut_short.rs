@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use anyrt_core::channel;
 use anyrt_core::{
-    CancelScope, Cause, Event, Lock, Ready, ScopeHandle, checkpoint, fail_after, finally, local_group, race,
+    CancelScope, Cause, Event, Mutex, Ready, ScopeHandle, checkpoint, fail_after, finally, local_group, race,
     run_blocking, shield, sleep, task_group, try_join, try_task_group,
 };
 use futures::future::{BoxFuture, pending};
@@ -86,7 +86,7 @@ pub(crate) async fn rc_04_an_error_that_the_body_passes_on_is_counted_once() {
                 Err::<(), _>(Failure("boom"))
             });
             child.await?;
-            anyrt_core::Ok(())
+            anyrt_core::ok(())
         })
         .await;
         let error = result.expect_err("the child failed");
@@ -103,7 +103,7 @@ pub(crate) async fn rc_05_an_error_that_a_shielded_body_passes_on_is_counted_onc
             });
             shield(async {
                 child.await?;
-                anyrt_core::Ok(())
+                anyrt_core::ok(())
             })
             .await
         })
@@ -117,7 +117,7 @@ pub(crate) async fn rc_06_a_loop_whose_awaits_are_always_ready_ends_at_the_deadl
     let watch = Stopwatch::start();
     let set = Event::new();
     set.set();
-    let lock = Arc::new(Lock::new(()));
+    let lock = Arc::new(Mutex::new(()));
     let (sender, receiver) = channel::bounded::<()>(1);
 
     ends_at_the_deadline(async || set.wait().await).await;

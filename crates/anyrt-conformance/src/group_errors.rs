@@ -240,7 +240,7 @@ pub(crate) async fn tg_20_of_cancellations_only_a_single_one_leaves() {
         group.cancel_with("enough");
         shield(async {
             child.await?;
-            anyrt_core::Ok(())
+            anyrt_core::ok(())
         })
         .await
     })
@@ -270,7 +270,7 @@ pub(crate) async fn tg_21_cancelled_members_never_stand_beside_errors() {
         group.try_spawn(async { Err::<(), _>(Failure("boom")) });
         shield(async {
             cancelled.await?;
-            anyrt_core::Ok(())
+            anyrt_core::ok(())
         })
         .await
     })

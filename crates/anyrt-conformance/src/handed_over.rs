@@ -8,7 +8,7 @@ use std::task::{Context, Poll, Wake, Waker};
 
 use anyrt_core::channel::{bounded, broadcast, oneshot, unbounded, watch};
 use anyrt_core::{
-    CancelScope, Condition, Event, Lock, RwLock, ScopeHandle, Semaphore, checkpoint, iterate_blocking,
+    CancelScope, Condition, Event, Mutex, RwLock, ScopeHandle, Semaphore, checkpoint, iterate_blocking,
     local_group, sleep, task_group, wait_all_tasks_blocked,
 };
 
@@ -113,7 +113,7 @@ const PAIRS: [(&str, Make); 14] = [
         })
     }),
     ("lock", || {
-        let lock = Lock::new(());
+        let lock = Mutex::new(());
         let guard = lock.try_lock().expect("nobody has it");
         Pair::new(async move { drop(lock.lock().await) }, move || drop(guard))
     }),
@@ -128,7 +128,7 @@ const PAIRS: [(&str, Make); 14] = [
         Pair::new(async move { drop(semaphore.acquire().await) }, move || drop(permit))
     }),
     ("condition", || {
-        let lock = Lock::new(());
+        let lock = Mutex::new(());
         let condition = Condition::new(&lock);
         let told = condition.clone();
         Pair::new(
@@ -345,7 +345,7 @@ pub(crate) async fn rule_67_an_item_that_a_thread_pulled_before_the_cancellation
 
 pub(crate) async fn rule_68_what_a_cancelled_waiter_may_not_have_goes_to_the_next_or_back() {
     let (sender, receiver) = bounded(1);
-    let (lock, semaphore) = (Lock::new(()), Semaphore::new(1));
+    let (lock, semaphore) = (Mutex::new(()), Semaphore::new(1));
     let (last, mut only) = oneshot();
     let (guard, permit) =
         (lock.try_lock().expect("it is free"), semaphore.try_acquire().expect("it is free"));

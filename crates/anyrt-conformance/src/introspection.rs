@@ -2,11 +2,11 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex as StdMutex};
 use std::time::Duration;
 
 use anyrt_core::{
-    CancelScope, Event, Handle, Lock, Run, RunError, RunLocal, Runtime, ScopeKind, Sequencer, TaskState,
+    CancelScope, Event, Handle, Mutex, Run, RunError, RunLocal, Runtime, ScopeKind, Sequencer, TaskState,
     TaskTree, TaskView, TreeEntry, assert_checkpoints, assert_no_checkpoints, checkpoint, current_task,
     embed, finally, move_on_after, run_blocking, shield, sleep, task_group, task_local, tasks,
     wait_all_tasks_blocked,
@@ -129,7 +129,7 @@ pub(crate) async fn rt_06_it_is_quiet_when_all_other_tasks_wait() {
 }
 
 pub(crate) async fn steps_are_taken_in_their_order() {
-    let (sequence, order) = (Sequencer::new(), Arc::new(Mutex::new(Vec::new())));
+    let (sequence, order) = (Sequencer::new(), Arc::new(StdMutex::new(Vec::new())));
     task_group(async |group| {
         for step in [3, 1, 4, 0, 2] {
             let (sequence, order) = (sequence.clone(), order.clone());
@@ -153,8 +153,8 @@ pub(crate) async fn steps_are_taken_in_their_order() {
 
 pub(crate) async fn checkpoints_are_asserted() {
     assert_checkpoints(checkpoint()).await;
-    assert_checkpoints(async { drop(Lock::new(1).lock().await) }).await;
-    assert_no_checkpoints(async { drop(Lock::new(1).try_lock()) }).await;
+    assert_checkpoints(async { drop(Mutex::new(1).lock().await) }).await;
+    assert_no_checkpoints(async { drop(Mutex::new(1).try_lock()) }).await;
     let none = AssertUnwindSafe(assert_checkpoints(async {})).catch_unwind();
     assert!(none.await.is_err(), "there is no checkpoint");
     let one = AssertUnwindSafe(assert_no_checkpoints(checkpoint())).catch_unwind();

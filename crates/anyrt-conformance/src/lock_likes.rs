@@ -2,7 +2,7 @@
 
 use std::any::Any;
 
-use anyrt_core::{CapacityLimiter, Lock, RwLock, Semaphore, channel};
+use anyrt_core::{CapacityLimiter, Mutex, RwLock, Semaphore, channel};
 use futures::FutureExt;
 use futures::future::BoxFuture;
 
@@ -35,7 +35,7 @@ impl LockLike {
 pub(crate) fn lock_likes() -> Vec<LockLike> {
     vec![
         {
-            let (lock, again, asked) = three(Lock::new(()));
+            let (lock, again, asked) = three(Mutex::new(()));
             LockLike {
                 name: "lock",
                 enter: Box::new(move || lock.lock().map(held).boxed()),

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::task::Poll;
 
 use anyrt_core::{
-    Barrier, CancelScope, CapacityLimiter, Condition, Event, Lock, OnceCell, RwLock, Semaphore, WouldBlock,
+    Barrier, CancelScope, CapacityLimiter, Condition, Event, Mutex, OnceCell, RwLock, Semaphore, WouldBlock,
     channel, checkpoint, fail_after, task_group,
 };
 use futures::future::pending;
@@ -131,7 +131,7 @@ pub(crate) async fn sy_05_a_waiter_that_is_cancelled_leaves_the_lock_free() {
 
 pub(crate) async fn sy_08_nobody_releases_what_it_does_not_have() {
     // Of a lock only the guard releases, wherever it is.
-    let lock = Lock::new(());
+    let lock = Mutex::new(());
     let guard = lock.lock().await;
     drop(lock.clone());
     assert!(lock.is_locked());
@@ -168,7 +168,7 @@ pub(crate) async fn sy_09_an_owner_that_ends_has_released() {
         .expect("no child fails");
     }
     // A panic releases too.
-    let lock = Lock::new(());
+    let lock = Mutex::new(());
     let shared = lock.clone();
     let mut panics = ByHand::new(async move {
         let _guard = shared.lock().await;
@@ -269,7 +269,7 @@ pub(crate) async fn sy_20_everything_tells_how_many_wait() {
     event.set();
     assert_eq!(event.waiting(), 0);
 
-    let condition = Condition::new(&Lock::new(()));
+    let condition = Condition::new(&Mutex::new(()));
     let mut guard = condition.lock().lock().await;
     let mut waits = ByHand::new(condition.wait(&mut guard));
     assert!(waits.poll().is_pending());
@@ -307,7 +307,7 @@ pub(crate) async fn sy_20_everything_tells_how_many_wait() {
         (1, 1, 3, 1)
     );
 
-    let lock = Lock::new(());
+    let lock = Mutex::new(());
     let _guard = lock.lock().await;
     assert!(lock.statistics().locked);
 

@@ -5,7 +5,7 @@ use std::num::NonZeroUsize;
 use std::sync::Arc;
 
 use anyrt_core::{
-    CancelScope, Event, Lock, ScopeHandle, as_completed, channel, checkpoint, finally, for_each_concurrent,
+    CancelScope, Event, Mutex, ScopeHandle, as_completed, channel, checkpoint, finally, for_each_concurrent,
     iterate_blocking, join_all, map_concurrent, shield, task_group,
 };
 use futures::future::{BoxFuture, FutureExt, pending};
@@ -61,7 +61,7 @@ pub(crate) async fn rule_4_no_more_calls_run_at_once_than_the_limit() {
 
 pub(crate) async fn rule_16_each_of_many_branches_is_dropped_by_itself() {
     for which in 0..3 {
-        let (lock, cleaned, taken) = (Arc::new(Lock::new(())), Counter::new(), Counter::new());
+        let (lock, cleaned, taken) = (Arc::new(Mutex::new(())), Counter::new(), Counter::new());
         let result = CancelScope::new()
             .run(async |scope| {
                 // The owner of the lock is dropped at once, the clean-up that wants it goes on.

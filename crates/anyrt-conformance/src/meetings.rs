@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::task::Poll;
 
 use anyrt_core::{
-    Barrier, CancelScope, Condition, Event, Lock, OnceCell, SetError, checkpoint, move_on_after, task_group,
+    Barrier, CancelScope, Condition, Event, Mutex, OnceCell, SetError, checkpoint, move_on_after, task_group,
 };
 use futures::future::pending;
 
@@ -43,7 +43,7 @@ pub(crate) async fn sy_14_who_waited_when_it_happened_does_not_miss_it() {
 }
 
 pub(crate) async fn sy_15_a_condition_needs_the_guard_of_its_lock() {
-    let (lock, other) = (Lock::new(()), Lock::new(()));
+    let (lock, other) = (Mutex::new(()), Mutex::new(()));
     let condition = Condition::new(&lock);
     let mut wrong = other.lock().await;
     let line = line!() + 1;
@@ -76,7 +76,7 @@ async fn notified(condition: &Condition<Vec<u32>>, number: u32) {
 }
 
 pub(crate) async fn sy_16_notify_wakes_so_many_in_their_order() {
-    let lock = Lock::new(Vec::new());
+    let lock = Mutex::new(Vec::new());
     let condition = Condition::new(&lock);
     let mut waiters: Vec<_> = (0..5).map(|number| ByHand::new(notified(&condition, number))).collect();
     for waiter in &mut waiters {
@@ -101,7 +101,7 @@ pub(crate) async fn sy_16_notify_wakes_so_many_in_their_order() {
 }
 
 pub(crate) async fn sy_17_a_wait_that_was_cancelled_has_the_lock_again() {
-    let lock = Lock::new(0);
+    let lock = Mutex::new(0);
     let condition = Condition::new(&lock);
     let mut guard = lock.lock().await;
     let scope = CancelScope::new();
@@ -137,7 +137,7 @@ pub(crate) async fn sy_17_a_wait_that_was_cancelled_has_the_lock_again() {
 }
 
 pub(crate) async fn sy_19_wait_for_waits_until_it_is_true() {
-    let lock = Lock::new(0);
+    let lock = Mutex::new(0);
     let condition = Condition::new(&lock);
     task_group(async |group| {
         let (theirs, sees) = (condition.clone(), Counter::new());
@@ -173,7 +173,7 @@ pub(crate) async fn sy_19_wait_for_waits_until_it_is_true() {
 }
 
 pub(crate) async fn rule_64_a_wait_that_foreign_code_drops_leaves_a_guard_that_says_so() {
-    let lock = Lock::new(0);
+    let lock = Mutex::new(0);
     let condition = Condition::new(&lock);
     let mut guard = lock.lock().await;
     let mut waits = ByHand::new(condition.wait(&mut guard));

@@ -5,7 +5,7 @@ use std::sync::{Arc, mpsc};
 use std::task::Poll;
 
 use anyrt_core::{
-    CancelScope, EffectiveDeadline, Event, Lock, checkpoint, current_deadline, finally, is_cancelled,
+    CancelScope, EffectiveDeadline, Event, Mutex, checkpoint, current_deadline, finally, is_cancelled,
     move_on_after, move_on_at, now, shield, sleep, task_group,
 };
 use futures::FutureExt;
@@ -109,7 +109,7 @@ pub(crate) async fn rm_03_of_two_tasks_that_share_a_future_one_is_cancelled_and_
     assert_eq!(value.expect("no child fails"), "value");
 
     // A taker leaves its queue in the cancelled scope, and comes back for the one who is left.
-    let lock = Arc::new(Lock::new(()));
+    let lock = Arc::new(Mutex::new(()));
     let guard = lock.lock().await;
     let wanted = Arc::clone(&lock);
     let shared = async move { CancelScope::new().run(async |_| drop(wanted.lock().await)).await.is_ok() }

@@ -202,7 +202,7 @@ pub(crate) async fn rule_72_errors_and_panics_of_orphans_go_on_with_them() {
                 failed.set();
                 pending::<()>().await;
             }));
-            anyrt_core::Ok(())
+            anyrt_core::ok(())
         }));
         while !failed.is_set() {
             assert!(dropped.poll().is_pending());
@@ -359,7 +359,7 @@ pub(crate) fn rule_73_a_task_that_outlives_its_run_is_told_of(runtime: Arc<dyn R
     });
     match ended {
         // With the run ended its threads, and what was left in them.
-        Err(RunError::Unfinished(unfinished)) => {
+        Err(RunError::ShutdownTimedOut(unfinished)) => {
             let text = unfinished.to_string();
             assert!(text.contains("outlives#"), "{text}");
         }

@@ -7,7 +7,7 @@ use std::task::Poll;
 
 use anyrt_core::net::UdpSocket;
 use anyrt_core::{
-    CancelScope, CapacityLimiter, Either, Event, Lock, RwLock, Semaphore, as_completed, channel, checkpoint,
+    CancelScope, CapacityLimiter, Either, Event, Mutex, RwLock, Semaphore, as_completed, channel, checkpoint,
     for_each_concurrent, iterate_blocking, join, join_all, move_on_after, race, run_blocking, shield,
     task_group, try_join,
 };
@@ -149,7 +149,7 @@ fn things() -> Vec<Thing> {
             move || left.try_recv() == Ok(7),
         ));
     }
-    let lock = Lock::new(());
+    let lock = Mutex::new(());
     let give = gives(lock.try_lock().expect("it is free"));
     let (waits, free) = (lock.clone(), lock);
     things.push(Thing::new("a lock", move || waits.lock().map(drop), give, move || free.try_lock().is_ok()));

@@ -42,7 +42,7 @@ pub(crate) fn end_of_a_run_goes_without_what_holds_for_ever_and_names_it(runtime
         7
     };
     let ended = warnings.catch(|| run.run(main));
-    let Err(RunError::Unfinished(unfinished)) = ended else { panic!("it did not wait: {ended:?}") };
+    let Err(RunError::ShutdownTimedOut(unfinished)) = ended else { panic!("it did not wait: {ended:?}") };
     assert!(runtime.now() - before >= A_MOMENT, "not before its time");
     let text = unfinished.to_string();
     assert_eq!((unfinished.left().len(), unfinished.more()), (1, 0), "the other two have ended: {text}");
@@ -142,7 +142,7 @@ pub(crate) fn end_of_a_run_tells_what_failed_beside_what_is_left(runtime: Arc<dy
             checkpoint().await;
         }
     });
-    let Err(RunError::Unfinished(unfinished)) = ended else { panic!("it did not wait: {ended:?}") };
+    let Err(RunError::ShutdownTimedOut(unfinished)) = ended else { panic!("it did not wait: {ended:?}") };
     let text = unfinished.to_string();
     assert!(unfinished.errors().and_then(|errors| errors.downcast_ref()) == Some(&Failure("boom")), "{text}");
     assert!(text.contains("failure boom"), "{text}");

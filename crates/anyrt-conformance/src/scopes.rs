@@ -263,7 +263,7 @@ pub(crate) async fn cs_18_an_error_group_without_a_cancellation_is_not_caught() 
                     release.set();
                     Err::<(), _>(Failure("second"))
                 });
-                anyrt_core::Ok(())
+                anyrt_core::ok(())
             })
             .await;
             scope.cancel_with("after the group");

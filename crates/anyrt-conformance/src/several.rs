@@ -6,7 +6,7 @@ use std::sync::{Arc, mpsc};
 
 use anyrt_core::channel::{self, Receiver};
 use anyrt_core::{
-    CancelScope, Either, Event, Lock, Run, Runtime, ScopeHandle, ScopeKind, checkpoint, finally,
+    CancelScope, Either, Event, Mutex, Run, Runtime, ScopeHandle, ScopeKind, checkpoint, finally,
     for_each_concurrent, join, local_group, move_on_after, race, run_blocking, shield, sleep, task_group,
     tasks, yield_shielded,
 };
@@ -21,7 +21,7 @@ use crate::warnings::Warnings;
 pub(crate) async fn rs_01_a_clean_up_that_wants_the_lock_of_a_sleeping_branch_gets_it() {
     for wants in [wants_in_a_finally, wants_in_a_shield] {
         let watch = Stopwatch::start();
-        let lock = Arc::new(Lock::new(0));
+        let lock = Arc::new(Mutex::new(0));
         let owned = Arc::clone(&lock);
         let wanted = Arc::clone(&lock);
         let result = CancelScope::new()
@@ -45,7 +45,7 @@ pub(crate) async fn rs_01_a_clean_up_that_wants_the_lock_of_a_sleeping_branch_ge
 pub(crate) async fn rs_02_an_inner_scope_gives_up_its_lock_to_a_clean_up_at_once() {
     for wants in [wants_in_a_finally, wants_in_a_shield] {
         let watch = Stopwatch::start();
-        let lock = Arc::new(Lock::new(0));
+        let lock = Arc::new(Mutex::new(0));
         let owned = Arc::clone(&lock);
         let wanted = Arc::clone(&lock);
         let result = CancelScope::new()
@@ -374,7 +374,7 @@ async fn receives_for_ever(receiver: &Receiver<u32>, taken: &Counter, scope: &Sc
 }
 
 pub(crate) async fn rs_10_a_fair_lock_passes_over_a_waiter_whose_scope_is_cancelled() {
-    let lock = Arc::new(Lock::new(()));
+    let lock = Arc::new(Mutex::new(()));
     let guard = lock.lock().await;
     let scope = CancelScope::new();
     let handle = scope.handle();
@@ -461,7 +461,7 @@ fn settle<T>(run: &mut ByHand<'_, T>) {
 pub(crate) async fn rs_12_each_branch_of_our_own_combinators_is_dropped_by_itself() {
     // `join`: the owner sleeps for an hour and is dropped at once.
     let watch = Stopwatch::start();
-    let lock = Arc::new(Lock::new(0));
+    let lock = Arc::new(Mutex::new(0));
     let (owned, wanted) = (Arc::clone(&lock), Arc::clone(&lock));
     let result = CancelScope::new()
         .run(async move |scope| {
@@ -533,11 +533,11 @@ pub(crate) async fn rs_12_each_branch_of_our_own_combinators_is_dropped_by_itsel
 }
 
 /// Work for ever with a clean-up that wants the lock, and adds ten.
-fn wants_in_a_finally(lock: Arc<Lock<i32>>) -> LocalBoxFuture<'static, ()> {
+fn wants_in_a_finally(lock: Arc<Mutex<i32>>) -> LocalBoxFuture<'static, ()> {
     Box::pin(finally(pending::<()>(), async move |_| *lock.lock().await += 10))
 }
 
 /// A shield that wants the lock, and adds ten.
-fn wants_in_a_shield(lock: Arc<Lock<i32>>) -> LocalBoxFuture<'static, ()> {
+fn wants_in_a_shield(lock: Arc<Mutex<i32>>) -> LocalBoxFuture<'static, ()> {
     Box::pin(shield(async move { *lock.lock().await += 10 }))
 }

@@ -23,8 +23,8 @@ pub use iterate::{IterateBlocking, iterate_blocking};
 pub(crate) use job::InJob;
 pub use job::Job;
 pub use limiter::{
-    Acquire, AcquireOnBehalf, AlreadyBorrowed, CapacityLimiter, LimiterStatistics, NotBorrowed, Token,
-    TryAcquireError, Turn,
+    AcquireOnBehalfFuture, AcquireTokenFuture, AlreadyBorrowed, CapacityLimiter, LimiterStatistics,
+    NotBorrowed, Token, TryAcquireError, Turn,
 };
 pub use pool::PoolStatistics;
 pub(crate) use pool::{IDLE, PATIENCE, Pool};

@@ -103,7 +103,6 @@ fn open(called: &'static Location<'static>) -> Arc<GroupState> {
 }
 
 /// `Ok` with the error type that a group takes, for the end of an async block that uses `?`.
-#[expect(non_snake_case, reason = "it stands in for the variant")]
-pub fn Ok<T>(value: T) -> Result<T, BoxError> {
+pub fn ok<T>(value: T) -> Result<T, BoxError> {
     Result::Ok(value)
 }

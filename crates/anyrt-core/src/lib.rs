@@ -12,7 +12,7 @@
 //! | [`task_group()`], [`local_group()`] | children, parallel or borrowing |
 //! | [`join()`], [`race()`], [`join_all()`], [`map_concurrent()`] | several futures in one task |
 //! | [`run_blocking()`], [`run_cpu()`], [`iterate_blocking()`], [`blocking_context()`], [`from_thread`], [`blocking_portal()`], [`CapacityLimiter`] | sync code beside async code |
-//! | [`Event`], [`Lock`], [`RwLock`], [`Semaphore`], [`Condition`], [`Barrier`], [`OnceCell`], [`channel`] | between tasks |
+//! | [`Event`], [`Mutex`], [`RwLock`], [`Semaphore`], [`Condition`], [`Barrier`], [`OnceCell`], [`channel`] | between tasks |
 //!
 //! # The rule
 //!
@@ -48,10 +48,10 @@ mod wait;
 
 pub use base::fork::Forked;
 pub use blocking::{
-    Acquire, AcquireOnBehalf, AlreadyBorrowed, BlockingCall, BlockingHandle, BlockingPool, Borrower,
-    BoxedJob, CallError, CapacityLimiter, IterateBlocking, Job, Leaving, Limiter, LimiterStatistics,
-    NotBorrowed, RunBlocking, StartError, Token, TryAcquireError, TryBlockingCall, asyncify,
-    blocking_context, drop_in_pool, from_thread, iterate_blocking, run_blocking, run_cpu, syncify,
+    AcquireOnBehalfFuture, AcquireTokenFuture, AlreadyBorrowed, BlockingCall, BlockingHandle, BlockingPool,
+    Borrower, BoxedJob, CallError, CapacityLimiter, IterateBlocking, Job, Leaving, Limiter,
+    LimiterStatistics, NotBorrowed, RunBlocking, StartError, Token, TryAcquireError, TryBlockingCall,
+    asyncify, blocking_context, drop_in_pool, from_thread, iterate_blocking, run_blocking, run_cpu, syncify,
 };
 #[doc(hidden)]
 pub use blocking::{PoolStatistics, Turn};
@@ -61,7 +61,7 @@ pub use current::run_local::RunLocal;
 pub use current::runtime::{Blocking, NotOwned, Runtime, Timer};
 pub use group::{
     AResult, AnyOutput, BoxError, ChildError, GroupError, LocalGroup, LocalGroupBuilder, LocalGroupFuture,
-    LocalHandle, NotAResultElseUseTry, NotReady, Ok, Ready, TaskGroup, local_group, task_group,
+    LocalHandle, NotAResultElseUseTry, NotReady, Ready, TaskGroup, local_group, ok, task_group,
     try_local_group, try_task_group,
 };
 #[doc(hidden)]
@@ -81,16 +81,16 @@ pub use scope::{
     ShieldOwned, ShieldWithin, Stopping, TimedOut, current_deadline, fail_after, fail_at, finally,
     is_cancelled, is_stopping, move_on_after, move_on_at, shield, stopping,
 };
-pub use task::{JoinHandle, NotFinished, Task, TaskEnded, TaskHandle, TaskStatus, current_task};
+pub use task::{NotFinished, Task, TaskEnded, TaskHandle, TaskStatus, current_task};
 pub use testing::{AssertCheckpoints, Sequencer, Step, Stepping, assert_checkpoints, assert_no_checkpoints};
 pub use tree::{Cancelled, Cause, ScopeKind, TaskId, TaskInfo};
 pub use wait::combine::{
     AsCompleted, Either, as_completed, for_each_concurrent, join, join_all, map_concurrent, race, try_join,
 };
 pub use wait::primitives::{
-    AboveMaximum, AcquirePermits, Barrier, BarrierWait, BarrierWaitResult, Condition, Event, Lock, LockGuard,
-    LockStatistics, Locking, OnceCell, Permit, Reading, RwLock, RwLockReadGuard, RwLockStatistics,
-    RwLockWriteGuard, Semaphore, SemaphoreStatistics, SetError, Wait, Writing,
+    AboveMaximum, AcquireFuture, Barrier, BarrierFuture, BarrierWaitResult, Condition, Event, LockFuture,
+    Mutex, MutexGuard, MutexStatistics, OnceCell, Permit, ReadFuture, RwLock, RwLockReadGuard,
+    RwLockStatistics, RwLockWriteGuard, Semaphore, SemaphoreStatistics, SetError, WaitFuture, WriteFuture,
 };
 pub use wait::time::{Interval, Sleep, interval, now, sleep, sleep_until};
 pub use wait::{LimitedGroup, WouldBlock, channel};

@@ -249,10 +249,10 @@ impl<T> Ended<T> {
             resume_unwind(payload);
         }
         if let Some(unfinished) = self.unfinished {
-            return Err(RunError::Unfinished(unfinished.with_errors(self.errors)));
+            return Err(RunError::ShutdownTimedOut(unfinished.with_errors(self.errors)));
         }
         match self.errors {
-            Some(errors) => Err(RunError::Unhandled(errors)),
+            Some(errors) => Err(RunError::UnobservedFailures(errors)),
             None => Ok(output),
         }
     }

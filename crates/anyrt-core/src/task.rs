@@ -17,7 +17,7 @@ mod status;
 pub(crate) use cell::Exclusive;
 pub use ended::TaskEnded;
 pub(crate) use ended::{Why, panic_message};
-pub use handle::{JoinHandle, TaskHandle};
+pub use handle::TaskHandle;
 pub(crate) use home::Home;
 pub(crate) use slot::Slot;
 pub use status::{NotFinished, TaskStatus};

@@ -71,7 +71,9 @@ pub fn run_or_panic<F: Future>(run: Run, main: F) -> F::Output {
 ///
 /// ```
 /// use std::time::Duration;
-/// use anyrt::{BlockingPool, RunError, Watchdog, checkpoint, shield};
+/// use anyrt::{RunError, checkpoint, shield};
+/// use anyrt::blocking::BlockingPool;
+/// use anyrt::observe::Watchdog;
 ///
 /// let sum = anyrt::builder().blocking_pool(BlockingPool::Native).run(async {
 ///     anyrt::run_blocking(|| 1 + 1).await
@@ -85,7 +87,7 @@ pub fn run_or_panic<F: Future>(run: Run, main: F) -> F::Output {
 ///     anyrt::spawn(shield(std::future::pending::<()>()));
 ///     checkpoint().await;
 /// });
-/// assert!(matches!(ended, Err(RunError::Unfinished(_))));
+/// assert!(matches!(ended, Err(RunError::ShutdownTimedOut(_))));
 /// # Ok::<(), anyrt::RunError>(())
 /// ```
 pub fn builder() -> Run {
@@ -122,7 +124,6 @@ impl Launch for Environment {
 
 impl Launch for Backend {
     fn launch(&self, threads: Option<NonZeroUsize>, name: &str) -> Result<Arc<dyn Runtime>, RunError> {
-        ambient::init();
         // Before anything is started: in a task the start of a runtime would be in vain.
         ambient::check_not_polling(self.name())?;
         self.start(threads, name)

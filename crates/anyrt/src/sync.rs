@@ -1,24 +1,23 @@
-//! What tasks meet at: events, locks, semaphores, conditions, barriers, cells, limiters.
+//! What tasks meet at: events, locks, semaphores, conditions, barriers, cells.
 //!
 //! | type | what |
 //! |---|---|
 //! | [`Event`] | something that happens once |
-//! | [`Lock`], [`RwLock`] | one at a time; one writer or many readers |
+//! | [`Mutex`], [`RwLock`] | one at a time; one writer or many readers |
 //! | [`Semaphore`] | so many at a time; permits may be made and used up |
-//! | [`CapacityLimiter`] | so many at a time, adjusted and watched while it is used |
-//! | [`Condition`] | to wait, without the lock, until somebody who had it says so |
+//! | [`Condition`] | to wait, without the lock, until a task that has the lock says so |
 //! | [`Barrier`] | to wait until so many have come |
-//! | [`OnceCell`] | a value that is made once, by who needs it first |
+//! | [`OnceCell`] | a value that is made once, by the first task that needs it |
 //!
 //! Bound to no runtime: they may be made anywhere, also before a run, and an `OnceCell` in a `static`. Strictly first come,
 //! first served. Each wait is a checkpoint; what is free is taken without a yield, but never in a cancelled scope.
 //! Nothing is handed to a waiter whose scope is cancelled, and what was handed to one that is gone goes on to the next.
 //!
 //! ```
-//! use anyrt::sync::{Condition, Lock};
+//! use anyrt::sync::{Condition, Mutex};
 //!
 //! anyrt::run(async {
-//!     let jobs = Lock::new(Vec::new());
+//!     let jobs = Mutex::new(Vec::new());
 //!     let added = Condition::new(&jobs);
 //!     let first = anyrt::task_group(async |tg| {
 //!         let (theirs, tells) = (jobs.clone(), added.clone());
@@ -36,8 +35,8 @@
 //! ```
 
 pub use anyrt_core::{
-    AboveMaximum, Acquire, AcquirePermits, Barrier, BarrierWait, BarrierWaitResult, CapacityLimiter,
-    Condition, Event, Lock, LockGuard, LockStatistics, Locking, OnceCell, Permit, Reading, RwLock,
-    RwLockReadGuard, RwLockStatistics, RwLockWriteGuard, Semaphore, SemaphoreStatistics, SetError, Token,
-    Wait, WouldBlock, Writing,
+    AboveMaximum, AcquireFuture, Barrier, BarrierFuture, BarrierWaitResult, Condition, Event, LockFuture,
+    Mutex, MutexGuard, MutexStatistics, OnceCell, Permit, ReadFuture, RwLock, RwLockReadGuard,
+    RwLockStatistics, RwLockWriteGuard, Semaphore, SemaphoreStatistics, SetError, WaitFuture, WouldBlock,
+    WriteFuture,
 };

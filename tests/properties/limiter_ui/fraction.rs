@@ -1,3 +1,3 @@
 fn main() {
-    anyrt::CapacityLimiter::new(1).set_total(1.5);
+    anyrt::blocking::CapacityLimiter::new(1).set_total(1.5);
 }

@@ -1,6 +1,6 @@
 //! The locks, behind one face.
 
-use anyrt_core::{Lock, LockGuard, Permit, RwLock, RwLockReadGuard, RwLockWriteGuard, Semaphore};
+use anyrt_core::{Mutex, MutexGuard, Permit, RwLock, RwLockReadGuard, RwLockWriteGuard, Semaphore};
 use futures::FutureExt;
 use futures::future::BoxFuture;
 
@@ -29,20 +29,20 @@ pub(crate) trait Real {
 
 type Held<R> = (<<R as Real>::Rules as Rules>::Want, <R as Real>::Guard);
 
-impl Real for Lock<()> {
+impl Real for Mutex<()> {
     type Rules = One;
-    type Guard = LockGuard<()>;
+    type Guard = MutexGuard<()>;
 
-    fn ask(&self, (): ()) -> BoxFuture<'static, LockGuard<()>> {
+    fn ask(&self, (): ()) -> BoxFuture<'static, MutexGuard<()>> {
         self.lock().boxed()
     }
 
-    fn try_ask(&self, (): ()) -> Option<LockGuard<()>> {
+    fn try_ask(&self, (): ()) -> Option<MutexGuard<()>> {
         self.try_lock().ok()
     }
 
     fn waiting(&self) -> usize {
-        Lock::waiting(self)
+        Mutex::waiting(self)
     }
 
     fn special(&self, _: &mut One, guard: Option<Held<Self>>, _: usize) -> (Option<Held<Self>>, bool) {

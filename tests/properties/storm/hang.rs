@@ -5,7 +5,8 @@ use std::sync::{Condvar, Mutex, OnceLock, PoisonError};
 use std::thread;
 use std::time::Duration;
 
-use anyrt::{Backend, Handle};
+use anyrt::Backend;
+use anyrt::runtime::Handle;
 
 use super::plan::Steps;
 

@@ -5,7 +5,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
 
-use anyrt::{Handle, ScopeHandle, TaskGroup};
+use anyrt::runtime::Handle;
+use anyrt::{ScopeHandle, TaskGroup};
 use futures::channel::oneshot;
 
 use super::books::Alive;

@@ -7,9 +7,11 @@ use std::task::Poll;
 use std::thread;
 use std::time::Duration;
 
-use anyrt::sync::{CapacityLimiter, Lock, Semaphore};
+use anyrt::blocking::CapacityLimiter;
+use anyrt::group::Ready;
+use anyrt::sync::{Mutex, Semaphore};
 use anyrt::{
-    CancelScope, LocalGroup, Ready, ScopeHandle, checkpoint, finally, from_thread, join, move_on_after, race,
+    CancelScope, LocalGroup, ScopeHandle, checkpoint, finally, from_thread, join, move_on_after, race,
     run_blocking, shield, sleep, task_group,
 };
 use futures::channel::oneshot;
@@ -26,7 +28,7 @@ pub(crate) struct Round {
     pub(crate) books: Arc<Books>,
     pub(crate) desk: Desk,
     pub(crate) limiter: CapacityLimiter,
-    pub(crate) lock: Lock<()>,
+    pub(crate) lock: Mutex<()>,
     pub(crate) semaphore: Semaphore,
 }
 

@@ -4,8 +4,10 @@ use std::fmt;
 use std::sync::Arc;
 use std::thread;
 
-use anyrt::sync::{CapacityLimiter, Lock, Semaphore};
-use anyrt::{Backend, Handle, Run};
+use anyrt::blocking::CapacityLimiter;
+use anyrt::runtime::Handle;
+use anyrt::sync::{Mutex, Semaphore};
+use anyrt::{Backend, Run};
 
 use super::books::Books;
 use super::hang::Watched;
@@ -46,7 +48,7 @@ pub(crate) fn play(backend: Backend, seed: u64) -> Report {
         books: Arc::default(),
         desk: Desk::default(),
         limiter: CapacityLimiter::new(tokens),
-        lock: Lock::new(()),
+        lock: Mutex::new(()),
         semaphore: Semaphore::new(permits),
     });
     let watched = Watched::new(backend, seed, &steps);

@@ -6,7 +6,7 @@ use std::pin::{Pin, pin};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll};
 
-use super::limiter::{Acquire, CapacityLimiter, Token, Turn, thread_waker};
+use super::limiter::{AcquireTokenFuture, CapacityLimiter, Token, Turn, thread_waker};
 use super::run::StartError;
 use crate::base::sync::{Arc, thread};
 use crate::current::gate::leaf;
@@ -83,7 +83,7 @@ impl fmt::Display for Borrower {
 
 /// What a call does to get its grant.
 pub(super) enum Asking {
-    Ours(Acquire),
+    Ours(AcquireTokenFuture),
     /// The token was there before the call asked.
     Given(Option<Token>),
     Foreign {

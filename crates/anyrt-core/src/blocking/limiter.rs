@@ -144,18 +144,18 @@ impl CapacityLimiter {
     ///
     /// Dropped while it waits, it leaves the queue; a token that it was handed goes on to the next.
     #[track_caller]
-    pub fn acquire(&self) -> Acquire {
+    pub fn acquire(&self) -> AcquireTokenFuture {
         self.acquire_at(Location::caller(), true)
     }
 
     /// As [`acquire`](CapacityLimiter::acquire), for a blocking call: the borrower is the call, and the token
     /// is no guard of a task.
-    pub(super) fn acquire_for_call(&self, called: Called) -> Acquire {
+    pub(super) fn acquire_for_call(&self, called: Called) -> AcquireTokenFuture {
         self.acquire_at(called, false)
     }
 
-    fn acquire_at(&self, called: Called, for_guard: bool) -> Acquire {
-        Acquire { take: Take::new(Tokens(self.clone()), called), since: None, for_guard }
+    fn acquire_at(&self, called: Called, for_guard: bool) -> AcquireTokenFuture {
+        AcquireTokenFuture { take: Take::new(Tokens(self.clone()), called), since: None, for_guard }
     }
 
     /// Borrows a token on behalf of `key`: a user, a connection, whatever must not have two at once.
@@ -172,9 +172,9 @@ impl CapacityLimiter {
     ///
     /// As [`acquire`](CapacityLimiter::acquire); the key is free again.
     #[track_caller]
-    pub fn acquire_on_behalf_of(&self, key: impl Display) -> AcquireOnBehalf {
+    pub fn acquire_on_behalf_of(&self, key: impl Display) -> AcquireOnBehalfFuture {
         let called = Location::caller();
-        AcquireOnBehalf {
+        AcquireOnBehalfFuture {
             acquire: self.acquire_for_call(called),
             key: key.to_string().into(),
             entered: None,
@@ -551,13 +551,13 @@ impl Supply for Tokens {
 #[derive(Debug)]
 #[must_use = "it keeps a token from others"]
 pub enum Turn {
-    Waits(Acquire),
+    Waits(AcquireTokenFuture),
     Has(Token),
 }
 
 /// The future of [`CapacityLimiter::acquire`].
 #[must_use = "futures do nothing unless polled"]
-pub struct Acquire {
+pub struct AcquireTokenFuture {
     take: Take<Tokens>,
     /// When the wait began.
     since: Option<Instant>,
@@ -565,7 +565,7 @@ pub struct Acquire {
     for_guard: bool,
 }
 
-impl Acquire {
+impl AcquireTokenFuture {
     fn limiter(&self) -> &CapacityLimiter {
         &self.take.supply().0
     }
@@ -598,7 +598,7 @@ impl Acquire {
     }
 }
 
-impl Future for Acquire {
+impl Future for AcquireTokenFuture {
     type Output = Token;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Token> {
@@ -612,23 +612,23 @@ impl Future for Acquire {
     }
 }
 
-impl fmt::Debug for Acquire {
+impl fmt::Debug for AcquireTokenFuture {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Acquire").field(self.limiter()).finish()
+        f.debug_tuple("AcquireTokenFuture").field(self.limiter()).finish()
     }
 }
 
 /// The future of [`CapacityLimiter::acquire_on_behalf_of`].
 #[must_use = "futures do nothing unless polled"]
-pub struct AcquireOnBehalf {
-    acquire: Acquire,
+pub struct AcquireOnBehalfFuture {
+    acquire: AcquireTokenFuture,
     key: Arc<str>,
     /// The serial number under which the key waits.
     entered: Option<u64>,
     called: Called,
 }
 
-impl AcquireOnBehalf {
+impl AcquireOnBehalfFuture {
     fn give_up(&mut self) {
         if let Some(serial) = self.entered.take() {
             let mut state = self.acquire.limiter().0.lock();
@@ -639,7 +639,7 @@ impl AcquireOnBehalf {
     }
 }
 
-impl Future for AcquireOnBehalf {
+impl Future for AcquireOnBehalfFuture {
     type Output = Result<Token, AlreadyBorrowed>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
@@ -666,15 +666,15 @@ impl Future for AcquireOnBehalf {
     }
 }
 
-impl Drop for AcquireOnBehalf {
+impl Drop for AcquireOnBehalfFuture {
     fn drop(&mut self) {
         self.give_up();
     }
 }
 
-impl fmt::Debug for AcquireOnBehalf {
+impl fmt::Debug for AcquireOnBehalfFuture {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("AcquireOnBehalf").field("key", &self.key).finish_non_exhaustive()
+        f.debug_struct("AcquireOnBehalfFuture").field("key", &self.key).finish_non_exhaustive()
     }
 }
 

@@ -7,7 +7,7 @@ use super::stage::{Count, check, drive, on_stage};
 use crate::scope::CancelScope;
 use crate::wait::channel;
 use crate::wait::combine::race;
-use crate::wait::primitives::{Barrier, Condition, Event, Lock, OnceCell, RwLock};
+use crate::wait::primitives::{Barrier, Condition, Event, Mutex, OnceCell, RwLock};
 
 #[test]
 fn a_writer_is_cancelled_while_a_reader_waits_behind_it() {
@@ -33,7 +33,7 @@ fn a_writer_is_cancelled_while_a_reader_waits_behind_it() {
 fn one_is_notified_while_the_first_of_two_is_cancelled() {
     check("one_is_notified_while_the_first_of_two_is_cancelled", || {
         on_stage(async |_| {
-            let lock = Lock::new(0);
+            let lock = Mutex::new(0);
             let condition = Condition::new(&lock);
             let scope = CancelScope::new();
             let handle = scope.handle();

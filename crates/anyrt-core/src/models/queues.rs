@@ -7,7 +7,7 @@ use crate::base::sync::Arc;
 use crate::scope::CancelScope;
 use crate::scope::checkpoint::checkpoint;
 use crate::wait::channel;
-use crate::wait::primitives::{Barrier, Condition, Event, Lock, OnceCell};
+use crate::wait::primitives::{Barrier, Condition, Event, Mutex, OnceCell};
 
 #[test]
 fn an_event_happens_while_somebody_begins_to_wait() {
@@ -26,7 +26,7 @@ fn an_event_happens_while_somebody_begins_to_wait() {
 fn a_lock_is_handed_over_while_who_waits_is_cancelled() {
     check("a_lock_is_handed_over_while_who_waits_is_cancelled", || {
         on_stage(async |_| {
-            let lock = Lock::new(0);
+            let lock = Mutex::new(0);
             let guard = lock.try_lock().unwrap();
             let scope = CancelScope::new();
             let handle = scope.handle();
@@ -126,7 +126,7 @@ fn the_last_comes_to_a_barrier_while_another_begins_to_wait() {
 fn a_condition_is_told_while_who_waits_is_cancelled() {
     check("a_condition_is_told_while_who_waits_is_cancelled", || {
         on_stage(async |_| {
-            let lock = Lock::new(false);
+            let lock = Mutex::new(false);
             let condition = Condition::new(&lock);
             let (told, kept) = (condition.clone(), lock.clone());
             let scope = CancelScope::new();

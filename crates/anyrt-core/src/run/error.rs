@@ -42,11 +42,11 @@ pub enum RunError {
     Start(#[source] io::Error),
     /// The main future ended well, but tasks at the root failed and nobody had looked at them.
     #[error("tasks at the root of the run failed, and nobody looked: {0}")]
-    Unhandled(#[source] GroupError),
+    UnobservedFailures(#[source] GroupError),
     /// Tasks had not ended when the time for that was over ([`Run::shutdown_timeout`](crate::Run::shutdown_timeout)), or nobody was left to wait
     /// for them: the future of their group was not polled any more, and outlived the run.
     #[error(transparent)]
-    Unfinished(Unfinished),
+    ShutdownTimedOut(Unfinished),
 }
 
 /// A setting that cannot be.

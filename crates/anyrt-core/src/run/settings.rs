@@ -157,7 +157,7 @@ impl Run {
 
     /// How long the end of the run waits for its tasks after they were cancelled; without limit by default.
     ///
-    /// When this is over, what is left is named in the error, [`RunError::Unfinished`], and dropped with the
+    /// When this is over, what is left is named in the error, [`RunError::ShutdownTimedOut`], and dropped with the
     /// runtime. A task that blocks its thread cannot be dropped: some runtimes wait for it all the same.
     pub fn shutdown_timeout(mut self, timeout: Duration) -> Run {
         self.ends_within.timeout = Some(timeout);
@@ -230,7 +230,7 @@ impl Run {
     ///
     /// # Errors
     ///
-    /// [`RunError::Unhandled`], [`RunError::Unfinished`], [`RunError::NoNativePool`]; [`RunError::Start`] for a zero, for
+    /// [`RunError::UnobservedFailures`], [`RunError::ShutdownTimedOut`], [`RunError::NoNativePool`]; [`RunError::Start`] for a zero, for
     /// a number of threads, and on something that would have to be started first.
     ///
     /// # Panics
@@ -325,7 +325,7 @@ fn positive(what: &str, number: usize) -> Result<NonZeroUsize, RunError> {
 ///
 /// # Errors
 ///
-/// [`RunError::Unhandled`], [`RunError::Unfinished`].
+/// [`RunError::UnobservedFailures`], [`RunError::ShutdownTimedOut`].
 ///
 /// # Panics
 ///

@@ -47,9 +47,6 @@ pub struct TaskHandle<T> {
     waiting: bool,
 }
 
-/// The field's name for [`TaskHandle`].
-pub type JoinHandle<T> = TaskHandle<T>;
-
 impl<T> TaskHandle<T> {
     #[track_caller]
     pub(crate) fn new(task: Arc<dyn Observed<T>>) -> TaskHandle<T> {

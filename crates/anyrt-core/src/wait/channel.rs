@@ -35,8 +35,8 @@ pub use adapters::{ReceiverStream, SenderSink};
 pub use broadcast::broadcast;
 pub use error::{RecvError, SendError, TryRecvError, TrySendError};
 pub use oneshot::oneshot;
-pub use receiver::{Receiver, Receiving};
-pub use sender::{Permit, Reserving, Sender, Sending};
+pub use receiver::{Receiver, RecvFuture};
+pub use sender::{ReserveFuture, SendFuture, SendPermit, Sender};
 pub use state::ChannelStatistics;
 pub use watch::watch;
 

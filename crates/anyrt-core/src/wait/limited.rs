@@ -7,7 +7,7 @@ use std::task::{Context, Poll};
 
 use pin_project_lite::pin_project;
 
-use super::primitives::{AcquirePermits, Permit, Semaphore};
+use super::primitives::{AcquireFuture, Permit, Semaphore};
 use crate::base::sync::Arc;
 use crate::base::sync::atomic::{AtomicU64, Ordering};
 use crate::current::context;
@@ -92,7 +92,7 @@ impl LimitedGroup {
 
     async fn spawn_into<F, T>(
         &self,
-        place: AcquirePermits,
+        place: AcquireFuture,
         future: F,
         settle: fn(F::Output) -> Result<T, BoxError>,
     ) -> TaskHandle<T>

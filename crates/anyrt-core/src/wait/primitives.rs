@@ -8,16 +8,16 @@
 mod barrier;
 mod condition;
 mod event;
-mod lock;
+mod mutex;
 mod once_cell;
 mod permits;
 mod rwlock;
 mod semaphore;
 
-pub use barrier::{Barrier, BarrierWait, BarrierWaitResult};
+pub use barrier::{Barrier, BarrierFuture, BarrierWaitResult};
 pub use condition::Condition;
-pub use event::{Event, Wait};
-pub use lock::{Lock, LockGuard, LockStatistics, Locking};
+pub use event::{Event, WaitFuture};
+pub use mutex::{LockFuture, Mutex, MutexGuard, MutexStatistics};
 pub use once_cell::{OnceCell, SetError};
-pub use rwlock::{Reading, RwLock, RwLockReadGuard, RwLockStatistics, RwLockWriteGuard, Writing};
-pub use semaphore::{AboveMaximum, AcquirePermits, Permit, Semaphore, SemaphoreStatistics};
+pub use rwlock::{ReadFuture, RwLock, RwLockReadGuard, RwLockStatistics, RwLockWriteGuard, WriteFuture};
+pub use semaphore::{AboveMaximum, AcquireFuture, Permit, Semaphore, SemaphoreStatistics};

@@ -14,7 +14,7 @@ use crate::current::handle::Handle;
 use crate::current::runtime::Timer;
 use crate::tree::NEVER;
 
-/// Waits for `duration`, counted from the first poll. Zero is a [`checkpoint`](crate::scope::checkpoint).
+/// Waits for `duration`, counted from the first poll. Zero is a [`checkpoint`](crate::checkpoint()).
 ///
 /// # Panics
 ///

@@ -22,7 +22,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::task::Poll;
 
-use anyrt::{Handle, current_handle, run_blocking, sleep};
+use anyrt::runtime::Handle;
+use anyrt::{current_handle, run_blocking, sleep};
 use axum_core::response::Response;
 
 use super::context::RequestContext;

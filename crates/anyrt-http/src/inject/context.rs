@@ -5,8 +5,9 @@ use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use anyrt::blocking::Token;
 use anyrt::sync::Event;
-use anyrt::{TaskContext, Token};
+use anyrt::task::TaskContext;
 use axum_core::extract::Request;
 use axum_core::response::Response;
 use http::Method;

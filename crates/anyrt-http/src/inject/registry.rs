@@ -255,7 +255,7 @@ impl Source {
     /// A provider, as its settings say.
     pub(crate) fn of(provider: Arc<dyn Provider>) -> Source {
         let settings = provider.settings();
-        let places = settings.most.flatten().map(|most| anyrt::CapacityLimiter::new(most.get()));
+        let places = settings.most.flatten().map(|most| anyrt::blocking::CapacityLimiter::new(most.get()));
         let rules =
             Rules { lifetime: settings.lifetime.unwrap_or(Lifetime::Request), places, from_pool: false };
         match rules.lifetime {

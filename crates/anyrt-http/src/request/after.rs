@@ -4,7 +4,7 @@ use std::fmt;
 use std::future::Future;
 use std::sync::Arc;
 
-use anyrt::TaskContext;
+use anyrt::task::TaskContext;
 
 use super::background::List;
 use super::home::Home;

@@ -10,7 +10,7 @@ pub(crate) async fn unless_cut<T: Send>(
     cut: impl AsyncFnOnce(&Cancelled),
 ) -> T {
     anyrt::finally(work, async |exit| {
-        if let anyrt::Exit::Cancelled(why) = exit {
+        if let anyrt::scope::Exit::Cancelled(why) = exit {
             cut(&why).await;
         }
     })

@@ -6,7 +6,8 @@ use std::future::Future;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use anyrt::{Handle, TaskGroup};
+use anyrt::TaskGroup;
+use anyrt::runtime::Handle;
 use axum_core::extract::Request;
 use futures_util::FutureExt;
 

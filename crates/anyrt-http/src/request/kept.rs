@@ -6,7 +6,7 @@ use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 
-use anyrt::Token;
+use anyrt::blocking::Token;
 use anyrt::sync::Event;
 use axum_core::Error;
 use axum_core::body::Body;
@@ -79,7 +79,7 @@ impl Dropping {
     /// One job for all of them, which waits for no token, and for which nobody waits.
     pub(crate) fn in_pool(self) {
         if !self.kept.is_empty() {
-            anyrt::drop_in_pool(self);
+            anyrt::blocking::drop_in_pool(self);
         }
     }
 }

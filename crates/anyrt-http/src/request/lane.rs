@@ -8,7 +8,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::task::Poll;
 use std::time::Duration;
 
-use anyrt::{CapacityLimiter, Handle, Turn, checkpoint_if_cancelled, current_handle, run_blocking, sleep};
+use anyrt::blocking::{CapacityLimiter, Turn};
+use anyrt::runtime::Handle;
+use anyrt::{checkpoint_if_cancelled, current_handle, run_blocking, sleep};
 use axum_core::response::Response;
 use http::StatusCode;
 use http::header::{HeaderValue, RETRY_AFTER};

@@ -7,7 +7,8 @@ use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::time::Instant;
 
-use anyrt::{Handle, TaskId};
+use anyrt::runtime::Handle;
+use anyrt::task::TaskId;
 use axum_core::extract::Request;
 use http::{Method, Uri};
 use slab::Slab;

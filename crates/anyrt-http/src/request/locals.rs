@@ -3,7 +3,7 @@
 use std::future::{Future, poll_fn};
 use std::pin::pin;
 
-use anyrt::TaskContext;
+use anyrt::task::TaskContext;
 
 /// The future, with the task-locals of its request in whatever task it goes on.
 pub(crate) async fn keeping<F: Future>(mut locals: TaskContext, future: F) -> F::Output {

@@ -4,7 +4,8 @@ use crate::request::home::Home;
 use std::fmt;
 use std::task::{Context, Poll};
 
-use anyrt::{CancelScope, TaskContext};
+use anyrt::CancelScope;
+use anyrt::task::TaskContext;
 use axum_core::response::Response;
 
 use super::arrival::Leaving;

@@ -4,7 +4,7 @@ use std::fmt;
 use std::panic::AssertUnwindSafe;
 use std::pin::Pin;
 
-use anyrt::Token;
+use anyrt::blocking::Token;
 use axum_core::response::Response;
 use futures_util::FutureExt;
 

@@ -101,7 +101,7 @@ macro_rules! internal {
 internal! {
     BoxError, std::io::Error, fmt::Error, std::num::ParseIntError, std::num::ParseFloatError, std::num::TryFromIntError,
     std::str::Utf8Error, std::string::FromUtf8Error, std::time::SystemTimeError, std::sync::mpsc::RecvError,
-    serde_json::Error, anyrt::TimedOut, anyrt::Cancelled, anyrt::GroupError, anyrt::TaskEnded, anyrt::StartError,
+    serde_json::Error, anyrt::TimedOut, anyrt::Cancelled, anyrt::GroupError, anyrt::TaskEnded, anyrt::blocking::StartError,
 }
 
 impl IntoResponse for HttpError {

@@ -6,7 +6,8 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use anyrt::{BoxError, Sleep, sleep};
+use anyrt::time::Sleep;
+use anyrt::{BoxError, sleep};
 use axum_core::response::{IntoResponse, Response};
 use bytes::Bytes;
 use futures_util::stream::{Stream, StreamExt};

@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Poll, Waker};
 use std::time::{Duration, Instant};
 
-use anyrt::Handle;
+use anyrt::runtime::Handle;
 use futures_util::task::AtomicWaker;
 use slab::Slab;
 

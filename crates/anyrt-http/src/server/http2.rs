@@ -2,7 +2,8 @@
 
 use std::future::Future;
 
-use anyrt::{Handle, TaskGroup};
+use anyrt::TaskGroup;
+use anyrt::runtime::Handle;
 use futures_util::FutureExt;
 use hyper::server::conn::http2;
 

@@ -6,7 +6,8 @@ use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use anyrt::{CancelScope, ScopeHandle, Sleep};
+use anyrt::time::Sleep;
+use anyrt::{CancelScope, ScopeHandle};
 use futures_util::FutureExt;
 
 use super::listening::Listening;

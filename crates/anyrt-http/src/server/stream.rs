@@ -82,7 +82,7 @@ impl LastBytes {
 #[derive(Debug)]
 struct Lingering {
     bytes: usize,
-    time: Pin<Box<anyrt::Sleep>>,
+    time: Pin<Box<anyrt::time::Sleep>>,
 }
 
 /// What a client speaks.

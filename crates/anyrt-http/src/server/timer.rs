@@ -6,7 +6,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
-use anyrt::Handle;
+use anyrt::runtime::Handle;
 use sync_wrapper::SyncFuture;
 
 /// The runtime's clock and timers, for hyper.
@@ -28,7 +28,7 @@ impl hyper::rt::Timer for Timer {
 }
 
 /// A sleep that hyper may hold in a `Sync` place.
-struct Sleep(SyncFuture<anyrt::Sleep>);
+struct Sleep(SyncFuture<anyrt::time::Sleep>);
 
 impl Future for Sleep {
     type Output = ();

@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use anyrt::{Handle, TaskId, TaskTree};
+use anyrt::observe::TaskTree;
+use anyrt::runtime::Handle;
+use anyrt::task::TaskId;
 use serde::{Serialize, Serializer};
 
 use crate::app::listing::{Listed, place};

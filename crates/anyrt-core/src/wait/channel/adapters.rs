@@ -8,7 +8,7 @@ use futures_util::{Sink, Stream};
 
 use super::error::SendError;
 use super::receiver::{Items, poll_next};
-use super::sender::{Admissions, Permit};
+use super::sender::{Admissions, SendPermit};
 use crate::wait::queue::Take;
 
 /// The items of a channel as a `Stream`; what [`Receiver::into_stream`](super::Receiver::into_stream) makes.
@@ -72,7 +72,7 @@ impl<T> fmt::Debug for ReceiverStream<T> {
 pub struct SenderSink<T> {
     take: Take<Admissions<T>>,
     /// The permit for the next item.
-    permit: Option<Permit<T>>,
+    permit: Option<SendPermit<T>>,
 }
 
 impl<T> SenderSink<T> {
@@ -88,7 +88,7 @@ impl<T> Sink<T> for SenderSink<T> {
         if self.permit.is_none() {
             let admission = ready!(self.take.poll_take(cx));
             admission.permits(())?;
-            self.permit = Some(Permit::of(self.take.supply()));
+            self.permit = Some(SendPermit::of(self.take.supply()));
         }
         Poll::Ready(Ok(()))
     }

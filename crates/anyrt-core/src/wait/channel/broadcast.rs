@@ -209,8 +209,8 @@ impl<T: Clone> Receiver<T> {
     ///
     /// Dropped before it is ready, it has taken nothing.
     #[track_caller]
-    pub fn recv(&mut self) -> Receiving<'_, T> {
-        Receiving { look: Look::new(Next(self), Location::caller()) }
+    pub fn recv(&mut self) -> RecvFuture<'_, T> {
+        RecvFuture { look: Look::new(Next(self), Location::caller()) }
     }
 
     /// Receives the next item, if it was sent.
@@ -337,11 +337,11 @@ impl<T> fmt::Debug for Receiver<T> {
 
 /// The future of [`Receiver::recv`].
 #[must_use = "futures do nothing unless polled"]
-pub struct Receiving<'a, T> {
+pub struct RecvFuture<'a, T> {
     look: Look<Next<'a, T>>,
 }
 
-impl<T: Clone> Future for Receiving<'_, T> {
+impl<T: Clone> Future for RecvFuture<'_, T> {
     type Output = Result<T, RecvError>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
@@ -349,9 +349,9 @@ impl<T: Clone> Future for Receiving<'_, T> {
     }
 }
 
-impl<T> fmt::Debug for Receiving<'_, T> {
+impl<T> fmt::Debug for RecvFuture<'_, T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Receiving").field(&self.look).finish()
+        f.debug_tuple("RecvFuture").field(&self.look).finish()
     }
 }
 

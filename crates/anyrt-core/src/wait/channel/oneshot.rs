@@ -94,7 +94,7 @@ impl<T> Sender<T> {
     ///
     /// Nothing is lost.
     #[track_caller]
-    pub fn closed(&self) -> Closed<'_, T> {
+    pub fn closed(&self) -> impl Future<Output = ()> + '_ {
         Closed { look: Look::new(Gone(self), Location::caller()) }
     }
 }
@@ -124,8 +124,8 @@ impl<T> Receiver<T> {
     ///
     /// Dropped before it is ready, it has taken nothing: the item waits in the channel.
     #[track_caller]
-    pub fn recv(&mut self) -> Receiving<'_, T> {
-        Receiving { receiver: self, called: Location::caller(), waiting: false }
+    pub fn recv(&mut self) -> RecvFuture<'_, T> {
+        RecvFuture { receiver: self, called: Location::caller(), waiting: false }
     }
 
     /// Receives the item, if it is there.
@@ -197,14 +197,14 @@ impl<T> fmt::Debug for Receiver<T> {
 
 /// The future of [`Receiver::recv`].
 #[must_use = "futures do nothing unless polled"]
-pub struct Receiving<'a, T> {
+pub struct RecvFuture<'a, T> {
     receiver: &'a mut Receiver<T>,
     called: Called,
     /// It has left a waker.
     waiting: bool,
 }
 
-impl<T> Future for Receiving<'_, T> {
+impl<T> Future for RecvFuture<'_, T> {
     type Output = Result<T, RecvError>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
@@ -229,22 +229,22 @@ impl<T> Future for Receiving<'_, T> {
     }
 }
 
-impl<T> Drop for Receiving<'_, T> {
+impl<T> Drop for RecvFuture<'_, T> {
     fn drop(&mut self) {
         let waker = self.receiver.channel.lock().receiving.take();
         drop(waker);
     }
 }
 
-impl<T> fmt::Debug for Receiving<'_, T> {
+impl<T> fmt::Debug for RecvFuture<'_, T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Receiving").field("called", &self.called).finish_non_exhaustive()
+        f.debug_struct("RecvFuture").field("called", &self.called).finish_non_exhaustive()
     }
 }
 
 /// The future of [`Sender::closed`].
 #[must_use = "futures do nothing unless polled"]
-pub struct Closed<'a, T> {
+struct Closed<'a, T> {
     look: Look<Gone<'a, T>>,
 }
 

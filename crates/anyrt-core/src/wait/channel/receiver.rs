@@ -57,8 +57,8 @@ impl<T> Receiver<T> {
     /// Dropped before it is ready, it has taken nothing: an item that it was handed goes to the next, or
     /// back to the head of the buffer.
     #[track_caller]
-    pub fn recv(&self) -> Receiving<T> {
-        Receiving { take: Take::new(Items(self.end.clone()), Location::caller()) }
+    pub fn recv(&self) -> RecvFuture<T> {
+        RecvFuture { take: Take::new(Items(self.end.clone()), Location::caller()) }
     }
 
     /// Receives an item, if one is in the buffer. Without a buffer only [`recv`](Receiver::recv) meets a
@@ -215,11 +215,11 @@ pub(super) fn poll_next<T>(take: &mut Take<Items<T>>, cx: &mut Context<'_>) -> P
 
 /// The future of [`Receiver::recv`].
 #[must_use = "futures do nothing unless polled"]
-pub struct Receiving<T> {
+pub struct RecvFuture<T> {
     take: Take<Items<T>>,
 }
 
-impl<T> Future for Receiving<T> {
+impl<T> Future for RecvFuture<T> {
     type Output = Result<T, RecvError>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
@@ -227,8 +227,8 @@ impl<T> Future for Receiving<T> {
     }
 }
 
-impl<T> fmt::Debug for Receiving<T> {
+impl<T> fmt::Debug for RecvFuture<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Receiving").field(&self.take).finish()
+        f.debug_tuple("RecvFuture").field(&self.take).finish()
     }
 }

@@ -55,8 +55,8 @@ impl<T> Sender<T> {
     /// Dropped before it is ready, it has sent nothing; the item is dropped with it. Where the item must
     /// not be lost, [`reserve`](Sender::reserve) first.
     #[track_caller]
-    pub fn send(&self, item: T) -> Sending<T> {
-        Sending { take: Take::new(Admissions(self.end.clone()), Location::caller()), item: Some(item) }
+    pub fn send(&self, item: T) -> SendFuture<T> {
+        SendFuture { take: Take::new(Admissions(self.end.clone()), Location::caller()), item: Some(item) }
     }
 
     /// Sends `item`, if there is room and no sender waits. Without a buffer: if a receiver waits.
@@ -105,8 +105,8 @@ impl<T> Sender<T> {
     ///
     /// Dropped while it waits, it leaves the queue; a right that it was handed goes on to the next.
     #[track_caller]
-    pub fn reserve(&self) -> Reserving<T> {
-        Reserving { take: Take::new(Admissions(self.end.clone()), Location::caller()) }
+    pub fn reserve(&self) -> ReserveFuture<T> {
+        ReserveFuture { take: Take::new(Admissions(self.end.clone()), Location::caller()) }
     }
 
     /// Takes the right to send one item, if there is room and no sender waits.
@@ -114,14 +114,14 @@ impl<T> Sender<T> {
     /// # Errors
     ///
     /// [`TrySendError`] otherwise.
-    pub fn try_reserve(&self) -> Result<Permit<T>, TrySendError<()>> {
+    pub fn try_reserve(&self) -> Result<SendPermit<T>, TrySendError<()>> {
         self.end.channel.with(|state, wakes| {
             self.end.admission(state).permits(())?;
             if !state.admits(wakes) {
                 return Err(TrySendError::WouldBlock(()));
             }
             state.reserved += 1;
-            Ok(Permit { end: Some(self.end.clone()) })
+            Ok(SendPermit { end: Some(self.end.clone()) })
         })
     }
 
@@ -273,16 +273,16 @@ impl<T> Supply for Admissions<T> {
 
 /// The future of [`Sender::send`].
 #[must_use = "futures do nothing unless polled"]
-pub struct Sending<T> {
+pub struct SendFuture<T> {
     take: Take<Admissions<T>>,
     /// None once it was sent.
     item: Option<T>,
 }
 
 /// Nothing in it is pinned.
-impl<T> Unpin for Sending<T> {}
+impl<T> Unpin for SendFuture<T> {}
 
-impl<T> Future for Sending<T> {
+impl<T> Future for SendFuture<T> {
     type Output = Result<(), SendError<T>>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
@@ -319,43 +319,43 @@ impl<T> Future for Sending<T> {
     }
 }
 
-impl<T> fmt::Debug for Sending<T> {
+impl<T> fmt::Debug for SendFuture<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Sending").field(&self.take).finish()
+        f.debug_tuple("SendFuture").field(&self.take).finish()
     }
 }
 
 /// The future of [`Sender::reserve`].
 #[must_use = "futures do nothing unless polled"]
-pub struct Reserving<T> {
+pub struct ReserveFuture<T> {
     take: Take<Admissions<T>>,
 }
 
-impl<T> Future for Reserving<T> {
-    type Output = Result<Permit<T>, SendError<()>>;
+impl<T> Future for ReserveFuture<T> {
+    type Output = Result<SendPermit<T>, SendError<()>>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let admission = ready!(self.take.poll_take(cx));
-        Poll::Ready(admission.permits(()).map(|()| Permit::of(self.take.supply())))
+        Poll::Ready(admission.permits(()).map(|()| SendPermit::of(self.take.supply())))
     }
 }
 
-impl<T> fmt::Debug for Reserving<T> {
+impl<T> fmt::Debug for ReserveFuture<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Reserving").field(&self.take).finish()
+        f.debug_tuple("ReserveFuture").field(&self.take).finish()
     }
 }
 
 /// The right to send one item; dropped, it goes on to the next waiting sender.
 #[must_use = "the place is given back when it is dropped"]
-pub struct Permit<T> {
+pub struct SendPermit<T> {
     /// None once it was used.
     end: Option<Arc<SendEnd<T>>>,
 }
 
-impl<T> Permit<T> {
-    pub(super) fn of(admitted: &Admissions<T>) -> Permit<T> {
-        Permit { end: Some(admitted.end().clone()) }
+impl<T> SendPermit<T> {
+    pub(super) fn of(admitted: &Admissions<T>) -> SendPermit<T> {
+        SendPermit { end: Some(admitted.end().clone()) }
     }
 
     /// Sends the item, without a wait.
@@ -373,7 +373,7 @@ impl<T> Permit<T> {
     }
 }
 
-impl<T> Drop for Permit<T> {
+impl<T> Drop for SendPermit<T> {
     fn drop(&mut self) {
         if let Some(end) = &self.end {
             end.give_back();
@@ -381,8 +381,8 @@ impl<T> Drop for Permit<T> {
     }
 }
 
-impl<T> fmt::Debug for Permit<T> {
+impl<T> fmt::Debug for SendPermit<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Permit").finish_non_exhaustive()
+        f.debug_struct("SendPermit").finish_non_exhaustive()
     }
 }

@@ -129,7 +129,7 @@ impl<T> Sender<T> {
     ///
     /// Nothing is lost.
     #[track_caller]
-    pub fn closed(&self) -> Closed<'_, T> {
+    pub fn closed(&self) -> impl Future<Output = ()> + '_ {
         Closed { look: Look::new(Gone(self), Location::caller()) }
     }
 }
@@ -176,8 +176,8 @@ impl<T> Receiver<T> {
     ///
     /// Dropped before it is ready, it has seen nothing.
     #[track_caller]
-    pub fn changed(&mut self) -> Changed<'_, T> {
-        Changed { look: Look::new(Newer { receiver: self, any: false }, Location::caller()) }
+    pub fn changed(&mut self) -> ChangedFuture<'_, T> {
+        ChangedFuture { look: Look::new(Newer { receiver: self, any: false }, Location::caller()) }
     }
 
     /// Waits for a value for which `is_right` returns true, beginning with the current one; marks it as seen.
@@ -207,7 +207,7 @@ impl<T> Receiver<T> {
             let mut any = true;
             loop {
                 let newer = Newer { receiver: self, any: std::mem::take(&mut any) };
-                let value = Changed { look: Look::new(newer, called) }.await?;
+                let value = ChangedFuture { look: Look::new(newer, called) }.await?;
                 if is_right(&value) {
                     return Ok(value);
                 }
@@ -264,11 +264,11 @@ impl<T: fmt::Debug> fmt::Debug for Receiver<T> {
 
 /// The future of [`Receiver::changed`].
 #[must_use = "futures do nothing unless polled"]
-pub struct Changed<'a, T> {
+pub struct ChangedFuture<'a, T> {
     look: Look<Newer<'a, T>>,
 }
 
-impl<T> Future for Changed<'_, T> {
+impl<T> Future for ChangedFuture<'_, T> {
     type Output = Result<Arc<T>, RecvError>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
@@ -276,9 +276,9 @@ impl<T> Future for Changed<'_, T> {
     }
 }
 
-impl<T> fmt::Debug for Changed<'_, T> {
+impl<T> fmt::Debug for ChangedFuture<'_, T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Changed").field(&self.look).finish()
+        f.debug_tuple("ChangedFuture").field(&self.look).finish()
     }
 }
 
@@ -318,7 +318,7 @@ impl<T> News for Newer<'_, T> {
 
 /// The future of [`Sender::closed`].
 #[must_use = "futures do nothing unless polled"]
-pub struct Closed<'a, T> {
+struct Closed<'a, T> {
     look: Look<Gone<'a, T>>,
 }
 

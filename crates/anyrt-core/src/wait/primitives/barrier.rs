@@ -6,7 +6,7 @@ use std::panic::Location;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-use crate::base::sync::{Arc, Mutex};
+use crate::base::sync::{self, Arc};
 use crate::base::wake_list::WakeList;
 use crate::wait::queue::{Queue, Supply, Take, Ticket};
 
@@ -26,7 +26,7 @@ use crate::wait::queue::{Queue, Supply, Take, Ticket};
 /// # });
 /// ```
 #[derive(Clone)]
-pub struct Barrier(Arc<Mutex<BarrierState>>);
+pub struct Barrier(Arc<sync::Mutex<BarrierState>>);
 
 struct BarrierState {
     size: usize,
@@ -50,7 +50,7 @@ impl BarrierWaitResult {
 impl Barrier {
     /// A barrier for `size` tasks at a time. Zero is the same as one: no task waits.
     pub fn new(size: usize) -> Barrier {
-        Barrier(Arc::new(Mutex::new(BarrierState { size, waiting: Queue::new() })))
+        Barrier(Arc::new(sync::Mutex::new(BarrierState { size, waiting: Queue::new() })))
     }
 
     /// Waits until as many tasks have come as the barrier is for. A checkpoint: a task in a cancelled scope has
@@ -60,8 +60,8 @@ impl Barrier {
     ///
     /// Dropped while it waits, it has not come; once the last has come, all pass.
     #[track_caller]
-    pub fn wait(&self) -> BarrierWait {
-        BarrierWait { take: Take::new(Passage(self.clone()), Location::caller()) }
+    pub fn wait(&self) -> BarrierFuture {
+        BarrierFuture { take: Take::new(Passage(self.clone()), Location::caller()) }
     }
 
     /// For how many tasks the barrier is.
@@ -84,11 +84,11 @@ impl fmt::Debug for Barrier {
 
 /// The future of [`Barrier::wait`].
 #[must_use = "futures do nothing unless polled"]
-pub struct BarrierWait {
+pub struct BarrierFuture {
     take: Take<Passage>,
 }
 
-impl Future for BarrierWait {
+impl Future for BarrierFuture {
     type Output = BarrierWaitResult;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<BarrierWaitResult> {
@@ -96,9 +96,9 @@ impl Future for BarrierWait {
     }
 }
 
-impl fmt::Debug for BarrierWait {
+impl fmt::Debug for BarrierFuture {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("BarrierWait").field(&self.take).finish()
+        f.debug_tuple("BarrierFuture").field(&self.take).finish()
     }
 }
 

@@ -5,15 +5,15 @@ use std::future::{Future, poll_fn};
 use std::panic::Location;
 use std::task::Poll;
 
-use super::lock::{Lock, LockGuard};
-use crate::base::sync::{Arc, Mutex};
+use super::mutex::{Mutex, MutexGuard};
+use crate::base::sync::{self, Arc};
 use crate::base::wake_list::WakeList;
 use crate::scope::checkpoint::checkpoint_if_cancelled;
 use crate::scope::finally;
 use crate::tree::site::Called;
 use crate::wait::queue::{Queue, Supply, Take, Ticket};
 
-/// A condition on the value of a [`Lock`]. Cheap to clone.
+/// A condition on the value of a [`Mutex`]. Cheap to clone.
 ///
 /// [`wait`](Condition::wait) gives the lock up, waits to be notified, and has the lock again when it is over,
 /// however it ends. Waiters are notified first come first served; a notification that was handed to a waiter
@@ -25,9 +25,9 @@ use crate::wait::queue::{Queue, Supply, Take, Ticket};
 ///
 /// ```
 /// # futures::executor::block_on(async {
-/// use anyrt_core::{Condition, Lock, join};
+/// use anyrt_core::{Condition, Mutex, join};
 ///
-/// let queue = Lock::new(Vec::new());
+/// let queue = Mutex::new(Vec::new());
 /// let filled = Condition::new(&queue);
 /// let (got, ()) = join(
 ///     async {
@@ -48,8 +48,8 @@ use crate::wait::queue::{Queue, Supply, Take, Ticket};
 pub struct Condition<T>(Arc<Shared<T>>);
 
 struct Shared<T> {
-    lock: Lock<T>,
-    waiting: Mutex<Queue<Notice>>,
+    lock: Mutex<T>,
+    waiting: sync::Mutex<Queue<Notice>>,
 }
 
 /// What a waiter is handed.
@@ -63,12 +63,12 @@ enum Notice {
 
 impl<T> Condition<T> {
     /// A condition on the value of `lock`.
-    pub fn new(lock: &Lock<T>) -> Condition<T> {
-        Condition(Arc::new(Shared { lock: lock.clone(), waiting: Mutex::new(Queue::new()) }))
+    pub fn new(lock: &Mutex<T>) -> Condition<T> {
+        Condition(Arc::new(Shared { lock: lock.clone(), waiting: sync::Mutex::new(Queue::new()) }))
     }
 
     /// The lock that it belongs to.
-    pub fn lock(&self) -> &Lock<T> {
+    pub fn lock(&self) -> &Mutex<T> {
         &self.0.lock
     }
 
@@ -97,7 +97,7 @@ impl<T> Condition<T> {
     /// Dropped by *foreign* code (`select!`) while it waits, it cannot take the lock again: the guard is left
     /// without the lock, and panics when it is used. So use `move_on_after`, `race`, a scope.
     #[track_caller]
-    pub fn wait<'a>(&'a self, guard: &'a mut LockGuard<T>) -> impl Future<Output = ()> + 'a {
+    pub fn wait<'a>(&'a self, guard: &'a mut MutexGuard<T>) -> impl Future<Output = ()> + 'a {
         self.check(guard, Location::caller());
         self.wait_at(Location::caller(), guard)
     }
@@ -110,7 +110,7 @@ impl<T> Condition<T> {
     #[track_caller]
     pub fn wait_for<'a>(
         &'a self,
-        guard: &'a mut LockGuard<T>,
+        guard: &'a mut MutexGuard<T>,
         mut is_true: impl FnMut(&T) -> bool + 'a,
     ) -> impl Future<Output = ()> + 'a {
         let called = Location::caller();
@@ -129,7 +129,7 @@ impl<T> Condition<T> {
     ///
     /// When `guard`, which proves that the caller has the lock, belongs to another lock, naming the caller.
     #[track_caller]
-    pub fn notify_one(&self, guard: &LockGuard<T>) {
+    pub fn notify_one(&self, guard: &MutexGuard<T>) {
         self.notify_many(guard, 1);
     }
 
@@ -139,7 +139,7 @@ impl<T> Condition<T> {
     ///
     /// As [`notify_one`](Condition::notify_one).
     #[track_caller]
-    pub fn notify_many(&self, guard: &LockGuard<T>, number: usize) {
+    pub fn notify_many(&self, guard: &MutexGuard<T>, number: usize) {
         self.check(guard, Location::caller());
         let mut wakes = WakeList::default();
         {
@@ -158,7 +158,7 @@ impl<T> Condition<T> {
     ///
     /// As [`notify_one`](Condition::notify_one).
     #[track_caller]
-    pub fn notify_all(&self, guard: &LockGuard<T>) {
+    pub fn notify_all(&self, guard: &MutexGuard<T>) {
         self.check(guard, Location::caller());
         let mut wakes = WakeList::default();
         self.0.waiting.lock().answer(|_| true, || Notice::All, &mut wakes);
@@ -170,14 +170,14 @@ impl<T> Condition<T> {
         self.0.waiting.lock().len()
     }
 
-    fn check(&self, guard: &LockGuard<T>, called: &Location<'_>) {
+    fn check(&self, guard: &MutexGuard<T>, called: &Location<'_>) {
         assert!(
             guard.lock().is(&self.0.lock),
             "a condition was given the guard of another lock, at {called}: make it by `Condition::new` of that lock"
         );
     }
 
-    async fn wait_at(&self, called: Called, guard: &mut LockGuard<T>) {
+    async fn wait_at(&self, called: Called, guard: &mut MutexGuard<T>) {
         let mut take = Take::new(Notices(&self.0.waiting), called);
         poll_fn(|cx| match take.poll_take(cx) {
             Poll::Pending if !take.is_waiting() => Poll::Pending,
@@ -204,7 +204,7 @@ impl<T> fmt::Debug for Condition<T> {
 }
 
 /// The queue of a condition: a taker always waits.
-struct Notices<'a>(&'a Mutex<Queue<Notice>>);
+struct Notices<'a>(&'a sync::Mutex<Queue<Notice>>);
 
 impl Supply for Notices<'_> {
     type Item = Notice;

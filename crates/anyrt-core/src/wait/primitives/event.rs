@@ -6,7 +6,7 @@ use std::panic::Location;
 use std::pin::Pin;
 use std::task::{Context, Poll, Waker};
 
-use crate::base::sync::{Arc, Mutex};
+use crate::base::sync::{self, Arc};
 use crate::base::wake_list::WakeList;
 use crate::tree::moment::Moment;
 use crate::wait::wakers::{Look, News, WakerKey, WakerSet};
@@ -25,7 +25,7 @@ use crate::wait::wakers::{Look, News, WakerKey, WakerSet};
 /// # });
 /// ```
 #[derive(Clone, Default)]
-pub struct Event(Arc<Mutex<EventState>>);
+pub struct Event(Arc<sync::Mutex<EventState>>);
 
 #[derive(Default)]
 struct EventState {
@@ -66,8 +66,8 @@ impl Event {
     ///
     /// Nothing is lost.
     #[track_caller]
-    pub fn wait(&self) -> Wait {
-        Wait { look: Look::new(Happening(self.clone()), Location::caller()) }
+    pub fn wait(&self) -> WaitFuture {
+        WaitFuture { look: Look::new(Happening(self.clone()), Location::caller()) }
     }
 }
 
@@ -80,11 +80,11 @@ impl fmt::Debug for Event {
 
 /// The future of [`Event::wait`].
 #[must_use = "futures do nothing unless polled"]
-pub struct Wait {
+pub struct WaitFuture {
     look: Look<Happening>,
 }
 
-impl Future for Wait {
+impl Future for WaitFuture {
     type Output = ();
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
@@ -92,9 +92,9 @@ impl Future for Wait {
     }
 }
 
-impl fmt::Debug for Wait {
+impl fmt::Debug for WaitFuture {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Wait").field(&self.look).finish()
+        f.debug_tuple("WaitFuture").field(&self.look).finish()
     }
 }
 

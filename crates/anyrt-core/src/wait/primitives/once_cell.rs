@@ -4,7 +4,7 @@ use std::fmt;
 use std::future::{Future, poll_fn};
 use std::panic::Location;
 
-use crate::base::sync::{Arc, Mutex, OnceLock};
+use crate::base::sync::{self, Arc, OnceLock};
 use crate::base::wake_list::WakeList;
 use crate::wait::queue::{Queue, Supply, Take, Ticket};
 
@@ -26,7 +26,7 @@ use crate::wait::queue::{Queue, Supply, Take, Ticket};
 /// ```
 pub struct OnceCell<T> {
     value: OnceLock<T>,
-    state: Mutex<CellState>,
+    state: sync::Mutex<CellState>,
 }
 
 struct CellState {
@@ -61,7 +61,7 @@ impl<T> OnceCell<T> {
     pub const fn new() -> OnceCell<T> {
         OnceCell {
             value: OnceLock::new(),
-            state: Mutex::new(CellState { making: false, waiting: Queue::new() }),
+            state: sync::Mutex::new(CellState { making: false, waiting: Queue::new() }),
         }
     }
 
@@ -70,7 +70,7 @@ impl<T> OnceCell<T> {
     pub fn new() -> OnceCell<T> {
         OnceCell {
             value: OnceLock::new(),
-            state: Mutex::new(CellState { making: false, waiting: Queue::new() }),
+            state: sync::Mutex::new(CellState { making: false, waiting: Queue::new() }),
         }
     }
 

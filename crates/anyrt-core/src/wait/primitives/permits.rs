@@ -3,7 +3,7 @@
 use std::sync::OnceLock;
 
 use crate::base::sync::atomic::{AtomicU64, Ordering};
-use crate::base::sync::{Arc, Mutex};
+use crate::base::sync::{self, Arc};
 use crate::base::wake_list::WakeList;
 use crate::current::context;
 use crate::tree::TaskId;
@@ -13,7 +13,7 @@ use crate::wait::queue::{Queue, Supply, Ticket};
 /// Lock, read-write lock and semaphore are numbers of permits.
 ///
 /// Invariant: the first waiter wants more than is free, not counting waiters whose scope is cancelled.
-pub(super) struct Permits(Mutex<PermitsState>);
+pub(super) struct Permits(sync::Mutex<PermitsState>);
 
 struct PermitsState {
     free: usize,
@@ -23,7 +23,7 @@ struct PermitsState {
 
 impl Permits {
     pub(super) fn new(free: usize) -> Permits {
-        Permits(Mutex::new(PermitsState { free, waiting: Queue::new() }))
+        Permits(sync::Mutex::new(PermitsState { free, waiting: Queue::new() }))
     }
 
     /// Takes `number` permits, if that many are free and there are no waiters.

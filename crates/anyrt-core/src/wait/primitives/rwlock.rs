@@ -8,7 +8,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use super::permits::{HasPermits, Permits, Share};
-use crate::base::sync::{Arc, Mutex};
+use crate::base::sync::{self, Arc};
 use crate::wait::WouldBlock;
 use crate::wait::queue::Take;
 
@@ -42,7 +42,7 @@ struct Shared<T> {
     permits: Permits,
     /// Readers have clones of it, which are dropped before their permit is returned. A writer takes it out, and
     /// then has the only one.
-    value: Mutex<Option<Arc<T>>>,
+    value: sync::Mutex<Option<Arc<T>>>,
 }
 
 /// How a [`RwLock`] stands at one moment.
@@ -60,7 +60,10 @@ pub struct RwLockStatistics {
 impl<T> RwLock<T> {
     /// A lock around `value`.
     pub fn new(value: T) -> RwLock<T> {
-        RwLock(Arc::new(Shared { permits: Permits::new(ALL), value: Mutex::new(Some(Arc::new(value))) }))
+        RwLock(Arc::new(Shared {
+            permits: Permits::new(ALL),
+            value: sync::Mutex::new(Some(Arc::new(value))),
+        }))
     }
 
     /// Waits until it may read. A checkpoint: in a cancelled scope it takes nothing.
@@ -69,8 +72,8 @@ impl<T> RwLock<T> {
     ///
     /// Dropped while it waits, it leaves the queue; a turn that it was handed goes on to the next.
     #[track_caller]
-    pub fn read(&self) -> Reading<T> {
-        Reading { take: Take::new(Share { of: self.clone(), number: 1 }, Location::caller()) }
+    pub fn read(&self) -> ReadFuture<T> {
+        ReadFuture { take: Take::new(Share { of: self.clone(), number: 1 }, Location::caller()) }
     }
 
     /// Waits until it may write. A checkpoint: in a cancelled scope it takes nothing.
@@ -79,8 +82,8 @@ impl<T> RwLock<T> {
     ///
     /// As [`read`](RwLock::read); readers that waited behind it go on.
     #[track_caller]
-    pub fn write(&self) -> Writing<T> {
-        Writing { take: Take::new(Share { of: self.clone(), number: ALL }, Location::caller()) }
+    pub fn write(&self) -> WriteFuture<T> {
+        WriteFuture { take: Take::new(Share { of: self.clone(), number: ALL }, Location::caller()) }
     }
 
     /// Reads, if no task writes or waits.
@@ -145,11 +148,11 @@ impl<T> fmt::Debug for RwLock<T> {
 
 /// The future of [`RwLock::read`].
 #[must_use = "futures do nothing unless polled"]
-pub struct Reading<T> {
+pub struct ReadFuture<T> {
     take: Take<Share<RwLock<T>>>,
 }
 
-impl<T> Future for Reading<T> {
+impl<T> Future for ReadFuture<T> {
     type Output = RwLockReadGuard<T>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<RwLockReadGuard<T>> {
@@ -157,19 +160,19 @@ impl<T> Future for Reading<T> {
     }
 }
 
-impl<T> fmt::Debug for Reading<T> {
+impl<T> fmt::Debug for ReadFuture<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Reading").field(&self.take).finish()
+        f.debug_tuple("ReadFuture").field(&self.take).finish()
     }
 }
 
 /// The future of [`RwLock::write`].
 #[must_use = "futures do nothing unless polled"]
-pub struct Writing<T> {
+pub struct WriteFuture<T> {
     take: Take<Share<RwLock<T>>>,
 }
 
-impl<T> Future for Writing<T> {
+impl<T> Future for WriteFuture<T> {
     type Output = RwLockWriteGuard<T>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<RwLockWriteGuard<T>> {
@@ -177,9 +180,9 @@ impl<T> Future for Writing<T> {
     }
 }
 
-impl<T> fmt::Debug for Writing<T> {
+impl<T> fmt::Debug for WriteFuture<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Writing").field(&self.take).finish()
+        f.debug_tuple("WriteFuture").field(&self.take).finish()
     }
 }
 

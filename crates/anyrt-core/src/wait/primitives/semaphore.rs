@@ -7,7 +7,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use super::permits::{HasPermits, Permits, Share};
-use crate::base::sync::{Arc, Mutex};
+use crate::base::sync::{self, Arc};
 use crate::wait::WouldBlock;
 use crate::wait::queue::Take;
 
@@ -37,7 +37,7 @@ struct Shared {
     permits: Permits,
     maximum: usize,
     /// The permits that are free, and those that are out.
-    total: Mutex<usize>,
+    total: sync::Mutex<usize>,
 }
 
 /// How a [`Semaphore`] stands at one moment.
@@ -54,7 +54,7 @@ pub struct SemaphoreStatistics {
     pub waiting: usize,
 }
 
-/// The answer of [`Semaphore::add`] when there would be too many.
+/// The answer of [`Semaphore::add_permits`] when there would be too many.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
     "{added} more would make {total} permits, and this semaphore has {maximum} at most: one was added that had \
@@ -84,7 +84,11 @@ impl Semaphore {
     }
 
     fn with(permits: usize, maximum: usize) -> Semaphore {
-        Semaphore(Arc::new(Shared { permits: Permits::new(permits), maximum, total: Mutex::new(permits) }))
+        Semaphore(Arc::new(Shared {
+            permits: Permits::new(permits),
+            maximum,
+            total: sync::Mutex::new(permits),
+        }))
     }
 
     /// Waits for a permit. A checkpoint: in a cancelled scope it takes nothing.
@@ -93,8 +97,8 @@ impl Semaphore {
     ///
     /// Dropped while it waits, it leaves the queue; a permit that it was handed goes on to the next.
     #[track_caller]
-    pub fn acquire(&self) -> AcquirePermits {
-        AcquirePermits { take: Take::new(Share { of: self.clone(), number: 1 }, Location::caller()) }
+    pub fn acquire(&self) -> AcquireFuture {
+        AcquireFuture { take: Take::new(Share { of: self.clone(), number: 1 }, Location::caller()) }
     }
 
     /// Waits for `number` permits at once. While it is the first in line no other task is served.
@@ -107,14 +111,14 @@ impl Semaphore {
     ///
     /// As [`acquire`](Semaphore::acquire); waiters behind it go on.
     #[track_caller]
-    pub fn acquire_many(&self, number: usize) -> AcquirePermits {
+    pub fn acquire_many(&self, number: usize) -> AcquireFuture {
         let maximum = self.0.maximum;
         assert!(
             number <= maximum,
             "{number} permits of a semaphore that never has more than {maximum}, asked for at {}",
             Location::caller()
         );
-        AcquirePermits { take: Take::new(Share { of: self.clone(), number }, Location::caller()) }
+        AcquireFuture { take: Take::new(Share { of: self.clone(), number }, Location::caller()) }
     }
 
     /// Takes a permit, if one is free and there are no waiters.
@@ -196,11 +200,11 @@ impl fmt::Debug for Semaphore {
 
 /// The future of [`Semaphore::acquire`] and [`Semaphore::acquire_many`].
 #[must_use = "futures do nothing unless polled"]
-pub struct AcquirePermits {
+pub struct AcquireFuture {
     take: Take<Share<Semaphore>>,
 }
 
-impl Future for AcquirePermits {
+impl Future for AcquireFuture {
     type Output = Permit;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Permit> {
@@ -211,9 +215,9 @@ impl Future for AcquirePermits {
     }
 }
 
-impl fmt::Debug for AcquirePermits {
+impl fmt::Debug for AcquireFuture {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("AcquirePermits").field(&self.take).finish()
+        f.debug_tuple("AcquireFuture").field(&self.take).finish()
     }
 }
 

@@ -1,4 +1,4 @@
-//! [`Lock`]: a mutual exclusion that is handed over in strict order.
+//! [`Mutex`]: a mutual exclusion that is handed over in strict order.
 
 use std::fmt;
 use std::future::Future;
@@ -8,7 +8,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use super::permits::{HasPermits, HeldBy, Permits, Share};
-use crate::base::sync::{Arc, Mutex};
+use crate::base::sync::{self, Arc};
 use crate::tree::site::{Called, Holder};
 use crate::wait::WouldBlock;
 use crate::wait::queue::Take;
@@ -24,40 +24,40 @@ use crate::wait::queue::Take;
 ///
 /// ```
 /// # futures::executor::block_on(async {
-/// use anyrt_core::Lock;
+/// use anyrt_core::Mutex;
 ///
-/// let total = Lock::new(0);
+/// let total = Mutex::new(0);
 /// *total.lock().await += 1;
 /// assert_eq!(*total.lock().await, 1);
 /// # });
 /// ```
-pub struct Lock<T>(Arc<Shared<T>>);
+pub struct Mutex<T>(Arc<Shared<T>>);
 
 struct Shared<T> {
     /// One.
     turn: Permits,
     held_by: HeldBy,
     /// Taken out while the lock is held. Boxed: so a guard is small, whatever the lock guards.
-    value: Mutex<Option<Box<T>>>,
+    value: sync::Mutex<Option<Box<T>>>,
 }
 
-/// How a [`Lock`] stands at one moment.
+/// How a [`Mutex`] stands at one moment.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct LockStatistics {
+pub struct MutexStatistics {
     /// Whether it is held.
     pub locked: bool,
     /// How many wait for it.
     pub waiting: usize,
 }
 
-impl<T> Lock<T> {
+impl<T> Mutex<T> {
     /// A lock around `value`.
-    pub fn new(value: T) -> Lock<T> {
-        Lock(Arc::new(Shared {
+    pub fn new(value: T) -> Mutex<T> {
+        Mutex(Arc::new(Shared {
             turn: Permits::new(1),
             held_by: HeldBy::default(),
-            value: Mutex::new(Some(Box::new(value))),
+            value: sync::Mutex::new(Some(Box::new(value))),
         }))
     }
 
@@ -69,12 +69,12 @@ impl<T> Lock<T> {
     ///
     /// Dropped while it waits, it leaves the queue; a lock that it was handed goes on to the next.
     #[track_caller]
-    pub fn lock(&self) -> Locking<T> {
+    pub fn lock(&self) -> LockFuture<T> {
         self.lock_at(Location::caller())
     }
 
-    fn lock_at(&self, called: Called) -> Locking<T> {
-        Locking { take: Take::new(Share { of: self.clone(), number: 1 }, called) }
+    fn lock_at(&self, called: Called) -> LockFuture<T> {
+        LockFuture { take: Take::new(Share { of: self.clone(), number: 1 }, called) }
     }
 
     /// Takes the lock, if it is free and there are no waiters.
@@ -82,8 +82,8 @@ impl<T> Lock<T> {
     /// # Errors
     ///
     /// [`WouldBlock`] otherwise.
-    pub fn try_lock(&self) -> Result<LockGuard<T>, WouldBlock> {
-        if self.0.turn.try_take(1) { Ok(LockGuard::of(self.clone())) } else { Err(WouldBlock) }
+    pub fn try_lock(&self) -> Result<MutexGuard<T>, WouldBlock> {
+        if self.0.turn.try_take(1) { Ok(MutexGuard::of(self.clone())) } else { Err(WouldBlock) }
     }
 
     /// Whether the lock is held.
@@ -97,28 +97,28 @@ impl<T> Lock<T> {
     }
 
     /// How it stands.
-    pub fn statistics(&self) -> LockStatistics {
-        LockStatistics { locked: self.is_locked(), waiting: self.waiting() }
+    pub fn statistics(&self) -> MutexStatistics {
+        MutexStatistics { locked: self.is_locked(), waiting: self.waiting() }
     }
 
-    pub(super) fn is(&self, other: &Lock<T>) -> bool {
+    pub(super) fn is(&self, other: &Mutex<T>) -> bool {
         Arc::ptr_eq(&self.0, &other.0)
     }
 }
 
-impl<T> Clone for Lock<T> {
+impl<T> Clone for Mutex<T> {
     fn clone(&self) -> Self {
-        Lock(self.0.clone())
+        Mutex(self.0.clone())
     }
 }
 
-impl<T: Default> Default for Lock<T> {
+impl<T: Default> Default for Mutex<T> {
     fn default() -> Self {
-        Lock::new(T::default())
+        Mutex::new(T::default())
     }
 }
 
-impl<T> HasPermits for Lock<T> {
+impl<T> HasPermits for Mutex<T> {
     fn permits(&self) -> &Permits {
         &self.0.turn
     }
@@ -128,52 +128,52 @@ impl<T> HasPermits for Lock<T> {
     }
 }
 
-impl<T> fmt::Debug for Lock<T> {
+impl<T> fmt::Debug for Mutex<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Lock")
+        f.debug_struct("Mutex")
             .field("locked", &self.is_locked())
             .field("waiting", &self.waiting())
             .finish_non_exhaustive()
     }
 }
 
-/// The future of [`Lock::lock`].
+/// The future of [`Mutex::lock`].
 #[must_use = "futures do nothing unless polled"]
-pub struct Locking<T> {
-    take: Take<Share<Lock<T>>>,
+pub struct LockFuture<T> {
+    take: Take<Share<Mutex<T>>>,
 }
 
-impl<T> Future for Locking<T> {
-    type Output = LockGuard<T>;
+impl<T> Future for LockFuture<T> {
+    type Output = MutexGuard<T>;
 
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<LockGuard<T>> {
-        self.take.poll_take(cx).map(|()| LockGuard::of(self.take.supply().of.clone()))
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<MutexGuard<T>> {
+        self.take.poll_take(cx).map(|()| MutexGuard::of(self.take.supply().of.clone()))
     }
 }
 
-impl<T> fmt::Debug for Locking<T> {
+impl<T> fmt::Debug for LockFuture<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Locking").field(&self.take).finish()
+        f.debug_tuple("LockFuture").field(&self.take).finish()
     }
 }
 
-/// The value of a [`Lock`], as long as this lives.
+/// The value of a [`Mutex`], as long as this lives.
 #[must_use = "the lock is released when it is dropped"]
-pub struct LockGuard<T> {
+pub struct MutexGuard<T> {
     /// There while this guard holds the lock; put back before the permit is returned.
     value: Option<Box<T>>,
-    lock: Lock<T>,
+    lock: Mutex<T>,
 }
 
-impl<T> LockGuard<T> {
+impl<T> MutexGuard<T> {
     /// The guard of the task that has the permit.
-    fn of(lock: Lock<T>) -> LockGuard<T> {
+    fn of(lock: Mutex<T>) -> MutexGuard<T> {
         lock.0.held_by.is_here();
         let value = lock.0.value.lock().take();
-        LockGuard { value, lock }
+        MutexGuard { value, lock }
     }
 
-    pub(super) fn lock(&self) -> &Lock<T> {
+    pub(super) fn lock(&self) -> &Mutex<T> {
         &self.lock
     }
 
@@ -194,7 +194,7 @@ impl<T> LockGuard<T> {
 const LOST: &str = "this guard has its lock no more: the `Condition::wait` that it was given to was dropped by \
                     foreign code while it waited; limit a wait by `move_on_after`, or use our `race`";
 
-impl<T> Deref for LockGuard<T> {
+impl<T> Deref for MutexGuard<T> {
     type Target = T;
 
     #[track_caller]
@@ -206,7 +206,7 @@ impl<T> Deref for LockGuard<T> {
     }
 }
 
-impl<T> DerefMut for LockGuard<T> {
+impl<T> DerefMut for MutexGuard<T> {
     #[track_caller]
     fn deref_mut(&mut self) -> &mut T {
         match &mut self.value {
@@ -216,14 +216,14 @@ impl<T> DerefMut for LockGuard<T> {
     }
 }
 
-impl<T> Drop for LockGuard<T> {
+impl<T> Drop for MutexGuard<T> {
     fn drop(&mut self) {
         self.release();
     }
 }
 
-impl<T: fmt::Debug> fmt::Debug for LockGuard<T> {
+impl<T: fmt::Debug> fmt::Debug for MutexGuard<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("LockGuard").field(&self.value).finish()
+        f.debug_tuple("MutexGuard").field(&self.value).finish()
     }
 }
