@@ -1,5 +1,7 @@
 //! The suite catches broken runtimes: a runtime that breaks one obligation fails exactly the cases that
 //! name it, and passes all others.
+//!
+//! That is a minute of cases that hang: `tests/broken/run`. A plain `cargo test` runs a sample of them.
 
 use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet};
@@ -22,28 +24,58 @@ use self::own_runtime::ThreadPerTask;
 mod own_runtime;
 
 #[test]
+#[ignore = "long: tests/broken/run"]
 fn a_runtime_that_drops_a_task_fails_the_cases_that_need_tasks_to_run() {
     fails_exactly_the_cases_that_name(Obligation::TasksRun, Fault::DropsTheFirstTask);
 }
 
 #[test]
+#[ignore = "long: tests/broken/run"]
 fn a_runtime_whose_timers_are_early_fails_the_cases_that_need_them_not_to_be() {
     fails_exactly_the_cases_that_name(Obligation::TimerNotEarly, Fault::FiresTimersEarly);
 }
 
 #[test]
+#[ignore = "long: tests/broken/run"]
 fn a_runtime_that_loses_a_wake_up_fails_the_cases_that_need_it() {
     fails_exactly_the_cases_that_name(Obligation::ForeignWake, Fault::LosesForeignWakeUps);
 }
 
 #[test]
+#[ignore = "long: tests/broken/run"]
 fn a_runtime_whose_timers_wake_nobody_fails_the_cases_that_wait_for_time() {
     fails_exactly_the_cases_that_name(Obligation::TimerWakes, Fault::TimersWakeNobody);
 }
 
 #[test]
+#[ignore = "long: tests/broken/run"]
 fn a_runtime_that_polls_inside_spawn_fails_the_cases_that_need_it_not_to() {
     fails_exactly_the_cases_that_name(Obligation::SpawnReturnsFirst, Fault::PollsInsideSpawn);
+}
+
+#[test]
+fn sample_of_the_cases_that_name_tasks_run() {
+    a_sample_notices(Obligation::TasksRun, Fault::DropsTheFirstTask);
+}
+
+#[test]
+fn sample_of_the_cases_that_name_timer_not_early() {
+    a_sample_notices(Obligation::TimerNotEarly, Fault::FiresTimersEarly);
+}
+
+#[test]
+fn sample_of_the_cases_that_name_foreign_wake() {
+    a_sample_notices(Obligation::ForeignWake, Fault::LosesForeignWakeUps);
+}
+
+#[test]
+fn sample_of_the_cases_that_name_timer_wakes() {
+    a_sample_notices(Obligation::TimerWakes, Fault::TimersWakeNobody);
+}
+
+#[test]
+fn sample_of_the_cases_that_name_spawn_returns_first() {
+    a_sample_notices(Obligation::SpawnReturnsFirst, Fault::PollsInsideSpawn);
 }
 
 /// What a [`Broken`] runtime does wrong. It does so every time, so that "exactly" means something.
@@ -69,22 +101,50 @@ const SHORT_PATIENCE: Duration = Duration::from_secs(4);
 /// So many cases at once: those that are meant to hang only wait.
 const AT_ONCE: usize = 12;
 
+/// So many cases of each kind are a sample.
+const SAMPLE: usize = 8;
+
 fn fails_exactly_the_cases_that_name(obligation: Obligation, fault: Fault) {
     let names = |case: &Case| case.needs().contains(&obligation);
-    let failed = failed_cases(fault, |case| if names(case) { SHORT_PATIENCE } else { PATIENCE });
-    let naming: BTreeSet<&str> = Case::all().iter().filter(|case| names(case)).map(Case::name).collect();
+    let all: Vec<&Case> = Case::all().iter().collect();
+    let failed = failed_cases(&all, fault, |case| if names(case) { SHORT_PATIENCE } else { PATIENCE });
+    let naming: BTreeSet<&str> = all.iter().filter(|case| names(case)).map(|case| case.name()).collect();
 
     assert!(!naming.is_empty());
-    let exact = |name: &str| match obligation {
-        Obligation::ForeignWake => !depends_on_a_job(name),
-        // It counts polls: whether one too many comes depends on when the thread of the task begins.
-        Obligation::SpawnReturnsFirst => name != "stop_wakes_who_waits_for_it_and_nobody_else",
-        _ => true,
-    };
+    let exact = |name: &str| is_exact(obligation, name);
     let passed: Vec<_> = naming.iter().filter(|name| exact(name) && !failed.contains_key(*name)).collect();
     let others: Vec<_> = failed.iter().filter(|(name, _)| exact(name) && !naming.contains(*name)).collect();
     assert!(passed.is_empty(), "name {obligation:?} and pass though it is broken: {passed:#?}");
     assert!(others.is_empty(), "fail though they do not name {obligation:?}: {others:#?}");
+}
+
+/// A few of the cases that name the obligation, of which at least one fails, and a few of the others, which pass.
+fn a_sample_notices(obligation: Obligation, fault: Fault) {
+    let names = |case: &Case| case.needs().contains(&obligation);
+    let (naming, others): (Vec<&Case>, Vec<&Case>) =
+        Case::all().iter().filter(|case| is_exact(obligation, case.name())).partition(|case| names(case));
+    let few = |cases: Vec<&'static Case>| {
+        let step = cases.len().div_ceil(SAMPLE).max(1);
+        cases.into_iter().step_by(step)
+    };
+    let sample: Vec<&Case> = few(naming).chain(few(others)).collect();
+    let failed = failed_cases(&sample, fault, |case| if names(case) { A_SECOND } else { PATIENCE });
+
+    let (noticed, broken): (Vec<_>, Vec<_>) =
+        sample.iter().filter(|case| failed.contains_key(case.name())).partition(|case| names(case));
+    assert!(!noticed.is_empty(), "none of the sample notices that {obligation:?} is broken");
+    let broken: Vec<_> = broken.iter().map(|case: &&&Case| case.name()).collect();
+    assert!(broken.is_empty(), "fail though they do not name {obligation:?}: {broken:#?}");
+}
+
+/// Whether a case that names the obligation fails each time that it is broken, and one that does not never.
+fn is_exact(obligation: Obligation, name: &str) -> bool {
+    match obligation {
+        Obligation::ForeignWake => !depends_on_a_job(name),
+        // It counts polls: whether one too many comes depends on when the thread of the task begins.
+        Obligation::SpawnReturnsFirst => name != "stop_wakes_who_waits_for_it_and_nobody_else",
+        _ => true,
+    }
 }
 
 /// Cases of blocking work, and of what another thread does: whether they notice that a wake-up from there is lost depends
@@ -114,8 +174,9 @@ fn depends_on_a_job(name: &str) -> bool {
     families.iter().any(|family| name.starts_with(family))
 }
 
-/// Runs all cases on runtimes with that fault; those that did not pass, and how.
+/// Runs the cases on runtimes with that fault; those that did not pass, and how.
 fn failed_cases(
+    cases: &[&'static Case],
     fault: Fault,
     patience: impl Fn(&Case) -> Duration + Sync,
 ) -> BTreeMap<&'static str, Outcome> {
@@ -124,7 +185,7 @@ fn failed_cases(
     thread::scope(|threads| {
         for _ in 0..AT_ONCE {
             threads.spawn(|| {
-                while let Some(case) = Case::all().get(next.fetch_add(1, Ordering::Relaxed)) {
+                while let Some(case) = cases.get(next.fetch_add(1, Ordering::Relaxed)) {
                     let outcome = case.check(patience(case), move || Broken::start(fault));
                     if outcome != Outcome::Passed {
                         failed.lock().expect("not poisoned").insert(case.name(), outcome);
