@@ -479,7 +479,7 @@ macro_rules! for_each_case {
                 program rd_04_the_losers_of_a_race_have_cleaned_up_when_it_returns [];
                 program rule_39_a_group_that_outlived_its_scope_and_is_dropped_is_waited_for_by_the_group_around [TasksRun];
                 bare rule_39_an_owned_shield_goes_on_at_the_root [TasksRun];
-                bare rule_39_what_is_owned_keeps_its_limit_at_the_root [TasksRun, TimerWakes];
+                bare rule_39_what_is_owned_keeps_its_limit_at_the_root [TasksRun, TimerWakes, TimerNotEarly];
                 program rule_39_an_owned_shield_and_clean_up_in_place_are_as_the_others [TasksRun];
             }
             orphans {
