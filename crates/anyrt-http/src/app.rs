@@ -26,11 +26,11 @@ use crate::base::error::{Error, Result};
 use crate::base::limits::Limits;
 use crate::inject::arguments::{FromArgs, FromHead};
 use crate::inject::core::Core;
+use crate::inject::function::Function;
 use crate::inject::handler::{Callable, Dispatch, Kind};
 use crate::inject::provider::{Provide, Provider};
 use crate::inject::registry::{Fake, Source};
 use crate::inject::requirements::Need;
-use crate::inject::{operation, provider};
 use crate::request::endpoint::Hosted;
 
 /// Path operations, dependencies and limits. Put together with its methods, then served.

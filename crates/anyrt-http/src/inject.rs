@@ -8,6 +8,7 @@ pub(crate) mod configure;
 pub(crate) mod context;
 pub(crate) mod core;
 pub(crate) mod dependency;
+pub(crate) mod function;
 pub(crate) mod guarded;
 pub(crate) mod handler;
 pub(crate) mod operation;

@@ -173,7 +173,7 @@ pub use test_client::{Test, TestClient, TestRequest, TestResponse};
 pub use tokio_compat::{TokioBody, TokioCompat, TokioFuture, tokio_compat};
 
 /// How functions are told apart and given their arguments. These traits are implemented for all that
-/// they fit; nobody needs to implement or call them.
+/// they fit; there is no need to implement or call them, but for [`Callable`](detection::Callable).
 pub mod detection {
     pub use crate::app::lifespan::{LifespanEnd, LifespanFunction};
     pub use crate::base::kind::{Async, Blocking};

@@ -41,7 +41,7 @@ use bytes::Bytes;
 use futures_util::FutureExt;
 use tower_service::Service;
 
-use self::listening::{Listening, Place};
+use self::listening::{ListenAt, Listening};
 use self::stats::Served;
 #[cfg(feature = "tls")]
 use self::tls::Tls;
@@ -75,7 +75,7 @@ pub struct Server {
     what: Result<What>,
     limits: Limits,
     on_disconnect: Disconnect,
-    places: Vec<(Place, Secured)>,
+    places: Vec<(ListenAt, Secured)>,
     /// Ctrl-C or SIGTERM, unless told otherwise.
     stop: Stop,
 }
@@ -118,25 +118,25 @@ impl Server {
 
     /// Listens at a TCP address.
     pub fn bind(self, address: &str) -> Self {
-        self.at(Place::Address(address.to_owned()))
+        self.at(ListenAt::Address(address.to_owned()))
     }
 
     /// Listens by a TCP listener.
     pub fn listener(self, listener: TcpListener) -> Self {
-        self.at(Place::Tcp(listener))
+        self.at(ListenAt::Tcp(listener))
     }
 
     /// Listens at the path of a Unix socket. A file that a server left behind which is gone is
     /// replaced; at the end the file is removed.
     #[cfg(unix)]
     pub fn unix(self, path: impl Into<PathBuf>) -> Self {
-        self.at(Place::Path(path.into()))
+        self.at(ListenAt::Path(path.into()))
     }
 
     /// Listens by a Unix listener, whose file is left to its owner.
     #[cfg(unix)]
     pub fn unix_listener(self, listener: UnixListener) -> Self {
-        self.at(Place::Unix(listener))
+        self.at(ListenAt::Unix(listener))
     }
 
     /// The listener that was named last speaks TLS.
@@ -154,12 +154,12 @@ impl Server {
         self
     }
 
-    fn at(mut self, place: Place) -> Self {
+    fn at(mut self, place: ListenAt) -> Self {
         self.places.push((place, Secured::default()));
         self
     }
 
-    /// Sets the limits; those of the app do not count any more for what the server itself does.
+    /// Sets the limits; the limits of the app do not count any more for what the server itself does.
     pub fn limits(mut self, limits: Limits) -> Self {
         self.limits = limits;
         self
@@ -230,7 +230,7 @@ impl Server {
         let what = self.what?;
         let mut parts: Vec<per_core::Part> = Vec::new();
         for (place, secured) in self.places {
-            let Place::Address(address) = place else {
+            let ListenAt::Address(address) = place else {
                 let source =
                     io::Error::new(io::ErrorKind::Unsupported, "cores share addresses only: use `bind`");
                 return Err(Error::Listen { address: format!("{place:?}"), source });
@@ -379,7 +379,7 @@ pub(crate) async fn run(
     limits: Limits,
     stop: impl Future<Output = Result<()>> + Send,
 ) -> Result<()> {
-    let listening = vec![Place::Tcp(listener).listen().await?];
+    let listening = vec![ListenAt::Tcp(listener).listen().await?];
     lifecycle::run(listening, host, limits, Disconnect::default(), stop).await.map(drop)
 }
 

@@ -23,10 +23,11 @@ use serde::de::DeserializeOwned;
 use crate::app::App;
 use crate::app::service::{AppFuture, AppService};
 use crate::app::{graph, startup};
+use crate::base::causes::chain;
 use crate::base::error::{Error, Result};
 use crate::inject::arguments::FromHead;
+use crate::inject::function::Function;
 use crate::inject::handler::Callable;
-use crate::inject::provider;
 use crate::inject::provider::{Provide, Provider};
 use crate::inject::registry::Fake;
 use crate::request::after::After;
@@ -152,7 +153,7 @@ impl IntoFuture for Test {
         Box::pin(async {
             match self.start().await {
                 Ok(client) => client,
-                Err(error) => panic!("the app does not start: {error}"),
+                Err(error) => panic!("the app does not start: {}", chain(&error)),
             }
         })
     }
@@ -195,7 +196,7 @@ impl TestClient {
         K: 'static,
         M: 'static,
     {
-        let provider: Arc<dyn Provider> = Arc::new(provider::Function::<H, A, M, K>::new(provider));
+        let provider: Arc<dyn Provider> = Arc::new(Function::<H, A, M, K>::provider(provider));
         let (kind, name) = provider.makes();
         self.stand_in(kind, name, Fake::Provider(provider))
     }
@@ -368,7 +369,7 @@ impl IntoFuture for TestRequest {
                     let started = Started { service: client.service.clone(), group: client.group.clone() };
                     let response = started.whole(request).await;
                     if let Err(error) = client.close().await {
-                        panic!("the app does not end well: {error}");
+                        panic!("the app does not end well: {}", chain(&error));
                     }
                     response
                 }
@@ -390,7 +391,7 @@ impl Started {
         let (parts, body) = response.into_parts();
         let body = match body.collect().await {
             Ok(whole) => whole.to_bytes(),
-            Err(error) => panic!("the response's body broke off: {error}"),
+            Err(error) => panic!("the response's body broke off: {}", chain(&error)),
         };
         if let Some(home) = home
             && home.has_after.load(Ordering::Acquire)

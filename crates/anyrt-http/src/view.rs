@@ -12,7 +12,7 @@ use http::header::{
 };
 use http::request::Parts;
 
-use self::state::State;
+use self::state::Snapshot;
 use crate::app::App;
 use crate::app::router::{HasRouter, Router};
 use crate::extract::json::Json;
@@ -67,12 +67,12 @@ async fn state(Now(state): Now) -> Response {
 }
 
 /// What runs when the request comes.
-struct Now(State);
+struct Now(Snapshot);
 
 impl FromRequestParts<RequestContext> for Now {
     type Rejection = Infallible;
 
     async fn from_request_parts(_: &mut Parts, context: &RequestContext) -> Result<Self, Infallible> {
-        Ok(Now(State::now(context)))
+        Ok(Now(Snapshot::now(context)))
     }
 }

@@ -25,11 +25,11 @@ pub(crate) fn check(routes: &mut Routes, sources: &mut Sources, lifespans: &[Pla
         }
         let needs = operated.needs.iter().flat_map(|needs| needs.iter()).map(|need| &need.argument);
         let mut fact = graph.arguments(needs.chain(operated.operation.arguments()), &by)?;
-        fact.attended |= settings.deadline.is_some();
+        fact.guarded |= settings.deadline.is_some();
         facts.push(fact);
     }
     for (operated, fact) in routes.all_mut().zip(facts) {
-        (operated.attended, operated.watched) = (fact.attended, fact.watched);
+        (operated.guarded, operated.watched) = (fact.guarded, fact.watched);
     }
     // A provider that no route needs yet is checked too: its fault would show with the next route.
     for (kind, source) in sources.iter() {
@@ -66,7 +66,7 @@ struct Fact {
     /// How long it lives at most.
     lifetime: Lifetime,
     /// It, or what it needs, has to be undone.
-    attended: bool,
+    guarded: bool,
     /// It, or what it needs, asks whether the client is still there.
     watched: bool,
     /// A plain function made it, or what it was made from, and it may hold on to that.
@@ -75,7 +75,7 @@ struct Fact {
 
 impl Fact {
     /// Of what lives as long as the app, and asks for nothing.
-    const SHARED: Fact = Fact { lifetime: Lifetime::App, attended: false, watched: false, from_pool: false };
+    const SHARED: Fact = Fact { lifetime: Lifetime::App, guarded: false, watched: false, from_pool: false };
 }
 
 struct Graph<'a> {
@@ -111,7 +111,7 @@ impl<'a> Graph<'a> {
                 ArgumentKind::Client => Fact { watched: true, ..Fact::SHARED },
             };
             all.lifetime = all.lifetime.max(fact.lifetime);
-            all.attended |= fact.attended;
+            all.guarded |= fact.guarded;
             all.watched |= fact.watched;
             all.from_pool |= fact.from_pool;
         }
@@ -138,7 +138,7 @@ impl<'a> Graph<'a> {
         }
         self.above.push((kind, provider.makes().1));
         let lifetime = rules.map_or(Lifetime::Request, |rules| rules.lifetime);
-        let limited = rules.is_some_and(|rules| rules.places.is_some());
+        let limited = rules.is_some_and(|rules| rules.limiter.is_some());
         let fact = self.provider(&**provider, lifetime, limited);
         self.above.pop();
         let fact = fact?;
@@ -164,7 +164,7 @@ impl<'a> Graph<'a> {
         }
         let mut needed = self.arguments(provider.arguments(), &by)?;
         needed.from_pool |= provider.blocking() && provider.drop_may_block();
-        // A value that nobody undoes is as good as what it was made of.
+        // A value without a teardown is as good as what it was made of.
         let undone = provider.undoes() || limited;
         if !undone && provider.settings().lifetime.is_none() {
             return Ok(Fact { lifetime: needed.lifetime.max(Lifetime::Request), ..needed });
@@ -177,7 +177,7 @@ impl<'a> Graph<'a> {
                 until: needed.lifetime,
             });
         }
-        Ok(Fact { lifetime, attended: needed.attended || undone && lifetime != Lifetime::App, ..needed })
+        Ok(Fact { lifetime, guarded: needed.guarded || undone && lifetime != Lifetime::App, ..needed })
     }
 
     /// The dependency that is gone too early.

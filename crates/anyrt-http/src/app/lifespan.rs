@@ -90,7 +90,7 @@ impl<E: Into<BoxError> + Send + 'static> LifespanEnd for Result<(), E> {
 
 /// A function that can be a lifespan: of its [`Lifespan`], and up to four [`Dep`]s, which are there before it begins.
 ///
-/// Implemented for all that it fits; nobody needs to implement or call it.
+/// Implemented for all functions that fit; there is no need to implement or call it.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not a function that a lifespan can be",
     label = "expected an async function of a `Lifespan<S>` and up to four `Dep`s"
@@ -100,7 +100,7 @@ pub trait LifespanFunction<S, A>: Send + 'static {
     fn asks_for() -> Vec<Argument>;
 
     #[doc(hidden)]
-    fn begin(self, lifespan: Lifespan<S>, found: &dyn Fn(&Argument) -> Option<Value>) -> Ending;
+    fn begin(self, lifespan: Lifespan<S>, found: &dyn Fn(&Argument) -> Option<Value>) -> LifespanFuture;
 }
 
 macro_rules! lifespan_function {
@@ -117,7 +117,7 @@ macro_rules! lifespan_function {
                 vec![$(Argument::dependency::<$dep>()),*]
             }
 
-            fn begin(self, lifespan: Lifespan<S>, found: &dyn Fn(&Argument) -> Option<Value>) -> Ending {
+            fn begin(self, lifespan: Lifespan<S>, found: &dyn Fn(&Argument) -> Option<Value>) -> LifespanFuture {
                 $(let $dep = match found(&Argument::dependency::<$dep>()).and_then(|value| value.downcast().ok()) {
                     Some(value) => Dep::shared(value),
                     None => return not_there::<$dep>(),
@@ -134,18 +134,18 @@ lifespan_function!(A B C);
 lifespan_function!(A B C D);
 
 /// It asks for the state of a lifespan that has not begun, its own perhaps.
-fn not_there<T>() -> Ending {
+fn not_there<T>() -> LifespanFuture {
     let text = format!("it asks for a `{}`, which is not there before it serves", type_name::<T>());
     Box::pin(std::future::ready(Err(BoxError::from(text))))
 }
 
-type Ending = Pin<Box<dyn Future<Output = Result<(), BoxError>> + Send>>;
+type LifespanFuture = Pin<Box<dyn Future<Output = Result<(), BoxError>> + Send>>;
 
-type Beginning = Box<dyn FnOnce(Arc<Run>, &dyn Fn(&Argument) -> Option<Value>) -> Ending + Send>;
+type BeginLifespan = Box<dyn FnOnce(Arc<Run>, &dyn Fn(&Argument) -> Option<Value>) -> LifespanFuture + Send>;
 
 /// A lifespan that has not begun.
 pub(crate) struct Planned {
-    begin: Beginning,
+    begin: BeginLifespan,
     /// What it asks for, which is made before it begins.
     pub(crate) needs: Vec<Argument>,
     pub(crate) name: &'static str,
@@ -199,7 +199,7 @@ impl Planned {
         };
         let lifespan = (self.begin)(Arc::clone(&run), &found);
         let failing = failing.clone();
-        // In a shield: it is ended by those who wait for it, when all requests have ended.
+        // In a shield: the server ends it, when all requests have ended.
         drop(group.named("lifespan").spawn(anyrt::shield(async move {
             let result = scope.run(async move |_| lifespan.await).await;
             *end.lock().unwrap_or_else(PoisonError::into_inner) = result.ok();

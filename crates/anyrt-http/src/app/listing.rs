@@ -42,7 +42,7 @@ impl Core {
         for (_, source) in self.sources.iter() {
             if let Some((provider, rules)) = source.provider() {
                 let (makes, place) = (provider.makes().1, place(provider.blocking()));
-                let most = rules.places.as_ref().map(anyrt::blocking::CapacityLimiter::total);
+                let most = rules.limiter.as_ref().map(anyrt::blocking::CapacityLimiter::total);
                 tracing::info!(makes, provider = provider.name(), place, lifetime = ?rules.lifetime, ?most, "dependency");
             }
         }

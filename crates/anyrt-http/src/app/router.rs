@@ -15,10 +15,9 @@ use super::layers::{Endpoint, Layering, Next};
 use super::lifespan::{LifespanFunction, Planned};
 use crate::base::error::{Error, Result};
 use crate::inject::arguments::{FromArgs, FromHead};
+use crate::inject::function::Function;
 use crate::inject::handler::{Callable, Dispatch, Kind};
-use crate::inject::operation;
-use crate::inject::operation::Operation;
-use crate::inject::provider;
+use crate::inject::operation::{Mounted, Operation};
 use crate::inject::provider::{Provide, Provider};
 use crate::inject::registry::{Fake, Source, Sources};
 use crate::inject::requirements::Need;
@@ -114,7 +113,7 @@ impl Router {
         for (path, rest) in
             [(prefix.to_owned(), false), (format!("{prefix}/"), false), (format!("{prefix}/{{*rest}}"), true)]
         {
-            let operation = Box::new(operation::Mounted::new(Arc::clone(&host), rest));
+            let operation = Box::new(Mounted::new(Arc::clone(&host), rest));
             self.routes.push(Declared { method: None, path, operation, exact: true });
         }
     }
@@ -149,7 +148,7 @@ impl Router {
         Ok(flat)
     }
 
-    /// `needs` and `layers` are those of the routers around, outer ones first; the layers of the app itself are around
+    /// `needs` and `layers` come from the routers around, outer ones first; the layers of the app itself are around
     /// everything, also around what is not found, and not among them.
     fn flatten_into(
         self,
@@ -163,7 +162,7 @@ impl Router {
             return Err(mistake);
         }
         let needs = [needs, &self.needs].concat();
-        // A layer that was added later is around those that were added before.
+        // A layer that was added later is around the earlier ones.
         let layers: Vec<_> = layers.iter().cloned().chain(self.layers.into_iter().rev()).collect();
         let shared: Option<Arc<[Need]>> = (!needs.is_empty()).then(|| needs.as_slice().into());
         let layered = (!layers.is_empty()).then(|| around(&layers, Arc::new(Endpoint)));
@@ -183,7 +182,7 @@ impl Router {
             operation,
             needs: shared.clone(),
             layered: layered.clone(),
-            attended: false,
+            guarded: false,
             watched: false,
         };
         for Declared { method, path, operation, exact } in self.routes {
@@ -260,7 +259,7 @@ macro_rules! building {
                 K: Dispatch<H::Output> + 'static,
                 M: 'static,
             {
-                let operation = operation::Function::<H, A, M, K>::new(handler);
+                let operation = Function::<H, A, M, K>::operation(handler);
                 self.router().operation(method, path, operation);
                 self
             }
@@ -306,7 +305,7 @@ macro_rules! building {
                 K: Dispatch<H::Output> + 'static,
                 M: 'static,
             {
-                let operation = operation::Function::<H, A, M, K>::new(handler);
+                let operation = Function::<H, A, M, K>::operation(handler);
                 self.router().answers_the_rest(operation);
                 self
             }
@@ -345,7 +344,7 @@ macro_rules! building {
                 K: 'static,
                 M: 'static,
             {
-                let provider: Arc<dyn Provider> = Arc::new(provider::Function::<H, A, M, K>::new(provider));
+                let provider: Arc<dyn Provider> = Arc::new(Function::<H, A, M, K>::provider(provider));
                 let (kind, name) = provider.makes();
                 self.router().source(kind, name, Source::of(provider));
                 self
@@ -371,7 +370,7 @@ macro_rules! building {
                 K: 'static,
                 M: 'static,
             {
-                let provider: Arc<dyn Provider> = Arc::new(provider::Function::<H, A, M, K>::new(provider));
+                let provider: Arc<dyn Provider> = Arc::new(Function::<H, A, M, K>::provider(provider));
                 let (kind, name) = provider.makes();
                 self.router().fakes.push((kind, name, Fake::Provider(provider)));
                 self

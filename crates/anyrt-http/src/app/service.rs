@@ -1,6 +1,5 @@
 //! The built app: a tower service, cheap to clone.
 
-use crate::inject::core::Core;
 use std::convert::Infallible;
 use std::fmt;
 use std::future::Future;
@@ -20,6 +19,7 @@ use super::layers::{Carried, Layering, Refused};
 use super::router::around;
 use crate::base::limits::Limits;
 use crate::inject::context::RequestContext;
+use crate::inject::core::Core;
 use crate::inject::pattern::normal_form;
 use crate::inject::routes::Operations;
 use crate::request::arrival::Arrival;
@@ -27,7 +27,7 @@ use crate::request::endpoint;
 use crate::request::endpoint::Host;
 use crate::request::endpoint::{Answer, answered};
 use crate::request::home::Home;
-use crate::request::request_future::Attended;
+use crate::request::request_future::RequestFuture;
 use crate::response::framed::{Framed, framed};
 use crate::response::problem::detail;
 
@@ -190,7 +190,7 @@ where
 #[derive(Debug)]
 #[must_use = "futures do nothing unless awaited"]
 pub struct AppFuture {
-    attended: Attended,
+    future: RequestFuture,
     /// Of the outermost one, whose response is made to fit: whether its method is HEAD.
     head: Option<bool>,
 }
@@ -199,14 +199,14 @@ impl AppFuture {
     pub(crate) fn new(service: &AppService, request: Request, arrival: Arrival) -> Self {
         let head = Some(request.method() == Method::HEAD);
         let answer = endpoint::begin(service, request, &arrival);
-        let (home, leaving) = arrival.said();
-        AppFuture { attended: Attended::new(answer, home, leaving), head }
+        let (home, leaving) = arrival.into_parts();
+        AppFuture { future: RequestFuture::new(answer, home, leaving), head }
     }
 
     /// Of a service that a layer calls.
     pub(crate) fn inner(answer: Answer, arrival: Arrival) -> Self {
-        let (home, leaving) = arrival.said();
-        AppFuture { attended: Attended::inner(answer, home, leaving), head: None }
+        let (home, leaving) = arrival.into_parts();
+        AppFuture { future: RequestFuture::inner(answer, home, leaving), head: None }
     }
 }
 
@@ -214,7 +214,7 @@ impl Future for AppFuture {
     type Output = Result<Response, Infallible>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let response = ready!(self.attended.poll(cx));
+        let response = ready!(self.future.poll(cx));
         Poll::Ready(Ok(match self.head {
             Some(head) => framed(head, response).map(Framed::boxed),
             None => response,

@@ -9,6 +9,7 @@ use axum_core::body::Body;
 use axum_core::extract::Request;
 
 use super::lifespan::{Begun, Planned};
+use crate::base::causes::chain;
 use crate::base::error::{Error, Result};
 use crate::inject::context::RequestContext;
 use crate::inject::core::Core;
@@ -71,7 +72,7 @@ pub(crate) async fn around<T: Send>(
         let started = std::mem::take(&mut *started.lock().unwrap_or_else(PoisonError::into_inner));
         let outcome = match &served {
             Ok(_) => Outcome::Ok(http::StatusCode::OK),
-            Err(error) => Outcome::failed(Arc::from(anyrt::BoxError::from(error.to_string()))),
+            Err(error) => Outcome::failed(Arc::from(anyrt::BoxError::from(chain(error)))),
         };
         let ended = anyrt::shield(async {
             core.drops_end().await;
@@ -88,7 +89,7 @@ pub(crate) async fn around<T: Send>(
     }
 }
 
-/// Drops what the app had for all its requests, when the last of theirs is dropped; if nobody else has the app.
+/// Drops what the app had for all its requests, when the last value of a request is dropped; if no clone of the app is left.
 async fn drop_all(core: Arc<Core>) {
     core.drops_end().await;
     let (_, most, threads) = core.lane.counts();

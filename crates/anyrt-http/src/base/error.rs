@@ -7,6 +7,9 @@ use anyrt::BoxError;
 use super::lifetime::Lifetime;
 
 /// Why an [`App`](crate::App) could not be built or served.
+///
+/// The text says nothing of what is behind it: a program that prints it prints the chain of its
+/// [`source`](std::error::Error::source)s, too.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
@@ -23,7 +26,7 @@ pub enum Error {
         "{by} needs a `Dep<{needed}>`, and nothing provides one: add `.provide(a function that returns it)` or `.provide_value(one)`"
     )]
     MissingProvider {
-        /// Who asks.
+        /// The function that asks.
         by: String,
         /// The type that is asked for.
         needed: &'static str,
@@ -34,13 +37,13 @@ pub enum Error {
         /// The types along the circle, from the first to the one that needs the first again.
         circle: Vec<String>,
     },
-    /// Two providers give the same type, so that nobody could say which one is asked.
+    /// Two providers give the same type, so that it is open which one is asked.
     #[error("`{0}` is provided twice: keep one, or give each a type of its own")]
     ProvidedTwice(&'static str),
     /// An argument type that could never work here.
     #[error("{by} takes a `{argument}`, which only axum's own router can fill: take `{instead}`")]
     Argument {
-        /// Who takes it.
+        /// The function that takes it.
         by: String,
         /// The type of the argument.
         argument: &'static str,
@@ -53,7 +56,7 @@ pub enum Error {
         lives(*.lifetime), lives(*.until)
     )]
     Lifetime {
-        /// Who asks.
+        /// The function that asks.
         by: String,
         /// How long what it makes lives.
         lifetime: Lifetime,
@@ -65,7 +68,7 @@ pub enum Error {
     /// A dependency of the app's lifetime asks for a part of a request.
     #[error("{by} is called at start-up, where there is no request, and takes a `{argument}`")]
     AtStart {
-        /// Who takes it.
+        /// The function that takes it.
         by: String,
         /// The type of the argument.
         argument: &'static str,
@@ -84,13 +87,13 @@ pub enum Error {
     /// A dependency of the app's lifetime could not be made at start-up.
     #[error("the app could not start: {by} was refused: {reason}")]
     Start {
-        /// Who was refused.
+        /// The provider that was refused.
         by: String,
         /// The status and, if it has one, the source of the response that it refused with.
         reason: String,
     },
     /// A lifespan failed, at start-up, while the app ran, or at shutdown.
-    #[error("the lifespan failed: {0}")]
+    #[error("the lifespan failed")]
     Lifespan(#[source] BoxError),
     /// The app has something to start and to end, which a service alone cannot do.
     #[error(
@@ -105,7 +108,7 @@ pub enum Error {
         reason: String,
     },
     /// The address could not be listened on.
-    #[error("cannot listen: {source}")]
+    #[error("cannot listen at {address}")]
     Listen {
         /// The address as it was given.
         address: String,
@@ -113,8 +116,8 @@ pub enum Error {
         source: io::Error,
     },
     /// The end of the program cannot be waited for.
-    #[error("cannot wait for Ctrl-C and SIGTERM: {0}")]
-    Signal(io::Error),
+    #[error("cannot wait for Ctrl-C and SIGTERM")]
+    Signal(#[source] io::Error),
 }
 
 fn lives(lifetime: Lifetime) -> &'static str {

@@ -21,7 +21,7 @@ use std::time::Duration;
 /// | `body_idle` | 30 s | a handler that waits for its body, and no byte comes: 408, closed |
 /// | `body_rate` | 240 bytes a second | a body that comes slower while the handler waits for it: 408, closed |
 /// | `body_grace` | 5 s | so long the handler waits before `body_rate` counts |
-/// | `linger` | 1 s | a client that still sends what nobody will read, on a connection that was told to close: closed |
+/// | `linger` | 1 s | a client that still sends what will not be read, on a connection that was told to close: closed |
 /// | `linger_size` | 64 KiB | the bytes that are read of that meanwhile: closed |
 /// | `write_stall` | 30 s | a client that takes no byte of what is to be sent: closed |
 /// | `buffer` | 400 KiB | of one connection, read or to be written: no more is read, or made |
@@ -103,11 +103,11 @@ pub struct Limits {
     pub queue_time: Duration,
     /// How long a server that was told to stop waits for the requests it has begun.
     pub shutdown: Duration,
-    /// How long it then waits for the clean-up of those that it has cancelled.
+    /// How long it then waits for the clean-up of the requests that it has cancelled.
     pub teardown: Duration,
 }
 
-/// What axum-core's extractors keep when nobody tells them otherwise: equal, so that the default
+/// What axum-core's extractors keep when they are not told otherwise: equal, so that the default
 /// costs no request extension.
 pub(crate) const DEFAULT_BODY: usize = 2 * 1024 * 1024;
 

@@ -75,7 +75,7 @@ fn told(error: &serde_html_form::de::Error) -> String {
         matches!(wanted, "a boolean" | "f32" | "f64") || wanted.starts_with(['i', 'u']) && wanted.len() <= 5
     };
     match wanted {
-        // Whoever knows the type reads the number from the text: here serde did not say it.
+        // A type that asks for a number reads it from the text: here serde did not say which it wants.
         Some((_, wanted)) if is_no_text(wanted) => format!(
             "{told}: inside of a flattened or untagged type all values are texts; \
              read it with an argument of its own, or by a `deserialize_with` that reads text"

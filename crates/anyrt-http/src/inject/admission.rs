@@ -4,30 +4,30 @@
 //! connection of a pool of three for example; if its next call stood behind theirs, all would wait for each other
 //! (fastapi#3205). So:
 //!
-//! - A call of a request that has begun goes before the calls of those that have not. While its provider ends it lines up
-//!   for the call that comes next, so that the token goes to that and to nobody new.
+//! - A call of a request that has begun goes before the calls of requests that have not. While its provider ends it lines up
+//!   for the call that comes next, so that the token goes to that call and not to a new one.
 //! - It is not refused because of the length of the queue.
 //! - When the pool is *stuck*, which is that all tokens are held and none has come back for 50 ms, it goes beyond the limit,
-//!   in a thread more: see [`Lane`]. So many threads more there may be as requests have begun; those that have not begun
+//!   in a thread more: see [`Lane`](crate::request::lane::Lane). So many threads more there may be as requests have begun; requests that have not begun
 //!   never go there.
 //!
-//! The limiter itself knows nothing of this: who asks it for a token has it in strict order, and those who continue what
-//! they have begun, as what a job calls, before those who start.
+//! The limiter itself knows nothing of this: it gives tokens in strict order, to callers that continue what they have
+//! begun (as what a job calls) before callers that start.
 
-use crate::request::lane::busy;
-use crate::request::lane::keep_turn;
 use std::future::{Future, IntoFuture, poll_fn};
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::task::Poll;
 
+use anyrt::blocking::Turn;
 use anyrt::runtime::Handle;
-use anyrt::{current_handle, run_blocking, sleep};
+use anyrt::{checkpoint_if_cancelled, current_handle, run_blocking, sleep};
 use axum_core::response::Response;
 
 use super::context::RequestContext;
 use crate::base::limits::Limits;
+use crate::request::lane::{busy, keep_turn};
 
 const WAITING: u8 = 0;
 const RUNNING: u8 = 1;
@@ -73,9 +73,12 @@ where
     F: FnOnce() -> T + Send + 'static,
     T: Send + 'static,
 {
+    // A call that has its token already is no checkpoint, and this is one.
+    checkpoint_if_cancelled().await;
     let limiter = handle.limiter();
-    if limiter.available() > 0 {
-        return Ok(run_blocking(job).await);
+    // Asked for and taken in one step: of two threads that see the last token one has it, and the other lines up.
+    if let Ok(token) = limiter.try_acquire() {
+        return Ok(run_blocking(job).turn(Turn::Has(token.detach())).await);
     }
     if limiter.waiting() >= limiter.total().saturating_mul(limits.queue_factor) {
         return Err(busy(limits.queue_time));

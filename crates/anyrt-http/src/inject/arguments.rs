@@ -193,7 +193,7 @@ where
 
 /// How an extractor of others reads the body.
 enum Reading {
-    /// Nobody knows: a stream, or whatever.
+    /// Not known: a stream, or anything.
     AsItIs,
     /// To its end, and nothing else: done for it, so that what is wrong is told as everywhere.
     Whole,

@@ -14,7 +14,7 @@ use crate::request::outcome::Outcome;
 use crate::request::undo::Undoing;
 use crate::response::problem::internal;
 
-/// Gives the value of a [`Teardown::around`] to those who ask for it, and waits until it is undone.
+/// Gives the value of a [`Teardown::around`] to the request, and waits until it is undone.
 #[must_use = "the request waits for the value"]
 pub struct Give<T>(Arc<Given<T>>);
 

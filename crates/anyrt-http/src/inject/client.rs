@@ -8,8 +8,8 @@ use anyrt::sync::Event;
 use super::context::RequestContext;
 use crate::base::causes::among_causes;
 
-/// The client, who may leave before the response is there, or before its end. An argument of a path operation or a provider, for those
-/// that go on all the same ([`Configure::detach`](crate::Configure::detach)), or clean up.
+/// The client, who may leave before the response is there, or before its end. An argument of a path operation or a provider, for one
+/// that goes on all the same ([`Configure::detach`](crate::Configure::detach)), or cleans up.
 ///
 /// ```
 /// use anyrt_http::Client;
@@ -54,7 +54,7 @@ impl Client {
 
 /// The error of a request's body whose client left before its end.
 ///
-/// Extractors answer it, with an answer that nobody reads; who reads a body as a stream finds it among the causes of the
+/// Extractors answer it, although the client is gone; a handler that reads a body as a stream finds it among the causes of the
 /// error:
 ///
 /// ```

@@ -1,11 +1,11 @@
 //! Settings of path operations and providers, written at the function.
 
-use crate::base::lifetime::Lifetime;
 use std::fmt;
 use std::num::NonZeroUsize;
 use std::time::Duration;
 
 use super::handler::Callable;
+use crate::base::lifetime::Lifetime;
 use crate::request::on_disconnect::Disconnect;
 
 /// Settings of a path operation or a provider, given where it is named:
@@ -113,7 +113,7 @@ impl<F> Configured<F> {
     }
 }
 
-/// Settings are added to those that are there; the last of a kind counts.
+/// Settings are added to earlier ones; the last of a kind counts.
 macro_rules! again {
     ($($(#[$doc:meta])* $name:ident($($argument:ident: $type:ty)?) $field:ident = $value:expr;)*) => {
         impl<F> Configured<F> {$(

@@ -23,7 +23,7 @@ use crate::request::endpoint::{Answer, answered};
 use crate::request::home::Home;
 use crate::request::kept::{Kept, KeptList};
 use crate::request::live::Live;
-use crate::request::matched::{Parameters, Place};
+use crate::request::matched::{OperationId, Parameters};
 use crate::request::outcome::Outcome;
 use crate::request::reply::{Reply, ResponseHeaders};
 use crate::request::undo::{Entry, Stack, told};
@@ -38,7 +38,7 @@ use crate::response::problem::internal;
 pub struct RequestContext {
     core: Arc<Core>,
     /// None at start-up.
-    place: Option<Place>,
+    operation: Option<OperationId>,
     parameters: Parameters,
     home: Home,
     /// Set when the client leaves, if anything asks for that.
@@ -47,12 +47,12 @@ pub struct RequestContext {
     live: Option<Live>,
     /// A call of it had a token of the pool.
     begun: AtomicBool,
-    state: Mutex<State>,
+    state: Mutex<Collected>,
 }
 
 /// What a request collects on its way. Nothing of it allocates before it is used.
 #[derive(Default)]
-struct State {
+struct Collected {
     cache: Vec<(TypeId, Value)>,
     function: Stack,
     request: Stack,
@@ -65,14 +65,14 @@ struct State {
 impl RequestContext {
     pub(crate) fn new(
         core: Arc<Core>,
-        place: Place,
+        operation: OperationId,
         parameters: Parameters,
         home: Home,
         gone: Option<Event>,
     ) -> Self {
         RequestContext {
             core,
-            place: Some(place),
+            operation: Some(operation),
             parameters,
             home,
             gone,
@@ -87,7 +87,7 @@ impl RequestContext {
         let parameters = Parameters::default();
         RequestContext {
             core,
-            place: None,
+            operation: None,
             parameters,
             home: Home::ROOT,
             gone: None,
@@ -100,15 +100,16 @@ impl RequestContext {
     /// Calls the path operation that this context was made for.
     pub(crate) fn call(request: Request, context: RequestContext) -> Answer {
         let core = Arc::clone(&context.core);
-        match context.place {
-            Some(place) => core.routes.operated(place).call(request, context),
+        match context.operation {
+            Some(operation) => core.routes.operated(operation).call(request, context),
             None => answered(internal()),
         }
     }
 
     /// Whether the path operation is one for GET, whatever it was asked by.
     pub(crate) fn is_of_get(&self) -> bool {
-        self.place.is_some_and(|place| self.core.routes.operated(place).method == Some(Method::GET))
+        self.operation
+            .is_some_and(|operation| self.core.routes.operated(operation).method == Some(Method::GET))
     }
 
     pub(crate) fn is_followed_by(&mut self, live: Live) {
@@ -125,7 +126,7 @@ impl RequestContext {
     }
 
     pub(crate) fn is_start(&self) -> bool {
-        self.place.is_none()
+        self.operation.is_none()
     }
 
     /// The limits of the app.
@@ -135,7 +136,7 @@ impl RequestContext {
 
     /// The route's pattern, with all prefixes: `/items/{id}`.
     pub fn route(&self) -> &str {
-        self.place.map_or("", |(route, _)| self.core.routes.pattern(route))
+        self.operation.map_or("", |(route, _)| self.core.routes.pattern(route))
     }
 
     /// The background tasks of this request, for extractors of your own.
@@ -154,7 +155,7 @@ impl RequestContext {
         parts: &'a Parts,
     ) -> impl Iterator<Item = (&'a str, &'a str)> + use<'a> {
         let path = parts.uri.path();
-        let names = self.place.map_or(&[][..], |(route, _)| self.core.routes.names(route));
+        let names = self.operation.map_or(&[][..], |(route, _)| self.core.routes.names(route));
         // A middleware that shortened the path leaves nothing to read: an empty text then.
         let texts = self.parameters.iter().map(move |range| path.get(range).unwrap_or_default());
         names.iter().map(String::as_str).zip(texts)
@@ -192,8 +193,8 @@ impl RequestContext {
     }
 
     /// Keeps a value whose drop may block until the request is over.
-    pub(crate) fn keep(&self, value: Value, place: Option<Token>) {
-        self.lock().kept.push(Kept::new(value, place), &self.core.drops);
+    pub(crate) fn keep(&self, value: Value, token: Option<Token>) {
+        self.lock().kept.push(Kept::new(value, token), &self.core.drops);
     }
 
     /// Whether a call of this request had a token of the pool.
@@ -208,7 +209,7 @@ impl RequestContext {
 
     /// Whether the path operation itself runs in the pool.
     pub(crate) fn ends_in_pool(&self) -> bool {
-        self.place.is_some_and(|place| self.core.routes.operated(place).operation.blocking())
+        self.operation.is_some_and(|operation| self.core.routes.operated(operation).operation.blocking())
     }
 
     /// What was made at start-up and has to be undone at shutdown.
@@ -231,7 +232,7 @@ impl RequestContext {
     ///
     /// # Cancel safety
     ///
-    /// Shielded. Between its end and the return of the response to whoever sends it nothing is lost: the response carries it.
+    /// Shielded. Between its end and the return of the response to the server nothing is lost: the response carries it.
     pub(crate) async fn close(&self, mut response: Response, mut outcome: Outcome) -> Response {
         let function = std::mem::take(&mut self.lock().function);
         if !function.is_empty() {
@@ -270,7 +271,7 @@ impl RequestContext {
         at_end(response, &self.home, Waiter::After(after))
     }
 
-    /// What is kept, for whoever goes on when this context is dropped.
+    /// What is kept, for the task that goes on when this context is dropped.
     fn kept(&self) -> KeptList {
         std::mem::take(&mut self.lock().kept)
     }
@@ -289,7 +290,7 @@ impl RequestContext {
         request.undo(&mut outcome, |name, error| told(name, &error)).await;
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, Collected> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

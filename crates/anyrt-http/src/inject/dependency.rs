@@ -90,7 +90,7 @@ where
     })
 }
 
-/// As [`Dep`], made for this argument alone: neither taken from the request nor shared with who asks later.
+/// As [`Dep`], made for this argument alone: neither taken from the request nor shared with later arguments.
 ///
 /// A value that is the app's ([`provide_value`](crate::App::provide_value), [`Lifetime::App`](crate::Lifetime::App)) is the
 /// same all the same.

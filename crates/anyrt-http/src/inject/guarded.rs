@@ -23,8 +23,12 @@ pub(crate) type Work<'a, T = Response> = Pin<Box<dyn Future<Output = T> + Send +
 ///
 /// # Cancel safety
 ///
-/// To be dropped by nobody but a cancelled scope: what was made until then is undone.
-pub(crate) async fn attend(work: Work<'_>, context: &RequestContext, deadline: Option<Duration>) -> Response {
+/// To be dropped by a cancelled scope only: what was made until then is undone.
+pub(crate) async fn run_guarded(
+    work: Work<'_>,
+    context: &RequestContext,
+    deadline: Option<Duration>,
+) -> Response {
     let work = AssertUnwindSafe(async {
         // Of a route without a deadline it is the work and nothing more.
         anyrt::move_on_after(deadline, work).await

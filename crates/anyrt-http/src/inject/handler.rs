@@ -3,8 +3,6 @@
 //! The bounds are split so that inference goes by bounds that ask nothing of the user
 //! ([`Callable`], [`Kind`]), and each requirement fails on its own, with a message that names it.
 
-use crate::base::kind::Async;
-use crate::base::kind::Blocking;
 use std::any::type_name;
 use std::future::Future;
 use std::sync::Arc;
@@ -15,6 +13,8 @@ use super::admission;
 use super::admission::Then;
 use super::configure::Settings;
 use super::context::RequestContext;
+use crate::base::kind::Async;
+use crate::base::kind::Blocking;
 use crate::response::header_pool;
 use crate::response::respond::respond;
 

@@ -1,9 +1,6 @@
 //! Path operations: a handler together with what its detection found.
 
-use crate::request::endpoint::Answer;
-use crate::request::endpoint::answered;
 use std::fmt;
-use std::marker::PhantomData;
 use std::sync::Arc;
 
 use axum_core::body::Body;
@@ -18,10 +15,13 @@ use super::arguments::FromArgs;
 use super::configure::Settings;
 use super::context::RequestContext;
 use super::dependency::Argument;
-use super::guarded::{Work, attend};
+use super::function::Function;
+use super::guarded::{Work, run_guarded};
 use super::handler::{Callable, Dispatch};
 use super::requirements::Need;
 use crate::request::arrival::Arrival;
+use crate::request::endpoint::Answer;
+use crate::request::endpoint::answered;
 use crate::request::endpoint::{Host, without_prefix};
 use crate::request::outcome::Outcome;
 use crate::response::problem::{Findings, detail};
@@ -41,42 +41,16 @@ pub(crate) trait Operation: Send + Sync {
     fn settings(&self) -> &Settings;
 
     /// Gathers the arguments, calls the handler and makes the response.
-    fn call(&self, request: Request, context: RequestContext, attention: Attention) -> Answer;
+    fn call(&self, request: Request, context: RequestContext, options: CallOptions) -> Answer;
 }
 
 /// What a request of a route needs besides its handler. Nothing, mostly.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Attention {
+pub(crate) struct CallOptions {
     /// What has to be there before the arguments are gathered: what the routers ask for.
     pub(crate) needs: Option<Arc<[Need]>>,
-    /// Something may have to be undone, or is set for this route.
-    pub(crate) attended: bool,
-}
-
-/// A handler with the types that its detection found.
-pub(crate) struct Function<H, A, M, K> {
-    function: Arc<H>,
-    name: &'static str,
-    settings: Settings,
-    arguments: Vec<Argument>,
-    found: PhantomData<fn(A, M, K)>,
-}
-
-impl<H, A, M, K> Function<H, A, M, K>
-where
-    H: Callable<A>,
-    A: FromArgs<M>,
-{
-    pub(crate) fn new(function: H) -> Self {
-        let (name, settings) = (function.name(), function.settings());
-        Function {
-            function: Arc::new(function),
-            name,
-            settings,
-            arguments: A::describe(),
-            found: PhantomData,
-        }
-    }
+    /// It runs in stages: something may have to be undone, or the route has a deadline.
+    pub(crate) guarded: bool,
 }
 
 impl<H, A, M, K> Operation for Function<H, A, M, K>
@@ -101,13 +75,13 @@ where
         &self.settings
     }
 
-    fn call(&self, request: Request, mut context: RequestContext, attention: Attention) -> Answer {
+    fn call(&self, request: Request, mut context: RequestContext, options: CallOptions) -> Answer {
         let function = Arc::clone(&self.function);
-        let Attention { needs, attended } = attention;
+        let CallOptions { needs, guarded } = options;
         let Settings { inline, deadline, .. } = self.settings;
         let (parts, body) = request.into_parts();
         let head = parts.method == Method::HEAD && context.is_of_get();
-        if attended {
+        if guarded {
             return Box::pin(async move {
                 let work: Work<'_> = Box::pin(async {
                     let response = match gather::<A, M>(parts, body, needs, &context).await {
@@ -116,7 +90,7 @@ where
                     };
                     if head { for_head(response) } else { response }
                 });
-                attend(work, &context, deadline).await
+                run_guarded(work, &context, deadline).await
             });
         }
         Box::pin(async move {
@@ -166,7 +140,7 @@ impl Operation for Mounted {
         &self.settings
     }
 
-    fn call(&self, mut request: Request, context: RequestContext, attention: Attention) -> Answer {
+    fn call(&self, mut request: Request, context: RequestContext, options: CallOptions) -> Answer {
         let path = request.uri().path();
         let rest = if self.rest { context.last_parameter().map(|rest| rest.start) } else { None };
         match without_prefix(request.uri(), rest.unwrap_or(path.len())) {
@@ -174,7 +148,7 @@ impl Operation for Mounted {
             None => return answered(detail(StatusCode::NOT_FOUND, "Not Found")),
         }
         let home = context.home().clone();
-        let Some(needs) = attention.needs else { return self.host.call(request, &Arrival::at(home)) };
+        let Some(needs) = options.needs else { return self.host.call(request, &Arrival::at(home)) };
         let host = Arc::clone(&self.host);
         Box::pin(async move {
             let work: Work<'_> = Box::pin(async {
@@ -189,7 +163,7 @@ impl Operation for Mounted {
                     Err(refusal) => refusal,
                 }
             });
-            attend(work, &context, None).await
+            run_guarded(work, &context, None).await
         })
     }
 }

@@ -1,4 +1,4 @@
-//! Which paths a route can have: those that requests come with.
+//! Which paths a route can have: only paths that a request can come with.
 //!
 //! What matches does not depend on the version of the router underneath: what only some of them take is refused here.
 
@@ -113,7 +113,7 @@ pub(crate) fn normal_form(uri: &Uri) -> Option<Uri> {
         normal.push_str(&rest[..at]);
         rest = &rest[at..];
         match encoded(rest.as_bytes()) {
-            // Clients resolve dots before they ask: who hides them means something else.
+            // Clients resolve dots before they ask: dots that are hidden mean something else.
             Some(b'.') | None => {
                 normal.push('%');
                 rest = &rest[1..];

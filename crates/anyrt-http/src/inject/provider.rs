@@ -20,6 +20,7 @@ use super::arguments::FromHead;
 use super::configure::Settings;
 use super::context::RequestContext;
 use super::dependency::{Argument, Dep, Dependency};
+use super::function::Function;
 use super::handler::Callable;
 use super::teardown::{Teardown, UndoOf};
 use crate::base::kind::{Async, Blocking};
@@ -61,19 +62,19 @@ pub(crate) trait Provider: Send + Sync {
 
 pub(crate) type Providing<'a> = Pin<Box<dyn Future<Output = Result<Value, Response>> + Send + 'a>>;
 
-/// What holds for a dependency, whoever provides it.
+/// What holds for a dependency, whatever provides it.
 #[derive(Debug, Clone)]
 pub(crate) struct Rules {
     pub(crate) lifetime: Lifetime,
     /// How many there may be at once.
-    pub(crate) places: Option<CapacityLimiter>,
+    pub(crate) limiter: Option<CapacityLimiter>,
     /// It is made from what a plain function made, and may hold on to that.
     pub(crate) from_pool: bool,
 }
 
 impl Default for Rules {
     fn default() -> Self {
-        Rules { lifetime: Lifetime::Request, places: None, from_pool: false }
+        Rules { lifetime: Lifetime::Request, limiter: None, from_pool: false }
     }
 }
 
@@ -259,32 +260,6 @@ where
     }
 }
 
-/// A provider with the types that its detection found.
-pub(crate) struct Function<H, A, M, K> {
-    function: Arc<H>,
-    name: &'static str,
-    settings: Settings,
-    arguments: Vec<Argument>,
-    found: PhantomData<fn(A, M, K)>,
-}
-
-impl<H, A, M, K> Function<H, A, M, K>
-where
-    H: Callable<A>,
-    A: FromHead<M>,
-{
-    pub(crate) fn new(function: H) -> Self {
-        let (name, settings) = (function.name(), function.settings());
-        Function {
-            function: Arc::new(function),
-            name,
-            settings,
-            arguments: A::describe(),
-            found: PhantomData,
-        }
-    }
-}
-
 impl<H, A, M, K> Provider for Function<H, A, M, K>
 where
     H: Callable<A> + Send + Sync + 'static,
@@ -328,27 +303,27 @@ where
     ) -> Providing<'a> {
         Box::pin(async move {
             let arguments = A::from_head(parts, context).await?;
-            let place = match &rules.places {
-                // It goes along with the request, to whatever task undoes it.
-                Some(places) => Some(places.acquire().await.detach()),
+            let token = match &rules.limiter {
+                // The token goes along with the request, to the task that undoes the value.
+                Some(limiter) => Some(limiter.acquire().await.detach()),
                 None => None,
             };
             let (function, inline) = (&self.function, self.settings.inline);
             let run = <H::Output as Provide<K>>::run(function, arguments, inline, context);
             let Made { value, undo } = run.await?;
-            let (value, mut place) = (Arc::new(value), place);
+            let (value, mut token) = (Arc::new(value), token);
             // What is the app's is dropped with the app.
             if rules.lifetime != Lifetime::App
                 && self.drop_may_block()
                 && (self.blocking() || rules.from_pool)
             {
-                // The place is free when the value is gone.
-                context.keep(Arc::clone(&value) as Value, place.take());
+                // The token is given back when the value is dropped.
+                context.keep(Arc::clone(&value) as Value, token.take());
             }
-            if undo.is_some() || place.is_some() {
+            if undo.is_some() || token.is_some() {
                 let made = Dep::shared(Arc::clone(&value));
                 let undo = undo.map(|undo| Box::new(move |outcome| undo(made, outcome)) as _);
-                context.push(rules.lifetime, Entry { name: self.makes().1, undo, place });
+                context.push(rules.lifetime, Entry { name: self.makes().1, undo, token });
             }
             Ok(value as Value)
         })

@@ -162,7 +162,7 @@ impl Sources {
         self.by_type.values().any(|source| matches!(source, Source::App { .. } | Source::Lifespan { .. }))
     }
 
-    /// Whether it is one of those that have to be made before the first request.
+    /// Whether it has to be made before the first request.
     pub(crate) fn is_to_start(&self, kind: TypeId) -> bool {
         matches!(self.by_type.get(&kind), Some(Source::App { .. }))
     }
@@ -255,9 +255,9 @@ impl Source {
     /// A provider, as its settings say.
     pub(crate) fn of(provider: Arc<dyn Provider>) -> Source {
         let settings = provider.settings();
-        let places = settings.most.flatten().map(|most| anyrt::blocking::CapacityLimiter::new(most.get()));
+        let limiter = settings.most.flatten().map(|most| anyrt::blocking::CapacityLimiter::new(most.get()));
         let rules =
-            Rules { lifetime: settings.lifetime.unwrap_or(Lifetime::Request), places, from_pool: false };
+            Rules { lifetime: settings.lifetime.unwrap_or(Lifetime::Request), limiter, from_pool: false };
         match rules.lifetime {
             Lifetime::App => Source::App { provider, rules, made: OnceLock::new() },
             Lifetime::Request | Lifetime::Function => Source::Provider { provider, rules },

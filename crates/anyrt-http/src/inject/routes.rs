@@ -1,7 +1,5 @@
 //! Routes: which path leads where.
 
-use crate::request::matched::Parameters;
-use crate::request::matched::Place;
 use std::fmt;
 use std::sync::Arc;
 
@@ -10,12 +8,14 @@ use http::Method;
 use http::header::{ACCESS_CONTROL_REQUEST_METHOD, HeaderValue};
 
 use super::context::RequestContext;
-use super::operation::{Attention, Operation};
+use super::operation::{CallOptions, Operation};
 use super::pattern;
 use super::requirements::Need;
 use crate::base::error::Error;
 use crate::request::endpoint::Answer;
 use crate::request::endpoint::Host;
+use crate::request::matched::OperationId;
+use crate::request::matched::Parameters;
 
 /// All routes of an app.
 #[derive(Default)]
@@ -48,8 +48,8 @@ pub(crate) struct Operated {
     pub(crate) needs: Option<Arc<[Need]>>,
     /// The layers of the routers, around all of their path operations.
     pub(crate) layered: Option<Arc<dyn Host>>,
-    /// Something may have to be undone, or is set for this route.
-    pub(crate) attended: bool,
+    /// It runs in stages: something may have to be undone, or the route has a deadline.
+    pub(crate) guarded: bool,
     /// Something asks whether the client is still there.
     pub(crate) watched: bool,
 }
@@ -120,7 +120,7 @@ impl Routes {
         &self.routes[route].operations
     }
 
-    pub(crate) fn operated(&self, (route, operation): Place) -> &Operated {
+    pub(crate) fn operated(&self, (route, operation): OperationId) -> &Operated {
         &self.routes[route].operations.by_method[operation]
     }
 
@@ -189,8 +189,8 @@ impl Operations {
 impl Operated {
     /// Calls the path operation itself, without the layers around it.
     pub(crate) fn call(&self, request: Request, context: RequestContext) -> Answer {
-        let attended = self.attended || context.core().sources.is_faked();
-        self.operation.call(request, context, Attention { needs: self.needs.clone(), attended })
+        let guarded = self.guarded || context.core().sources.is_faked();
+        self.operation.call(request, context, CallOptions { needs: self.needs.clone(), guarded })
     }
 
     /// `GET /items/{id}`, for messages.

@@ -1,6 +1,5 @@
 //! A dependency with what undoes it.
 
-use crate::request::undo::Undoing;
 use std::fmt;
 use std::future::Future;
 
@@ -9,6 +8,7 @@ use axum_core::response::{IntoResponse, Response};
 use super::dependency::Dep;
 use crate::base::kind::{Async, Blocking};
 use crate::request::outcome::Outcome;
+use crate::request::undo::Undoing;
 
 /// A value with what undoes it: what a provider returns that opens something.
 ///

@@ -21,7 +21,7 @@ pub(crate) struct After {
     /// If the app has a view.
     pub(crate) live: Option<Live>,
     pub(crate) background: Option<Arc<List>>,
-    /// If the request has begun: its calls of the pool go before those of others that have not.
+    /// If the request has begun: its calls of the pool go before calls of requests that have not.
     pub(crate) lane: Option<Arc<Lane>>,
     pub(crate) stack: Stack,
     pub(crate) outcome: Outcome,

@@ -1,6 +1,5 @@
 //! What becomes of a request whose client leaves: the route says it, the connection does it.
 
-use crate::request::on_disconnect::Disconnect;
 use std::cell::{Cell, OnceCell};
 
 use anyrt::sync::Event;
@@ -8,6 +7,7 @@ use axum_core::extract::Request;
 
 use super::home::Home;
 use super::live::Live;
+use crate::request::on_disconnect::Disconnect;
 
 /// A request on its way to its route, which says what becomes of it when the client leaves.
 #[derive(Debug)]
@@ -72,7 +72,7 @@ impl Arrival {
     }
 
     /// What the route has said, and where the request goes on.
-    pub(crate) fn said(self) -> (Home, Leaving) {
+    pub(crate) fn into_parts(self) -> (Home, Leaving) {
         let (disconnect, gone, live) =
             (self.disconnect.get(), self.gone.into_inner(), self.live.into_inner());
         (self.home, Leaving { disconnect, gone, live })
@@ -88,8 +88,8 @@ pub(crate) struct Leaving {
 }
 
 impl Leaving {
-    /// Tells the handler, if it asked; whether it goes on.
-    pub(crate) fn goes_on(&self) -> bool {
+    /// Sets what says that the client has left, for a handler that asked; returns whether the handler goes on.
+    pub(crate) fn announce_client_left(&self) -> bool {
         if let Some(gone) = &self.gone {
             gone.set();
         }

@@ -1,7 +1,5 @@
-//! Who waits for the end of a response.
+//! The waiters for the end of a response.
 
-use crate::response::ended::Ended;
-use crate::response::ended::told_ended;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -16,8 +14,10 @@ use http_body::{Body as _, Frame, SizeHint};
 use super::after::After;
 use super::home::Home;
 use super::live::Live;
+use crate::response::ended::Ended;
+use crate::response::ended::told_ended;
 
-/// Who waits for the end of a response's sending.
+/// A waiter for the end of a response's sending.
 #[derive(Debug)]
 pub(crate) enum Waiter {
     /// Is left to be done.
@@ -46,12 +46,12 @@ impl Waiter {
 pub(crate) fn at_end(response: Response, home: &Home, waiter: Waiter) -> Response {
     response.map(|body| {
         let home = home.clone();
-        Body::new(Ending { body, whole: false, failed: None, waiter: Some((home, waiter)) })
+        Body::new(AtEnd { body, whole: false, failed: None, waiter: Some((home, waiter)) })
     })
 }
 
-/// A response's body, and who waits for its end.
-struct Ending {
+/// A response's body, and the waiter for its end.
+struct AtEnd {
     body: Body,
     /// The body has given its last frame.
     whole: bool,
@@ -59,7 +59,7 @@ struct Ending {
     waiter: Option<(Home, Waiter)>,
 }
 
-impl http_body::Body for Ending {
+impl http_body::Body for AtEnd {
     type Data = Bytes;
     type Error = Error;
 
@@ -89,7 +89,7 @@ impl http_body::Body for Ending {
     }
 }
 
-impl Drop for Ending {
+impl Drop for AtEnd {
     fn drop(&mut self) {
         let Some((home, waiter)) = self.waiter.take() else { return };
         let ended = match (self.failed.take(), told_ended()) {
@@ -109,7 +109,7 @@ impl Drop for Ending {
     }
 }
 
-/// Lets the waiter begin, also when what is in between panics.
+/// Lets the waiter begin when this is dropped: also when the drop of the body before it panics.
 struct Begins {
     home: Home,
     waiter: Option<Waiter>,

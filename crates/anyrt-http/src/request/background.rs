@@ -1,6 +1,5 @@
 //! Background tasks: what a request leaves to be done after its response.
 
-use crate::response::http_error::HttpError;
 use std::collections::VecDeque;
 use std::fmt;
 use std::future::Future;
@@ -20,6 +19,7 @@ use super::outcome::Outcome;
 use crate::base::kind::{Async, Blocking};
 use crate::base::panics::message;
 use crate::base::panics::report;
+use crate::response::http_error::HttpError;
 use crate::response::problem::detail;
 use crate::response::source::Source;
 
@@ -49,7 +49,7 @@ pub struct Background {
     name: Option<Arc<str>>,
 }
 
-/// A background task came too late: those of its request have run already.
+/// A background task came too late: the tasks of its request have run already.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error(
     "the background tasks of this request have run already: add tasks before the response, or while its body is streamed"
@@ -107,10 +107,10 @@ impl From<TooLate> for HttpError {
 
 /// The tasks of one request.
 #[derive(Default)]
-pub(crate) struct List(Mutex<State>);
+pub(crate) struct List(Mutex<Queue>);
 
 #[derive(Default)]
-struct State {
+struct Queue {
     tasks: VecDeque<Listed>,
     /// They have run, or never will.
     closed: bool,
@@ -130,7 +130,7 @@ pub enum Prepared {
 }
 
 impl List {
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, Queue> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -273,7 +273,7 @@ where
     }
 }
 
-/// The result of a background task, for whoever holds on to it: tests, a view of jobs, another task.
+/// The result of a background task, for tests, a view of jobs, another task.
 #[derive(Clone)]
 pub struct BackgroundHandle<T>(Arc<Slot<T>>);
 

@@ -1,6 +1,5 @@
 //! Reading a request's body whole, up to a limit.
 
-use crate::base::causes::among_causes;
 use axum_core::body::Body;
 use axum_core::extract::Request;
 use axum_core::response::Response;
@@ -10,6 +9,7 @@ use http::header::CONTENT_TYPE;
 use http_body::Body as _;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 
+use crate::base::causes::{among_causes, chain};
 use crate::response::problem::detail;
 
 /// A body that comes too slowly.
@@ -50,7 +50,7 @@ pub(crate) async fn read(body: Body, limit: usize) -> Result<Bytes, Response> {
             Err(detail(StatusCode::REQUEST_TIMEOUT, "the body came too slowly"))
         }
         Err(error) => {
-            tracing::debug!(%error, "a request's body broke off");
+            tracing::debug!(error = chain(&*error), "a request's body broke off");
             Err(detail(StatusCode::BAD_REQUEST, "the body could not be read to its end"))
         }
     }

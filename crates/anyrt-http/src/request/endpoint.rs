@@ -37,7 +37,7 @@ pub(crate) trait Host: Send + Sync {
         answered(refusal)
     }
 
-    /// Whether somebody may look at the requests.
+    /// Whether it has a view, so that requests are followed.
     fn has_view(&self) -> bool {
         false
     }

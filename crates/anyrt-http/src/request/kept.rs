@@ -17,15 +17,15 @@ use http_body::{Frame, SizeHint};
 use super::value::Value;
 use crate::base::panics::report;
 
-/// A value, and its place among those that may be there at once, which is free when it is dropped.
+/// A value, and its token of `max_concurrency`, which is given back when the value is dropped.
 pub(crate) struct Kept {
     value: Value,
-    place: Option<Token>,
+    token: Option<Token>,
 }
 
 impl Kept {
-    pub(crate) fn new(value: Value, place: Option<Token>) -> Self {
-        Kept { value, place }
+    pub(crate) fn new(value: Value, token: Option<Token>) -> Self {
+        Kept { value, token }
     }
 }
 
@@ -76,7 +76,7 @@ impl Dropping {
         Dropping { kept, drops }
     }
 
-    /// One job for all of them, which waits for no token, and for which nobody waits.
+    /// One job for all of them, which waits for no token, and is not waited for.
     pub(crate) fn in_pool(self) {
         if !self.kept.is_empty() {
             anyrt::blocking::drop_in_pool(self);
@@ -86,11 +86,11 @@ impl Dropping {
 
 impl Drop for Dropping {
     fn drop(&mut self) {
-        while let Some(Kept { value, place }) = self.kept.pop() {
+        while let Some(Kept { value, token }) = self.kept.pop() {
             if let Err(panic) = catch_unwind(AssertUnwindSafe(|| drop(value))) {
                 report(&*panic);
             }
-            drop(place);
+            drop(token);
         }
         if let Some(drops) = &self.drops {
             drops.ends();

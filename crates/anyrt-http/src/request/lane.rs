@@ -32,7 +32,7 @@ pub(crate) fn keep_turn(turn: Turn) {
     HAS_NEXT.set(true);
 }
 
-/// The poll of a request is over: the place in the queue is for who is next there.
+/// The poll of a request is over: the place in the queue goes to the next call there.
 pub(crate) fn let_turn_go() {
     if HAS_NEXT.replace(false) {
         drop(NEXT.take());

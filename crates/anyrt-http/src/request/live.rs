@@ -1,5 +1,5 @@
 //! Requests that are being answered. They are followed in an app that has a [view](crate::Router::view), and in no other.
-#![cfg_attr(not(feature = "view"), allow(dead_code, reason = "nobody looks without the feature"))]
+#![cfg_attr(not(feature = "view"), allow(dead_code, reason = "read by the view alone"))]
 
 use std::fmt;
 use std::net::SocketAddr;
@@ -18,7 +18,7 @@ use super::at_end::{Waiter, at_end};
 use super::endpoint::Answer;
 use super::endpoint::Host;
 use super::home::Home;
-use super::matched::Place;
+use super::matched::OperationId;
 
 /// The live requests of an app.
 #[derive(Debug, Default)]
@@ -47,7 +47,7 @@ impl Requests {
     fn begin(self: &Arc<Self>, request: &Request, home: &Home) -> Live {
         let handle = Handle::try_current().ok();
         Live(Arc::new_cyclic(|story: &Weak<Story>| Story {
-            place: self.lock().insert(Weak::clone(story)),
+            key: self.lock().insert(Weak::clone(story)),
             number: self.begun.fetch_add(1, Ordering::Relaxed) + 1,
             method: request.method().clone(),
             uri: request.uri().clone(),
@@ -61,7 +61,7 @@ impl Requests {
         }))
     }
 
-    /// Those that are live now, the oldest first.
+    /// The requests that are live now, the oldest first.
     pub(crate) fn all(&self) -> Vec<Live> {
         let mut all: Vec<Live> =
             self.lock().iter().filter_map(|(_, story)| story.upgrade()).map(Live).collect();
@@ -92,13 +92,13 @@ pub(crate) struct Live(Arc<Story>);
 
 pub(crate) struct Story {
     requests: Arc<Requests>,
-    place: usize,
+    key: usize,
     pub(crate) number: u64,
     pub(crate) method: Method,
     uri: Uri,
     pub(crate) peer: Option<SocketAddr>,
     pub(crate) since: Option<Instant>,
-    route: OnceLock<Place>,
+    route: OnceLock<OperationId>,
     task: Mutex<Option<TaskId>>,
     stage: AtomicU8,
     client_left: AtomicBool,
@@ -109,9 +109,9 @@ impl Live {
         self.0.stage.store(stage as u8, Ordering::Relaxed);
     }
 
-    pub(crate) fn has_route(&self, place: Place) {
+    pub(crate) fn has_route(&self, operation: OperationId) {
         // A layer that calls twice finds the same route.
-        let _ = self.0.route.set(place);
+        let _ = self.0.route.set(operation);
     }
 
     pub(crate) fn is_in_this_task(&self) {
@@ -138,7 +138,7 @@ impl Story {
         self.uri.path()
     }
 
-    pub(crate) fn route(&self) -> Option<Place> {
+    pub(crate) fn route(&self) -> Option<OperationId> {
         self.route.get().copied()
     }
 
@@ -161,7 +161,7 @@ impl Story {
 
 impl Drop for Story {
     fn drop(&mut self) {
-        let removed = self.requests.lock().try_remove(self.place);
+        let removed = self.requests.lock().try_remove(self.key);
         drop(removed);
     }
 }

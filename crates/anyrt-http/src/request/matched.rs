@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 /// A path operation's place: the index of its route, and its own in there.
-pub(crate) type Place = (usize, usize);
+pub(crate) type OperationId = (usize, usize);
 
 /// Path parameters as ranges into the path: no text is copied to find a route.
 #[derive(Debug, Clone, Copy, Default)]

@@ -2,7 +2,7 @@
 
 /// What becomes of a request whose client leaves before it is answered.
 ///
-/// Whoever asks by [`Client`](crate::Client) learns of it in every case, as far as it still runs.
+/// A handler that asks by [`Client`](crate::Client) learns of it in every case, as far as it still runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub enum Disconnect {

@@ -1,7 +1,5 @@
 //! How a request ended, as its teardowns are told.
 
-use crate::base::panics::message;
-use crate::response::source::Source;
 use std::any::Any;
 use std::error::Error;
 use std::fmt;
@@ -11,7 +9,9 @@ use anyrt::Cancelled;
 use axum_core::response::Response;
 use http::StatusCode;
 
+use crate::base::panics::message;
 use crate::response::ended::Ended;
+use crate::response::source::Source;
 
 /// How a request ended, as a teardown is told: so that a session knows whether to commit.
 #[derive(Debug, Clone)]

@@ -1,4 +1,4 @@
-//! What dependencies and handlers add to a response that somebody else makes.
+//! What dependencies and handlers add to a response that they do not make.
 
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use axum_core::response::Response;
 use http::header::{HeaderMap, HeaderName, HeaderValue};
 
-/// Adds headers to the response, whoever makes it. An argument of a path operation or a provider; all of one request
+/// Adds headers to the response, whichever function makes it. An argument of a path operation or a provider; all of one request
 /// share it.
 ///
 /// ```
@@ -23,7 +23,7 @@ use http::header::{HeaderMap, HeaderName, HeaderValue};
 /// # let _ = uncached;
 /// ```
 ///
-/// They replace those of the same name that the handler's response has. What is added after the response's head was sent
+/// They replace the headers of the same name that the handler's response has. What is added after the response's head was sent
 /// is lost.
 #[derive(Clone)]
 pub struct ResponseHeaders(Arc<Reply>);
@@ -38,7 +38,7 @@ impl ResponseHeaders {
         self.0.lock().insert(name, value);
     }
 
-    /// Adds a header beside those of the same name that were added here.
+    /// Adds a header beside others of the same name that were added here.
     pub fn append(&self, name: HeaderName, value: HeaderValue) {
         self.0.lock().append(name, value);
     }

@@ -1,6 +1,5 @@
 //! The future of one request, owned so that its panic is a 500 and its drop is a cancellation.
 
-use crate::request::home::Home;
 use std::fmt;
 use std::task::{Context, Poll};
 
@@ -14,10 +13,11 @@ use super::endpoint::Answer;
 use super::lane::let_turn_go;
 use super::locals::keeping;
 use crate::base::contained::{Contained, contained, let_go};
+use crate::request::home::Home;
 use crate::response::problem::internal;
 
 /// The future of one request. Little is added to the fast path: a flag, and task-locals of its own.
-pub(crate) struct Attended {
+pub(crate) struct RequestFuture {
     /// Taken when it has ended.
     answer: Option<Answer>,
     /// What this request sets, no other one on the same connection sees. None inside of another one: what is set below a
@@ -30,16 +30,16 @@ pub(crate) struct Attended {
     alive: Option<Counted>,
 }
 
-impl Attended {
+impl RequestFuture {
     pub(crate) fn new(answer: Answer, home: Home, leaving: Leaving) -> Self {
         let alive = Some(Counted::at(&home));
         let locals = Some(TaskContext::capture());
-        Attended { answer: Some(answer), locals, begun: false, home, leaving, alive }
+        RequestFuture { answer: Some(answer), locals, begun: false, home, leaving, alive }
     }
 
     /// One that is polled by another one.
     pub(crate) fn inner(answer: Answer, home: Home, leaving: Leaving) -> Self {
-        Attended { answer: Some(answer), locals: None, begun: false, home, leaving, alive: None }
+        RequestFuture { answer: Some(answer), locals: None, begun: false, home, leaving, alive: None }
     }
 
     /// Polls the request; a panic of the handler becomes a 500.
@@ -81,7 +81,7 @@ impl Attended {
     }
 }
 
-impl Drop for Attended {
+impl Drop for RequestFuture {
     fn drop(&mut self) {
         if self.answer.is_none() {
             return;
@@ -92,7 +92,7 @@ impl Drop for Attended {
         let Some(answer) = self.answer.take() else { return };
         let answer = keeping(self.locals.take().unwrap_or_else(TaskContext::capture), answer);
         let alive = self.alive.take();
-        let goes_on = self.leaving.goes_on();
+        let goes_on = self.leaving.announce_client_left();
         let live = self.leaving.live.take();
         let cut = async move {
             if let Some(live) = live {
@@ -111,8 +111,8 @@ impl Drop for Attended {
     }
 }
 
-impl fmt::Debug for Attended {
+impl fmt::Debug for RequestFuture {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Attended").field("begun", &self.begun).finish_non_exhaustive()
+        f.debug_struct("RequestFuture").field("begun", &self.begun).finish_non_exhaustive()
     }
 }

@@ -28,8 +28,8 @@ pub(crate) struct Entry {
     /// The type of the dependency.
     pub(crate) name: &'static str,
     pub(crate) undo: Option<Undo>,
-    /// Its place among those that may be there at once, given back when it is undone.
-    pub(crate) place: Option<Token>,
+    /// Its token of `max_concurrency`, given back when it is undone.
+    pub(crate) token: Option<Token>,
 }
 
 /// Dependencies that were made, last made last.
@@ -45,14 +45,14 @@ impl Stack {
         self.0.is_empty()
     }
 
-    /// Undoes all, last made first. Each that fails changes the outcome for those that follow, and its error goes to
+    /// Undoes all, last made first. Each that fails changes the outcome for the next ones, and its error goes to
     /// `failed`.
     ///
     /// # Cancel safety
     ///
     /// To be polled in a shield: dropped, the rest is not undone.
     pub(crate) async fn undo(self, outcome: &mut Outcome, mut failed: impl FnMut(&'static str, Response)) {
-        for Entry { name, undo, place } in self.0.into_iter().rev() {
+        for Entry { name, undo, token } in self.0.into_iter().rev() {
             if let Some(undo) = undo {
                 let told = outcome.clone();
                 match AssertUnwindSafe(async { run(undo(told)).await }).catch_unwind().await {
@@ -68,7 +68,7 @@ impl Stack {
                     }
                 }
             }
-            drop(place);
+            drop(token);
         }
     }
 }
@@ -81,7 +81,7 @@ async fn run(undoing: Undoing) -> Result<(), Response> {
     }
 }
 
-/// Tells of an error that nobody can be answered with any more.
+/// Logs an error for which it is too late to answer the client with it.
 pub(crate) fn told(name: &'static str, response: &Response) {
     let outcome = Outcome::of(response);
     tracing::error!(dependency = name, %outcome, "a teardown failed");

@@ -7,7 +7,7 @@ use axum_core::response::{IntoResponse, Response};
 
 use super::http_error::HttpError;
 
-/// Any error, for handlers, providers and teardowns in which most errors are nobody's business: `?` takes all of them.
+/// Any error, for handlers, providers and teardowns whose errors are not the client's business: `?` takes all of them.
 ///
 /// An [`HttpError`] stays what it is, with its status and text. Whatever else comes is answered with 500, says nothing of
 /// itself to the client, is logged, and told to the teardowns ([`Outcome::source`](crate::Outcome::source)).

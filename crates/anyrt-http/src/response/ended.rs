@@ -1,6 +1,6 @@
-//! How the sending of a response ended, as those are told who wait for it: the same word for all of them.
+//! How the sending of a response ended: all its waiters are told the same.
 //!
-//! Whoever sends a response drops its body when it has all that it needs of it, which is not always when the body
+//! The server that sends a response drops its body when it has all that it needs of it, which is not always when the body
 //! has said its last: a declared length was reached, trailers were the end, the status has no content. Only the
 //! outermost body knows; it tells those inside of it while it drops them, through whatever is in between.
 

@@ -83,7 +83,7 @@ fn fit(head: bool, parts: &mut Parts, body: &mut Framed) -> Result<(), Unfit> {
         parts.headers.remove(TRANSFER_ENCODING);
     }
     if head {
-        // Who gives no body may have answered HEAD by himself, and has said what he wants to say.
+        // A handler that gives no body may have answered HEAD by itself, with the headers that it wants.
         if let (None, Some(known @ 1..)) = (declared, known) {
             parts.headers.insert(CONTENT_LENGTH, HeaderValue::from(known));
         }
@@ -113,7 +113,7 @@ fn declared(headers: &mut HeaderMap) -> Result<Option<u64>, Unfit> {
     Ok(Some(length))
 }
 
-/// A body that gives what was declared, and harms nobody.
+/// A body that gives what was declared, and whose panic ends only its own response.
 pub(crate) struct Framed {
     /// None when it was let go.
     body: Option<Body>,
@@ -151,7 +151,7 @@ impl Framed {
         if self.body.is_none() { Body::empty() } else { Body::new(self) }
     }
 
-    /// How its sending has ended if nobody asks for more of it.
+    /// How its sending has ended if it is dropped now.
     pub(crate) fn how(&self) -> Ended {
         match &self.ended {
             Some(ended) => ended.clone(),
@@ -284,7 +284,7 @@ impl http_body::Body for Framed {
 impl Drop for Framed {
     fn drop(&mut self) {
         if self.body.is_some() {
-            // One inside of another one hears what that one knows.
+            // A framed body inside of another one takes over what the outer one knows.
             let ended = told_ended().unwrap_or_else(|| self.how());
             self.finish(ended);
         }

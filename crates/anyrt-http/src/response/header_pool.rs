@@ -1,4 +1,4 @@
-//! The memory of a request's headers, for those of its response.
+//! The memory of a request's headers, used again for the headers of its response.
 //!
 //! hyper gives the next request of a connection the map of the last response. So where the request's map
 //! becomes the response's, the same memory goes round, and nothing is allocated.
@@ -14,7 +14,7 @@ thread_local! {
 /// A larger one is not kept: a request with many headers would hold its memory for ever.
 const MOST: usize = 64;
 
-/// Keeps a map that nobody needs any more, until the next response of this thread.
+/// Keeps a map that is not needed any more, until the next response of this thread.
 pub(crate) fn keep(mut headers: HeaderMap) {
     if (1..=MOST).contains(&headers.capacity()) {
         headers.clear();

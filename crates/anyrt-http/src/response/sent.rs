@@ -23,7 +23,7 @@ impl Sent {
         Arc::new(Sent { on_their_way: AtomicUsize::new(0), lost: AtomicBool::new(false), made_at: flushes })
     }
 
-    /// Whether all of it went, as far as can be known of a connection that is gone, and was flushed so often.
+    /// Whether all of it went, as far as can be known of a connection that is gone: `flushes` is how often it was flushed.
     pub(crate) fn went(&self, flushes: usize) -> bool {
         self.is_over() && !self.is_lost() && flushes != self.made_at
     }

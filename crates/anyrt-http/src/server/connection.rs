@@ -51,7 +51,7 @@ enum Phase {
     Idle,
 }
 
-/// Who waits until a response is with the system, and by what it is known, of HTTP/2.
+/// A waiter for the moment in which a response is with the system; and, of HTTP/2, the pieces of that response.
 struct Waiting {
     /// None: it is counted.
     waiter: Option<Waiter>,
@@ -71,7 +71,7 @@ pub(crate) struct Connection {
     /// Responses that were made whole, and not yet flushed.
     unflushed: AtomicUsize,
     /// Whether the server is waiting for its own: for a handler, or for the next piece of a streaming
-    /// body. Then nobody reads the socket, and [`Wire`] looks whether the client is still there.
+    /// body. Then hyper does not read the socket, and [`Wire`] looks whether the client is still there.
     waiting: AtomicBool,
     /// A body was among what came since the connection was idle: where it ends in there only hyper knows.
     had_body: AtomicBool,
@@ -81,9 +81,9 @@ pub(crate) struct Connection {
     body_let_go: AtomicBool,
     /// Whether a client that has ended its sending is still to be answered.
     half_closed_is_fine: AtomicBool,
-    /// Told when the client has left, for a handler that asked.
+    /// Set when the client has left, for a handler that asked.
     gone: Mutex<Option<Event>>,
-    /// Those who wait until what was written is with the system; none when the stream is gone.
+    /// The waiters until what was written is with the system; none when the stream is gone.
     waiters: Mutex<Option<Vec<Waiting>>>,
     has_waiters: AtomicBool,
     /// How often all that was written was with the system, of HTTP/2.
@@ -141,8 +141,8 @@ impl Connection {
         self.waiting.load(Ordering::Relaxed)
     }
 
-    pub(crate) fn note<T>(&self, poll: &Poll<T>) {
-        self.waiting.store(poll.is_pending(), Ordering::Relaxed);
+    pub(crate) fn set_waiting(&self, waiting: bool) {
+        self.waiting.store(waiting, Ordering::Relaxed);
     }
 
     fn is(&self, phase: Phase) -> bool {
@@ -173,7 +173,7 @@ impl Connection {
         self.had_body.store(true, Ordering::Relaxed);
     }
 
-    /// Nobody reads the rest of the request's body.
+    /// The handler has dropped the request's body: its rest is not read.
     pub(crate) fn body_is_let_go(&self) {
         if !self.is_http2() {
             self.body_let_go.store(true, Ordering::Relaxed);
@@ -184,7 +184,7 @@ impl Connection {
         self.body_let_go.load(Ordering::Relaxed)
     }
 
-    /// Whether the client may still be sending what nobody reads.
+    /// Whether the client may still be sending what is not read.
     pub(crate) fn leaves_unread(&self) -> bool {
         !self.is_http2() && (self.is_body_let_go() || self.is(Phase::Head))
     }
@@ -288,15 +288,15 @@ impl Connection {
         }
     }
 
-    /// hyper has done what it can, for HTTP/2 in the connection's task: all that its streams gave it is with the system,
-    /// but for what the client's windows hold back.
-    fn rests(&self) {
+    /// hyper has done what it can in this poll. For HTTP/2: all that its streams gave it is with the system, but for what
+    /// the client's windows hold back.
+    fn on_hyper_pending(&self) {
         if self.is_http2() && self.has_waiters.load(Ordering::Acquire) && !self.watch.is_set(Which::Writing) {
             self.tell_those_sent();
         }
     }
 
-    /// Tells those of whose response nothing is on its way any more. One at a time, so that the list keeps its memory.
+    /// Tells the waiters whose response has no piece on its way any more. One at a time, so that the list keeps its memory.
     fn tell_those_sent(&self) {
         while let Some(waiting) = self.next_sent() {
             self.tell(waiting, &Ended::Whole(None));
@@ -444,7 +444,7 @@ pub(crate) async fn guarded<T>(
 
 /// What hyper's connections have in common.
 trait Graceful: Future<Output = hyper::Result<()>> {
-    /// No request after those that were begun.
+    /// Takes no further request; what was begun is answered.
     fn end(self: Pin<&mut Self>);
 }
 
@@ -466,7 +466,7 @@ async fn drive(mut serving: Pin<&mut impl Graceful>, connection: &Connection) ->
         connection.watch.wake(Which::Reading, cx.waker(), &mut known);
         loop {
             let polled = serving.as_mut().poll(cx);
-            connection.rests();
+            connection.on_hyper_pending();
             if let Poll::Ready(end) = polled {
                 return Poll::Ready(end.map_err(BoxError::from));
             }

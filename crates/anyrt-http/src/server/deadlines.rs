@@ -53,7 +53,7 @@ impl Deadlines {
     /// Watches one thing more, until the result is dropped. Reads the clock.
     pub(crate) fn watch(self: &Arc<Self>) -> Watched {
         let watch = Arc::new(Watch::default());
-        let (place, first) = {
+        let (key, first) = {
             let mut watched = self.lock();
             let first = watched.is_empty();
             (watched.insert(Arc::clone(&watch)), first)
@@ -62,7 +62,7 @@ impl Deadlines {
         if first {
             self.ticker.wake();
         }
-        Watched { deadlines: Arc::clone(self), watch, place }
+        Watched { deadlines: Arc::clone(self), watch, key }
     }
 
     /// Looks at all deadlines again and again; waits while there are none.
@@ -158,7 +158,7 @@ impl Slot {
 pub(crate) struct Watched {
     deadlines: Arc<Deadlines>,
     watch: Arc<Watch>,
-    place: usize,
+    key: usize,
 }
 
 /// Which of the deadlines.
@@ -175,31 +175,31 @@ pub(crate) enum Which {
 impl Watched {
     /// From now on it may take so long.
     pub(crate) fn set(&self, which: Which, limit: Duration) {
-        self.place(which).store(self.deadlines.at(limit), Ordering::Relaxed);
+        self.cell(which).store(self.deadlines.at(limit), Ordering::Relaxed);
     }
 
     /// As [`set`](Watched::set), unless it is set.
     pub(crate) fn start(&self, which: Which, limit: Duration) {
-        if self.place(which).load(Ordering::Relaxed) == NEVER {
+        if self.cell(which).load(Ordering::Relaxed) == NEVER {
             self.set(which, limit);
         }
     }
 
     /// It may take so much longer than it was told.
     pub(crate) fn extend(&self, which: Which, more: Duration) {
-        let place = self.place(which);
-        place.store(place.load(Ordering::Relaxed).saturating_add(micros(more)), Ordering::Relaxed);
+        let cell = self.cell(which);
+        cell.store(cell.load(Ordering::Relaxed).saturating_add(micros(more)), Ordering::Relaxed);
     }
 
     pub(crate) fn clear(&self, which: Which) {
-        self.place(which).store(NEVER, Ordering::Relaxed);
+        self.cell(which).store(NEVER, Ordering::Relaxed);
     }
 
     pub(crate) fn has_passed(&self, which: Which) -> bool {
-        self.deadlines.passed(self.place(which).load(Ordering::Relaxed))
+        self.deadlines.passed(self.cell(which).load(Ordering::Relaxed))
     }
 
-    /// Who is woken. `known` is the caller's copy of whom it has named before: no lock for the same.
+    /// Sets the waker. `known` is the caller's copy of the one it has set before: the same again takes no lock.
     pub(crate) fn wake(&self, which: Which, waker: &Waker, known: &mut Option<Waker>) {
         if known.as_ref().is_some_and(|known| known.will_wake(waker)) {
             return;
@@ -210,7 +210,7 @@ impl Watched {
     }
 
     pub(crate) fn is_set(&self, which: Which) -> bool {
-        self.place(which).load(Ordering::Relaxed) != NEVER
+        self.cell(which).load(Ordering::Relaxed) != NEVER
     }
 
     /// Has the connection polled.
@@ -233,7 +233,7 @@ impl Watched {
         }
     }
 
-    fn place(&self, which: Which) -> &AtomicU64 {
+    fn cell(&self, which: Which) -> &AtomicU64 {
         match which {
             Which::Reading => &self.watch.connection.reading,
             Which::Writing => &self.watch.connection.writing,
@@ -244,7 +244,7 @@ impl Watched {
 
 impl Drop for Watched {
     fn drop(&mut self) {
-        let watch = self.deadlines.lock().try_remove(self.place);
+        let watch = self.deadlines.lock().try_remove(self.key);
         drop(watch);
     }
 }

@@ -22,7 +22,7 @@ use crate::app::service::boxed;
 use crate::base::contained::let_go;
 use crate::request::arrival::Arrival;
 use crate::request::endpoint;
-use crate::request::request_future::Attended;
+use crate::request::request_future::RequestFuture;
 use crate::response::ended::Ended;
 use crate::response::framed::{Framed, framed};
 use crate::response::sent::{Piece, Sent};
@@ -55,9 +55,9 @@ impl hyper::service::Service<Request<Incoming>> for PerRequest {
             let arrival = Arrival::at(self.connection.home());
             let request = request.map(|_| Body::empty());
             let answer = endpoint::begin_refused(&*self.connection.server.host, request, refusal, &arrival);
-            let (home, leaving) = arrival.said();
-            let attended = Attended::new(answer, home, leaving);
-            return Answering { attended, head, flight: Some(flight), answer: None };
+            let (home, leaving) = arrival.into_parts();
+            let future = RequestFuture::new(answer, home, leaving);
+            return Answering { future, head, flight: Some(flight), answer: None };
         }
         let request = request.map(|body| {
             if body.is_end_stream() {
@@ -69,18 +69,18 @@ impl hyper::service::Service<Request<Incoming>> for PerRequest {
         let home = self.connection.home();
         let arrival = Arrival::at(home).by_default(self.connection.server.on_disconnect);
         let answer = endpoint::begin(&*self.connection.server.host, request, &arrival);
-        let (home, leaving) = arrival.said();
+        let (home, leaving) = arrival.into_parts();
         if !self.connection.is_http2() {
             self.connection.set_leaving(&leaving);
         }
-        let attended = Attended::new(answer, home, leaving);
-        Answering { attended, head, flight: Some(flight), answer: None }
+        let future = RequestFuture::new(answer, home, leaving);
+        Answering { future, head, flight: Some(flight), answer: None }
     }
 }
 
-/// A request, and whether it is waited for.
+/// The future of a request, as hyper polls it.
 pub(crate) struct Answering {
-    attended: Attended,
+    future: RequestFuture,
     head: bool,
     /// Until there is a response.
     flight: Option<Flight>,
@@ -93,10 +93,10 @@ impl Future for Answering {
     type Output = Result<Response<Outgoing>, Infallible>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let Answering { attended, flight, answer, .. } = &mut *self;
+        let Answering { future, flight, answer, .. } = &mut *self;
         let poll = match answer.take() {
             Some(answer) => Poll::Ready(answer),
-            None => match (attended.poll(cx), &*flight) {
+            None => match (future.poll(cx), &*flight) {
                 (Poll::Ready(response), Some(flight)) if flight.connection.is_body_let_go() => {
                     *answer = Some(response);
                     cx.waker().wake_by_ref();
@@ -106,7 +106,7 @@ impl Future for Answering {
             },
         };
         if let Some(flight) = flight {
-            flight.connection.note(&poll);
+            flight.connection.set_waiting(poll.is_pending());
         }
         let Poll::Ready(mut response) = poll else { return Poll::Pending };
         let_go_extensions(&mut response);
@@ -128,7 +128,7 @@ fn let_go_extensions(response: &mut Answered) {
     let_go(extensions);
 }
 
-/// A response's body, and whether it is waited for.
+/// A response's body, as hyper polls it.
 pub(crate) struct Outgoing {
     body: Framed,
     /// Its pieces, of HTTP/2.
@@ -147,7 +147,7 @@ impl http_body::Body for Outgoing {
         let poll = Pin::new(&mut self.body).poll_frame(cx);
         let Outgoing { sent, flight, .. } = &mut *self;
         if let Some(flight) = flight {
-            flight.connection.note(&poll);
+            flight.connection.set_waiting(poll.is_pending());
         }
         poll.map_ok(|frame| frame.map_data(|bytes| Piece::new(bytes, sent.as_ref())))
     }
@@ -191,7 +191,7 @@ impl Flight {
 
 impl Drop for Flight {
     fn drop(&mut self) {
-        self.connection.note(&Poll::Ready(()));
+        self.connection.set_waiting(false);
         let ended = self.ended.take().unwrap_or_else(|| self.connection.left());
         self.connection.request_ends(ended);
     }

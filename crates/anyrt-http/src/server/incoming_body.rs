@@ -1,6 +1,5 @@
 //! The body of a request on its way in, and the clock of a handler that waits for it.
 
-use crate::request::body::TooSlow;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker, ready};
@@ -15,10 +14,11 @@ use super::connection::Connection;
 use super::deadlines::{Watched, Which};
 use crate::base::causes::cause;
 use crate::inject::client::ClientDisconnect;
+use crate::request::body::TooSlow;
 
 /// A body whose chunks are none, or whose length is not the declared one.
 #[derive(Debug, thiserror::Error)]
-#[error("the body broke off: {0}")]
+#[error("the body broke off")]
 pub(crate) struct BrokeOff(#[source] hyper::Error);
 
 /// A request's body. While a handler waits for it, it must come, and not too slowly.

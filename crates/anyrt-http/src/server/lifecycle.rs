@@ -30,7 +30,7 @@ pub(crate) async fn run(
     let shared = Arc::new(OnceLock::<Arc<Shared>>::new());
     let scope = CancelScope::new().reason("the deadline of the server's shutdown");
     let all = scope.handle();
-    let mut ending = Ending { shared: Arc::clone(&shared), scope: scope.handle(), waiting: None };
+    let mut shutdown = Shutdown { shared: Arc::clone(&shared), scope: scope.handle(), waiting: None };
     let mut serving = pin!(scope.run(async move |_| {
         anyrt::task_group(async move |group| {
             let server = Arc::new(Shared::new(host, limits, on_disconnect, &group));
@@ -39,7 +39,7 @@ pub(crate) async fn run(
             let accepting = CancelScope::new();
             let accept = accepting.handle();
             let loops = Arc::clone(&server);
-            // A task of its own, so that accepting does not wait for whoever called us.
+            // A task of its own, so that accepting does not wait for other futures in the caller's task.
             let accepting = accepting.run(async move |_| {
                 let loops = places.into_iter().map(|place| {
                     tracing::info!(address = place.address(), "listening");
@@ -63,10 +63,10 @@ pub(crate) async fn run(
         if let Poll::Ready(end) = serving.as_mut().poll(cx) {
             return Poll::Ready(Some(end));
         }
-        ending.poll(cx).map(|()| None)
+        shutdown.poll(cx).map(|()| None)
     })
     .await;
-    let served = ending.shared.get().map(|shared| shared.counters.served()).unwrap_or_default();
+    let served = shutdown.shared.get().map(|shared| shared.counters.served()).unwrap_or_default();
     tracing::info!(%served, "the server has ended");
     match end {
         Some(Ok(Ok(stopped))) => stopped?,
@@ -81,13 +81,13 @@ pub(crate) async fn run(
 }
 
 /// The deadlines of a server that was told to stop.
-struct Ending {
+struct Shutdown {
     shared: Arc<OnceLock<Arc<Shared>>>,
     scope: ScopeHandle,
     waiting: Option<Pin<Box<Sleep>>>,
 }
 
-impl Ending {
+impl Shutdown {
     /// Ready when nothing is waited for any longer.
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let Some(shared) = self.shared.get() else { return Poll::Pending };

@@ -18,12 +18,13 @@ use super::shared::Shared;
 #[cfg(feature = "tls")]
 use super::tls::Tls;
 use super::transport::Transport;
+use crate::base::causes::chain;
 use crate::base::contained::Contained;
 use crate::base::error::{Error, Result};
 
 /// A place to listen at, as it was given.
 #[derive(Debug)]
-pub(crate) enum Place {
+pub(crate) enum ListenAt {
     Address(String),
     Tcp(TcpListener),
     #[cfg(unix)]
@@ -32,22 +33,22 @@ pub(crate) enum Place {
     Unix(UnixListener),
 }
 
-impl Place {
+impl ListenAt {
     /// Listens there.
     pub(crate) async fn listen(self) -> Result<Listening> {
         let failed = |address: String| move |source| Error::Listen { address, source };
         let listener = match self {
-            Place::Address(address) => {
+            ListenAt::Address(address) => {
                 Listener::Tcp(TcpListener::bind(address.as_str()).await.map_err(failed(address))?)
             }
-            Place::Tcp(listener) => Listener::Tcp(listener),
+            ListenAt::Tcp(listener) => Listener::Tcp(listener),
             #[cfg(unix)]
-            Place::Path(path) => {
+            ListenAt::Path(path) => {
                 let listener = bind(&path).map_err(failed(path.display().to_string()))?;
                 Listener::Unix(listener, Some(Remove(path)))
             }
             #[cfg(unix)]
-            Place::Unix(listener) => Listener::Unix(listener, None),
+            ListenAt::Unix(listener) => Listener::Unix(listener, None),
         };
         Ok(Listening {
             listener,
@@ -118,7 +119,7 @@ impl Listener {
         })
     }
 
-    /// What people connect to.
+    /// The address to connect to.
     fn address(&self) -> String {
         match self {
             Listener::Tcp(listener) => {
@@ -142,7 +143,7 @@ impl Listening {
         Listening { tls, ..self }
     }
 
-    /// What people connect to.
+    /// The address to connect to.
     pub(crate) fn address(&self) -> String {
         self.listener.address()
     }
@@ -160,7 +161,7 @@ impl Listening {
     pub(crate) async fn accept_all(self, server: Arc<Shared>) {
         let mut pause = Pause::default();
         loop {
-            // First room for it, then the connection: who has to wait waits in the system's queue.
+            // First room for it, then the connection: without room, it waits in the system's queue.
             let room = server.room.acquire().await;
             match self.listener.accept().await {
                 Ok(stream) => {
@@ -175,7 +176,7 @@ impl Listening {
                     };
                     drop(server.group.named("http connection").spawn(serving));
                 }
-                Err(error) if of_one_connection(&error) => {
+                Err(error) if is_per_connection(&error) => {
                     tracing::debug!(%error, "a connection was gone before it was accepted");
                 }
                 Err(error) => {
@@ -193,11 +194,11 @@ impl Listening {
 /// Whatever goes wrong with a connection ends this connection alone.
 async fn contained(serving: impl Future<Output = std::result::Result<(), anyrt::BoxError>>) {
     if let Some(Err(error)) = Contained::new(serving).await {
-        tracing::debug!(%error, "a connection ended with an error");
+        tracing::debug!(error = chain(&*error), "a connection ended with an error");
     }
 }
 
-fn of_one_connection(error: &io::Error) -> bool {
+fn is_per_connection(error: &io::Error) -> bool {
     use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset, Interrupted};
     matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset | Interrupted)
 }

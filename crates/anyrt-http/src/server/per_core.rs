@@ -13,7 +13,7 @@ use anyrt::{Backend, Run};
 use socket2::{Domain, Socket, Type};
 
 use super::lifecycle;
-use super::listening::{Listening, Place};
+use super::listening::{ListenAt, Listening};
 use super::stats::Served;
 use crate::base::error::{Error, Result};
 use crate::base::limits::Limits;
@@ -91,7 +91,7 @@ pub(crate) async fn serve(parts: Vec<Part>, work: Work, stop: Event) -> Result<S
             }
         }
     }
-    // One thread is taken for all; it must not wait for those who wait for the server.
+    // One thread is taken for all; it must not wait for jobs that wait for the server.
     let ended =
         anyrt::run_blocking(move || threads.into_iter().map(thread::JoinHandle::join).collect::<Vec<_>>());
     let mut served = Served::default();
@@ -106,7 +106,7 @@ async fn on_core(part: Part, work: Work, stop: Event) -> Result<Served> {
     for (socket, secured) in part {
         let adopted = TcpListener::from_std(socket)
             .map_err(|source| Error::Listen { address: "a socket of a core".to_owned(), source })?;
-        places.push(secured(Place::Tcp(adopted).listen().await?));
+        places.push(secured(ListenAt::Tcp(adopted).listen().await?));
     }
     let stop = async move {
         stop.wait().await;

@@ -4,7 +4,7 @@
 //! response is pending: a client that leaves then would go unnoticed. So hyper's own probing is
 //! switched off (`half_close`), and this stream reads ahead: in `poll_flush`, which hyper calls at
 //! the end of each of its rounds, after its own read, and only while the server waits for its own.
-//! What comes early (a pipelined request, a body nobody has asked for yet) is kept, up to a bound,
+//! What comes early (a pipelined request, a body that no handler has asked for yet) is kept, up to a bound,
 //! and given to hyper's next read.
 
 use std::cell::RefCell;

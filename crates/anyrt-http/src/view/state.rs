@@ -17,7 +17,7 @@ use crate::server::stats::Served;
 
 /// All that there is to see.
 #[derive(Serialize)]
-pub(super) struct State {
+pub(super) struct Snapshot {
     routes: Vec<Listed>,
     /// The oldest first, without the one that asks.
     requests: Vec<Seen>,
@@ -30,13 +30,13 @@ pub(super) struct State {
     deadlocks: Vec<Vec<TaskId>>,
 }
 
-impl State {
-    pub(super) fn now(context: &RequestContext) -> State {
+impl Snapshot {
+    pub(super) fn now(context: &RequestContext) -> Snapshot {
         let (core, handle) = (context.core(), Handle::try_current().ok());
         let tasks = handle.as_ref().map(Handle::tasks);
         let live = core.requests.iter().flat_map(|requests| requests.all());
         let others = live.filter(|live| context.live().is_none_or(|own| !own.is(live)));
-        State {
+        Snapshot {
             routes: core.listing(),
             requests: others.map(|live| Seen::of(live.story(), core, handle.as_ref())).collect(),
             server: Counts::of(context.home()),
