@@ -250,7 +250,9 @@ async fn a_lifespan_cannot_ask_for_what_is_not_there() {
         app.serve(Worker(worker.0.clone())).await;
     });
     let error = itself.test().start().await.expect_err("nobody serves one");
-    assert!(error.to_string().contains("not there before it serves"), "{error}");
+    assert_eq!(error.to_string(), "the lifespan failed");
+    let why = std::error::Error::source(&error).expect("it says why").to_string();
+    assert!(why.contains("not there before it serves"), "{why}");
     let refused = App::new()
         .provide((async || Err::<Brief, _>(StatusCode::BAD_GATEWAY)).lifetime(Lifetime::App))
         .lifespan(async |app: Lifespan, _: Dep<Brief>| app.serve(()).await);

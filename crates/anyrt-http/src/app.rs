@@ -95,7 +95,7 @@ impl App {
     ///
     /// The first mistake: see [`Error`].
     ///
-    /// [`Error::NeedsStart`] of an app that has a lifespan or dependencies of the app's scope: see
+    /// [`Error::NeedsStart`] of an app that has a lifespan or dependencies of the app's lifetime: see
     /// [`run_with`](App::run_with).
     pub fn into_service(self) -> Result<AppService> {
         let (service, lifespans) = self.build()?;
@@ -106,7 +106,7 @@ impl App {
     }
 
     /// Starts the app, runs `serve` with the tower service of it, for example mounted in an axum router, and then ends
-    /// the app: its lifespans and the dependencies of the app's scope are around `serve`.
+    /// the app: its lifespans and the dependencies of the app's lifetime are around `serve`.
     ///
     /// ```no_run
     /// # async fn serve_it(service: anyrt_http::AppService) {}

@@ -80,6 +80,14 @@
 //! on the same port: told apart by the first bytes, or under TLS by ALPN. [`Limits`] has every limit
 //! and its default in one table; all are on.
 //!
+//! # Types of other crates
+//!
+//! In what is public here stand types of axum-core 0.5 (requests, responses, bodies, extractors), http 1, http-body 1, bytes 1, tower-layer and
+//! tower-service 0.3, futures-core 0.3 (`Stream`), serde 1, serde_json 1 (one `From`), and with the feature `tls` of rustls, which is
+//! exported as `rustls`. A new major version of one of them is one of this crate. hyper, h2 and matchit are inside, and may change.
+//!
+//! Enums are `non_exhaustive`, since each may get a variant; the kinds and markers in [`detection`] have none and never will.
+//!
 //! # Seeing what runs
 //!
 //! The start-up log lists the routes, where each runs and what it asks for. With the feature `view`, `App::view("/_anyrt")` is a

@@ -36,7 +36,7 @@ use crate::request::home::{AFTER, Home, Owner, spawn};
 use crate::response::problem::JSON;
 
 impl App {
-    /// A client for tests: awaited, it starts the app, with its lifespans and the dependencies of its scope, and gives a
+    /// A client for tests: awaited, it starts the app, with its lifespans and the dependencies of its lifetime, and gives a
     /// [`TestClient`] for as many requests as you like; with one of the methods, it makes one request.
     ///
     /// ```no_run
@@ -186,7 +186,7 @@ impl TestClient {
     /// # Errors
     ///
     /// When nothing makes such a type, or what the provider asks for is not there, needs itself at last
-    /// ([`Error::Cycle`]), or does not live long enough: the whole is checked as when the app was built. A dependency of the app's scope is made by
+    /// ([`Error::Cycle`]), or does not live long enough: the whole is checked as when the app was built. A dependency of the app's lifetime is made by
     /// now: override it before the start.
     pub fn override_with<H, A, M, K>(&self, provider: H) -> Result<()>
     where
@@ -223,7 +223,7 @@ impl TestClient {
         self.service.core().sources.clear_fakes();
     }
 
-    /// Ends the app: waits for what requests have left to do, undoes the dependencies of the app's scope, ends the lifespans.
+    /// Ends the app: waits for what requests have left to do, undoes the dependencies of the app's lifetime, ends the lifespans.
     ///
     /// # Errors
     ///

@@ -357,7 +357,7 @@ macro_rules! building {
                 self
             }
 
-            /// Puts another provider in place of the one that makes a type: for tests. Scope and
+            /// Puts another provider in place of the one that makes a type: for tests. Lifetime and
             /// [`max_concurrency`](crate::Configure::max_concurrency) stay those of the original, whose own arguments are not
             /// looked at.
             ///

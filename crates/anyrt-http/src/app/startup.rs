@@ -1,4 +1,4 @@
-//! Start and end of an app: its lifespans, and the dependencies of the app's scope.
+//! Start and end of an app: its lifespans, and the dependencies of the app's lifetime.
 
 use std::any::TypeId;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -141,7 +141,7 @@ async fn start(
     Ok(())
 }
 
-/// Makes a dependency of the app's scope, if it is not there.
+/// Makes a dependency of the app's lifetime, if it is not there.
 async fn make(core: &Arc<Core>, kind: TypeId, push: impl Fn(Part)) -> Result<()> {
     let (mut parts, _) = Request::new(Body::empty()).into_parts();
     let context = RequestContext::at_start(Arc::clone(core));

@@ -10,6 +10,7 @@
 ///
 /// A dependency may need others of its own lifetime, and of a longer one: above it in this table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[non_exhaustive]
 pub enum Lifetime {
     /// One for the whole run of the app.
     App,

@@ -50,7 +50,7 @@ pub trait Dependency: Send + Sync + 'static {
 /// A dependency, found by its type: what [`App::provide`](crate::App::provide) or
 /// [`App::provide_value`](crate::App::provide_value) told the app to give.
 ///
-/// It is shared: one value a request, and with `provide_value` or in the scope
+/// It is shared: one value a request, and with `provide_value` or of the lifetime
 /// [`App`](crate::Lifetime::App) one value for all. Clones are cheap.
 pub struct Dep<T: Send + Sync + 'static>(Arc<T>);
 

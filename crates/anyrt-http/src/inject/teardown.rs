@@ -33,13 +33,13 @@ use crate::request::undo::Undoing;
 /// later provider failed or panicked, the request did not fit, the client left. It is told the [`Outcome`]. An async one
 /// runs on the event loop, a plain one in the thread pool, where it never waits for what handlers wait for; both
 /// are shielded from cancellation, so a limit is a `move_on_after` inside. It returns nothing, or a `Result<(), E>`
-/// with an error that is a response: of a [function-scope](crate::Lifetime::Function) dependency that replaces the response, of
+/// with an error that is a response: of a dependency of the lifetime [`Function`](crate::Lifetime::Function) that replaces the response, of
 /// another it is logged; in both cases those further out are told of it.
 ///
 /// Where making and undoing are one piece of code, with a task group around the request between them, it is
 /// [`Teardown::around`].
 ///
-/// When it is called is the dependency's [`Scope`](crate::Lifetime), by default [`Lifetime::Request`](crate::Lifetime::Request).
+/// When it is called is the dependency's [`Lifetime`](crate::Lifetime), by default [`Lifetime::Request`](crate::Lifetime::Request).
 pub struct Teardown<T: Send + Sync + 'static> {
     pub(crate) value: T,
     pub(crate) undo: UndoOf<T>,

@@ -27,8 +27,8 @@ use crate::response::source::Source;
 /// was added. An argument of a path operation or a provider; all of one request share one list.
 ///
 /// A task is a future, which runs on the event loop, or a plain closure, which runs in the thread pool. It ends in
-/// nothing or in a `Result`; the first that fails or panics stops the rest, is logged, and the request-scope
-/// dependencies, which are undone after the tasks, are told of it.
+/// nothing or in a `Result`; the first that fails or panics stops the rest, is logged, and the
+/// dependencies of the request, which are undone after the tasks, are told of it.
 ///
 /// ```
 /// use anyrt_http::{Background, TooLate};

@@ -18,7 +18,7 @@ use crate::base::contained::let_go;
 /// block.
 ///
 /// Pieces are bytes or text, or `Result`s of them; an error breaks the response off, which the client notices. While they are
-/// sent, what the handler asked for in the scope of the request stays open. A client that leaves ends
+/// sent, what the handler asked for in the lifetime of the request stays open. A client that leaves ends
 /// it: the stream is dropped, the iterator when it is done with its piece. A stream that waits beside `anyrt::stopping()` may
 /// say farewell when the server stops. One that never waits gives others a turn after some pieces.
 ///
