@@ -195,7 +195,7 @@ impl Server {
     ///
     /// # Cancel safety
     ///
-    /// As [`App::serve`].
+    /// As [`App::serve`](crate::App::serve).
     pub async fn serve(self) -> Result<Served> {
         let what = self.what?;
         let mut listening = Vec::new();

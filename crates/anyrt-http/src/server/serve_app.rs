@@ -15,7 +15,7 @@ use crate::base::error::{Error, Result};
 
 impl App {
     /// Serves on this address until Ctrl-C or SIGTERM, then ends gracefully: no new connections, what
-    /// was begun is finished, and after [`Limits::shutdown`] what still runs is cancelled.
+    /// was begun is finished, and after [`Limits::shutdown`](crate::Limits::shutdown) what still runs is cancelled.
     ///
     /// # Errors
     ///
