@@ -19,6 +19,7 @@ mod log;
 mod messages;
 mod overrides;
 mod paths;
+mod readme;
 mod service;
 mod stand_ins;
 mod stuck;

@@ -10,7 +10,7 @@ use loom::thread;
 
 use super::stage::{Count, check, on_stage, poll_once};
 use crate::base::sync::{Arc, Mutex};
-use crate::group::{send_scope, task_group, try_task_group};
+use crate::group::{LocalGroup, task_group, try_task_group};
 use crate::scope::shield;
 use crate::wait::primitives::Event;
 
