@@ -119,7 +119,7 @@ pub(crate) async fn tg_30_an_explicit_context_is_used_instead() {
     assert_eq!(seen, ("captured", true));
 }
 
-pub(crate) async fn tg_30_a_named_handle_of_a_group_names_each_child() {
+pub(crate) async fn a_named_handle_of_a_group_names_each_child() {
     let context = COLOUR.with_value("given", async { TaskContext::capture() }).await;
     let names = task_group(async move |group| {
         let named = group.named("worker").with_context(context);

@@ -208,7 +208,7 @@ macro_rules! for_each_case {
                 program tg_28_an_outer_timeout_applies_to_the_children [TasksRun, TimerWakes, TimerNotEarly];
                 program tg_29_a_child_gets_a_copy_of_the_context_of_its_spawner [TasksRun];
                 program a_value_that_is_set_stays_in_its_task_and_goes_to_later_children [TasksRun, ForeignWake];
-                program tg_30_a_named_handle_of_a_group_names_each_child [TasksRun];
+                program a_named_handle_of_a_group_names_each_child [TasksRun];
                 program tg_30_an_explicit_context_is_used_instead [TasksRun];
                 bare tg_35_a_runtime_that_refuses_a_task_is_reported_to_the_spawner [];
                 program tg_37_the_parent_of_a_child_is_the_host_and_not_the_spawner [TasksRun];
