@@ -4,7 +4,7 @@ use std::future::Future;
 
 use anyrt_core::{Handle, Run, RunError, TaskHandle};
 
-/// The current handle: [`Handle::current`], which also finds a foreign runtime as the first call.
+/// The handle of the runtime that the calling code runs on: [`Handle::current`].
 ///
 /// # Panics
 ///
