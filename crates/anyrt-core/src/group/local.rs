@@ -77,9 +77,7 @@ where
     F: FnOnce(LocalGroup<'env, AnyChild<'env>>) -> B,
     B: Future<Output = T>,
 {
-    let group = LocalGroup::new();
-    let body = body(group.clone());
-    LocalGroupFuture::new(group.nursery, body, Ok)
+    open(body, Ok)
 }
 
 /// As [`local_group`], with a body that ends in a `Result`.
@@ -93,9 +91,20 @@ where
     F: FnOnce(LocalGroup<'env, AnyChild<'env>>) -> B,
     B: Future<Output = Result<T, BoxError>>,
 {
+    open(body, |output| output)
+}
+
+/// Opens a group, and calls `body` with it.
+#[track_caller]
+fn open<'env, C, F, B, T>(body: F, settle: fn(B::Output) -> Result<T, BoxError>) -> LocalGroupFuture<B, T, C>
+where
+    C: ?Sized,
+    F: FnOnce(LocalGroup<'env, C>) -> B,
+    B: Future,
+{
     let group = LocalGroup::new();
     let body = body(group.clone());
-    LocalGroupFuture::new(group.nursery, body, |output| output)
+    LocalGroupFuture::new(group.nursery, body, settle)
 }
 
 /// A [`local_group`] to be run whose children are `Send`; what [`LocalGroup::sendable`] returns.
@@ -115,9 +124,7 @@ impl LocalGroupBuilder {
         F: FnOnce(LocalGroup<'env, SendChild<'env>>) -> B,
         B: Future<Output = T>,
     {
-        let group = LocalGroup::new();
-        let body = body(group.clone());
-        LocalGroupFuture::new(group.nursery, body, Ok)
+        open(body, Ok)
     }
 
     /// As [`run`](LocalGroupBuilder::run), with a body that ends in a `Result`.
@@ -131,9 +138,7 @@ impl LocalGroupBuilder {
         F: FnOnce(LocalGroup<'env, SendChild<'env>>) -> B,
         B: Future<Output = Result<T, BoxError>>,
     {
-        let group = LocalGroup::new();
-        let body = body(group.clone());
-        LocalGroupFuture::new(group.nursery, body, |output| output)
+        open(body, |output| output)
     }
 }
 

@@ -1,7 +1,7 @@
 //! A channel for one item.
 
 use std::fmt;
-use std::future::Future;
+use std::future::{Future, poll_fn};
 use std::panic::Location;
 use std::pin::Pin;
 use std::task::{Context, Poll, Waker};
@@ -95,7 +95,8 @@ impl<T> Sender<T> {
     /// Nothing is lost.
     #[track_caller]
     pub fn closed(&self) -> impl Future<Output = ()> + '_ {
-        Closed { look: Look::new(Gone(self), Location::caller()) }
+        let mut look = Look::new(Gone(self), Location::caller());
+        poll_fn(move |cx| look.poll_look(cx))
     }
 }
 
@@ -239,26 +240,6 @@ impl<T> Drop for RecvFuture<'_, T> {
 impl<T> fmt::Debug for RecvFuture<'_, T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("RecvFuture").field("called", &self.called).finish_non_exhaustive()
-    }
-}
-
-/// The future of [`Sender::closed`].
-#[must_use = "futures do nothing unless polled"]
-struct Closed<'a, T> {
-    look: Look<Gone<'a, T>>,
-}
-
-impl<T> Future for Closed<'_, T> {
-    type Output = ();
-
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        self.look.poll_look(cx)
-    }
-}
-
-impl<T> fmt::Debug for Closed<'_, T> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Closed").field(&self.look).finish()
     }
 }
 

@@ -1,7 +1,7 @@
 //! A channel for a value of which only the latest counts.
 
 use std::fmt;
-use std::future::Future;
+use std::future::{Future, poll_fn};
 use std::panic::Location;
 use std::pin::Pin;
 use std::task::{Context, Poll, Waker};
@@ -130,7 +130,8 @@ impl<T> Sender<T> {
     /// Nothing is lost.
     #[track_caller]
     pub fn closed(&self) -> impl Future<Output = ()> + '_ {
-        Closed { look: Look::new(Gone(self), Location::caller()) }
+        let mut look = Look::new(Gone(self), Location::caller());
+        poll_fn(move |cx| look.poll_look(cx))
     }
 }
 
@@ -313,26 +314,6 @@ impl<T> News for Newer<'_, T> {
 
     fn leave(&mut self, key: &mut WakerKey) -> Option<Waker> {
         self.receiver.channel.lock().waiting.leave(key)
-    }
-}
-
-/// The future of [`Sender::closed`].
-#[must_use = "futures do nothing unless polled"]
-struct Closed<'a, T> {
-    look: Look<Gone<'a, T>>,
-}
-
-impl<T> Future for Closed<'_, T> {
-    type Output = ();
-
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        self.look.poll_look(cx)
-    }
-}
-
-impl<T> fmt::Debug for Closed<'_, T> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Closed").field(&self.look).finish()
     }
 }
 
