@@ -32,7 +32,7 @@ where
 
 /// Whether a run on `asked` can be started on this thread: not while a task is being polled.
 pub(crate) fn check_not_polling(asked: &'static str) -> Result<(), RunError> {
-    // First what knows whose task it is.
+    // The check of the core first: its error names the runtime whose task it is.
     Run::check_here(asked)?;
     #[cfg(feature = "tokio")]
     if anyrt_tokio::polling() {

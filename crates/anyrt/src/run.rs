@@ -46,7 +46,7 @@ pub fn run_on<F: Future>(backend: Backend, main: F) -> F::Output {
     run_or_panic(Run::on(backend), main)
 }
 
-/// What the attributes of this crate run by, too: the message of a panic is the error's own.
+/// Runs `main`, and panics with the error's own message: for [`run`], [`run_on`], and what the attributes of this crate make.
 #[doc(hidden)]
 #[track_caller]
 pub fn run_or_panic<F: Future>(run: Run, main: F) -> F::Output {

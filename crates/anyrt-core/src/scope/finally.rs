@@ -113,9 +113,9 @@ pin_project! {
     pub struct Finally<F: Future, C, D> {
         #[pin]
         work: Work<F>,
-        // How the work ended, from then on until it is told.
+        // How the work ended. None before that, and when the result was given to the caller.
         ended: Option<Ended<F::Output>>,
-        // None when it was called.
+        // None once it has been called.
         cleanup: Option<C>,
         #[pin]
         cleaning: Option<CleanUp<D>>,

@@ -97,7 +97,7 @@ impl<F: Future> Scoped<F> {
         Scoped { seat: Seat::new(Place::Linked(node)), inner: Some(inner) }
     }
 
-    /// The future and its place, for a construct that is told more before it is polled.
+    /// Takes the future and its place out again, for builder methods that are called before the first poll.
     pub(crate) fn take_unpolled(&mut self) -> (Lazy, F) {
         self.assert_unpolled();
         match (&self.seat.place, self.inner.take()) {
